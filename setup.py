@@ -1,0 +1,18 @@
+"""Packaging. The top-level folders are the packages: `modeling_eomt/` is `eomt`, every other code folder `x/` is `eomt.x`."""
+
+from setuptools import setup
+
+FOLDERS = {
+    "eomt": "modeling_eomt",
+    "eomt.configuration": "configuration",
+    "eomt.image_processing": "image_processing",
+    "eomt.train_scripts": "train_scripts",
+    "eomt.train_scripts.recipes": "train_scripts/recipes",
+    "eomt.train_scripts.sprites": "train_scripts/sprites",
+}
+
+setup(
+    packages=list(FOLDERS),
+    package_dir=FOLDERS,
+    package_data={"": ["*.yaml", "*.png", "*.md"]},  # the key must be "": a named one loses the files in a regular install
+)

@@ -1,0 +1,47 @@
+"""Uniform random numbers that can be fixed by a key for each image, whatever batch or process the image is in."""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class ImageDraws:
+    """
+    Source of the model's random numbers, asked for once a purpose and forward pass.
+
+    Without keys they come from torch's global generator. With keys, the numbers of an image depend on its key and the
+    purpose alone, so that any split of a batch over steps or processes draws the same ones.
+
+    Args:
+        sample_keys: (B,) integers naming each image at this step of training, or None.
+    """
+
+    def __init__(self, sample_keys: Tensor | None = None):
+        self.keys = None if sample_keys is None else sample_keys.tolist()
+
+    def uniform(self, purpose: str, rows: Sequence[int], shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """
+        Args:
+            purpose: names the use; two uses of one image draw different numbers.
+            rows: how many rows each image wants, (B,).
+            shape: shape of a row.
+            device: where the numbers are needed.
+
+        Returns:
+            (sum(rows), *shape) in [0, 1), float32, image by image.
+
+        Raises:
+            ValueError: if there are not as many keys as images.
+        """
+        if self.keys is None:
+            return torch.rand(sum(rows), *shape, device=device)
+        if len(self.keys) != len(rows):
+            raise ValueError(f"sample_keys has {len(self.keys)} entries for a batch of {len(rows)} images; give one an image")
+        drawn = []
+        for key, count in zip(self.keys, rows, strict=True):
+            digest = hashlib.blake2b(f"{key}/{purpose}".encode(), digest_size=8).digest()
+            generator = torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
+            drawn.append(torch.rand(count, *shape, device=device, generator=generator))
+        return torch.cat(drawn)

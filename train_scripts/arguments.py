@@ -1,0 +1,123 @@
+"""What a training run can be told, with the paper's recipe as defaults (paper, sections 4.1 and A.2)."""
+
+import json
+from dataclasses import dataclass, field
+
+from transformers import TrainingArguments
+
+from eomt.train_scripts.mask_annealing import MASKING_MODES
+from eomt.train_scripts.schedules import ENCODER_WARMUP, HEAD_WARMUP
+
+
+@dataclass
+class ModelArguments:
+    """Where the model comes from: a checkpoint, a timm ViT, or random weights."""
+
+    checkpoint: str | None = field(default=None, metadata={"help": "EoMT checkpoint to start from, a folder or a Hub name"})
+    timm_model: str | None = field(
+        default=None, metadata={"help": "plain ViT to start from: a timm name, or a safetensors file with timm's names"}
+    )
+    config: str = field(default="{}", metadata={"help": "EomtConfig fields as JSON, over what the start brings"})
+
+    def __post_init__(self):
+        if self.checkpoint and self.timm_model:
+            raise ValueError(f"checkpoint={self.checkpoint!r} and timm_model={self.timm_model!r}: give one start, not both")
+        try:
+            self.config_fields = json.loads(self.config)
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"config={self.config!r} is not JSON ({error}); write it like '{{\"num_queries\": 100}}'"
+            ) from error
+        if not isinstance(self.config_fields, dict):
+            raise ValueError(f"config={self.config!r} must be a JSON object of EomtConfig fields")
+
+
+@dataclass
+class DataArguments:
+    """What is trained on, and how it is augmented."""
+
+    data: str = field(metadata={"help": "folder of parquet shards and labels.json"})
+    train_split: str = field(default="train", metadata={"help": "prefix of the shards to train on"})
+    eval_split: str | None = field(default="val", metadata={"help": "prefix of the shards to evaluate on"})
+    image_size: int = field(default=640, metadata={"help": "side of the square training crops and evaluation inputs, pixels"})
+    min_scale: float = field(default=0.1, metadata={"help": "smallest scale jitter, of the image fitted inside image_size"})
+    max_scale: float = field(default=2.0, metadata={"help": "largest scale jitter"})
+    color_jitter: bool = field(
+        default=False, metadata={"help": "brightness, contrast, saturation and hue (ADE20K, Cityscapes)"}
+    )
+    shuffle_buffer: int = field(default=1000, metadata={"help": "rows held for shuffling; nothing is held but encoded images"})
+    threshold: float = field(default=0.8, metadata={"help": "class score that a query needs to become a segment"})
+
+    def __post_init__(self):
+        if not 0 < self.min_scale <= self.max_scale:
+            raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")
+
+
+@dataclass
+class EomtTrainingArguments(TrainingArguments):
+    """[`TrainingArguments`] with the paper's defaults and what EoMT's recipe adds."""
+
+    output_dir: str = field(default="outputs/eomt", metadata={"help": "folder of checkpoints and of the finished model"})
+    learning_rate: float = field(default=1e-4, metadata={"help": "peak learning rate of the encoder's last block"})
+    head_learning_rate: float | None = field(
+        default=None, metadata={"help": "peak learning rate of queries, mask module and class head; learning_rate by default"}
+    )
+    layer_decay: float = field(default=0.8, metadata={"help": "factor of the learning rate from a block to the one before"})
+    weight_decay: float = field(default=0.05, metadata={"help": "of all parameters, as in the official recipe"})
+    max_grad_norm: float = field(default=0.01, metadata={"help": "gradients are clipped to this norm"})
+    poly_power: float = field(default=0.9, metadata={"help": "of the decay of learning rates and masking"})
+    head_warmup: float = field(
+        default=HEAD_WARMUP,
+        metadata={"help": "warm-up of new parameters, in which the encoder stands still: share of T, or steps"},
+    )
+    encoder_warmup: float = field(
+        default=ENCODER_WARMUP, metadata={"help": "warm-up of a pretrained encoder after that: share of T, or steps if >= 1"}
+    )
+    masking: str = field(default="annealed", metadata={"help": f"masked attention in training: {', '.join(MASKING_MODES)}"})
+    minutes: float | None = field(
+        default=None, metadata={"help": "train for this long, with schedules by the clock, in place of epochs or max_steps"}
+    )
+    total_batch_size: int = field(default=16, metadata={"help": "images a step over all processes and accumulated batches"})
+    per_device_train_batch_size: int = field(default=4, metadata={"help": "images a process and forward pass"})
+    per_device_eval_batch_size: int = field(default=4, metadata={"help": "images a process and evaluation batch"})
+    num_train_epochs: float = field(default=12.0, metadata={"help": "passes over the data"})
+    eval_before: bool = field(default=False, metadata={"help": "evaluate before the first step as well"})
+    logging_steps: float = field(default=50, metadata={"help": "steps between two logged means"})
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "replace losses that are not finite in the log"})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "must stay off: the collator makes the columns"})
+    report_to: None | str | list[str] = field(default="none", metadata={"help": "none, tensorboard or wandb"})
+
+    def __post_init__(self):
+        if isinstance(self.accelerator_config, type(None)):
+            # whole batches come from each process's own stream; accelerate's default would cut ragged targets apart
+            self.accelerator_config = {"dispatch_batches": False, "split_batches": False}
+        super().__post_init__()
+        if self.masking not in MASKING_MODES:
+            raise ValueError(f"masking={self.masking!r} is unknown; choose one of {', '.join(MASKING_MODES)}")
+        if self.minutes is not None and (self.minutes <= 0 or max(self.head_warmup, self.encoder_warmup) >= 1):
+            raise ValueError(
+                f"minutes={self.minutes} must be positive, and with it head_warmup={self.head_warmup} and "
+                f"encoder_warmup={self.encoder_warmup} must be shares below 1: steps are not known beforehand"
+            )
+        step_images = self.per_device_train_batch_size * self.world_size
+        if self.total_batch_size % step_images:
+            raise ValueError(
+                f"total_batch_size={self.total_batch_size} must be a multiple of per_device_train_batch_size="
+                f"{self.per_device_train_batch_size} x {self.world_size} processes; use "
+                f"{max(1, round(self.total_batch_size / step_images)) * step_images}"
+            )
+        self.gradient_accumulation_steps = self.total_batch_size // step_images
+
+    def warmup_shares(self) -> tuple[float, float]:
+        """Warm-ups of new parameters and encoder as shares of the training; needs `max_steps` where they are given in steps.
+
+        Raises:
+            ValueError: if they fill the whole training.
+        """
+        head, encoder = (value / self.max_steps if value >= 1 else value for value in (self.head_warmup, self.encoder_warmup))
+        if head + encoder >= 1:
+            raise ValueError(
+                f"head_warmup={self.head_warmup} and encoder_warmup={self.encoder_warmup} fill all {self.max_steps} steps; "
+                "shorten them or train longer"
+            )
+        return head, encoder

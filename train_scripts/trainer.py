@@ -1,0 +1,180 @@
+"""`Trainer` for EoMT: one stream a process, exact loss normalisation over accumulated batches, its own scoring."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from accelerate.utils import reduce
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+from tqdm.auto import tqdm
+from transformers import Trainer
+
+from eomt.loss import loss_normalizers, mean_over_processes
+from eomt.modeling_eomt import EomtForUniversalSegmentation
+from eomt.train_scripts.arguments import EomtTrainingArguments
+from eomt.train_scripts.mask_annealing import MaskAnnealingCallback
+from eomt.train_scripts.panoptic_quality import PanopticQuality
+from eomt.train_scripts.parameter_groups import group_parameters
+from eomt.train_scripts.progress import TrainingProgress
+from eomt.train_scripts.schedules import learning_rate_factor
+
+
+class EomtTrainer(Trainer):
+    """
+    Trains EoMT by the paper's recipe and scores panoptic quality.
+
+    Args:
+        model: to train.
+        args: the run.
+        train_stream, eval_stream: this process's share of the samples; nothing shards them again.
+        train_collator, eval_collator: samples to a batch.
+        things: for each class, whether it is a thing.
+        pretrained: whether the encoder is; a new one warms up with the rest.
+        threshold: class score a query needs to become a segment.
+        processing_class: the image processor, which post-processes and is saved with the model.
+    """
+
+    loss_is_scaled_for_ga = True  # the model divides by the normalizers of all accumulated batches
+
+    def __init__(
+        self,
+        model: EomtForUniversalSegmentation,
+        args: EomtTrainingArguments,
+        train_stream: IterableDataset,
+        eval_stream: IterableDataset | None,
+        train_collator: Callable,
+        eval_collator: Callable,
+        things: list[bool],
+        pretrained: bool,
+        threshold: float = 0.8,
+        **kwargs,
+    ):
+        self.progress = TrainingProgress(args.minutes)
+        self.eval_collator, self.things, self.pretrained, self.threshold = eval_collator, things, pretrained, threshold
+        self._term_sums: dict[str, Tensor] = {}
+        super().__init__(model, args, train_collator, train_dataset=train_stream, eval_dataset=eval_stream, **kwargs)
+        self.add_callback(self.progress)
+        self.add_callback(MaskAnnealingCallback(self.progress, args.masking, args.poly_power))
+
+    def get_train_dataloader(self) -> DataLoader:
+        """The stream is this process's already, so accelerate must not shard it again."""
+        workers = self.args.dataloader_num_workers
+        return DataLoader(
+            self.train_dataset,
+            batch_size=self.args.per_device_train_batch_size,
+            collate_fn=self.data_collator,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=self.args.dataloader_pin_memory and torch.cuda.is_available(),
+        )
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            model = self.model if model is None else model
+            args = self.args
+            head_rate = args.learning_rate if args.head_learning_rate is None else args.head_learning_rate
+            groups = group_parameters(
+                model.named_parameters(), self.model.config.num_hidden_layers, args.learning_rate, head_rate, args.layer_decay
+            )
+            optimizer_class, options = self.get_optimizer_cls_and_kwargs(args, self.model)
+            self.optimizer = optimizer_class(
+                [{"params": params, "lr": key.peak, "encoder": key.encoder} for key, params in groups.items()],
+                weight_decay=args.weight_decay,
+                **{name: value for name, value in options.items() if name != "lr"},
+            )
+        return self.optimizer
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        if self.lr_scheduler is None:
+            optimizer = optimizer or self.optimizer
+            head, encoder = self.args.warmup_shares()
+            power = self.args.poly_power
+
+            def factor_of(late: bool) -> Callable[[int], float]:
+                start, warmup = (head, encoder) if late else (0.0, head)
+                return lambda _: learning_rate_factor(self.progress.value, start, warmup, power)
+
+            late_groups = [group["encoder"] and self.pretrained for group in optimizer.param_groups]
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, [factor_of(late) for late in late_groups])
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device) -> tuple[list, Tensor | None]:
+        """The batches of a step, and the divisors of their joint loss over all processes."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        config = self.model.config
+        sums = [loss_normalizers(batch["class_labels"], config.num_queries, config.no_object_weight) for batch in batches]
+        return batches, mean_over_processes(torch.stack(sums).sum(0).to(device)) if sums else None
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict,
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | None = None,
+    ):
+        outputs = model(**inputs, loss_normalizers=num_items_in_batch)
+        for name, term in outputs.loss_terms.items():
+            self._term_sums[name] = self._term_sums.get(name, 0) + term.detach()
+        return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds the loss terms, means since the last log like `loss`, the masking probabilities and the head's rate."""
+        if "loss" in logs and self._term_sums:
+            steps = max(1, self.state.global_step - self._terms_logged_at)
+            sums = mean_over_processes(torch.stack(list(self._term_sums.values()))) / steps
+            logs |= {name: round(value, 4) for name, value in zip(self._term_sums, sums.tolist(), strict=True)}
+            probabilities = self.model.attn_mask_probs.tolist()
+            logs |= {f"mask_probability_{block}": round(p, 4) for block, p in enumerate(probabilities)}
+            logs["learning_rate_head"] = self.optimizer.param_groups[-1]["lr"]
+            self._term_sums, self._terms_logged_at = {}, self.state.global_step
+        super().log(logs, start_time)
+
+    _terms_logged_at = 0
+
+    @torch.no_grad()
+    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
+        """Scores the unmasked model: each process its own images, of which only small sums are added up."""
+        stream = self.eval_dataset if eval_dataset is None else eval_dataset
+        with self.progress.paused():
+            quality = PanopticQuality(self.things)
+            for batch, results in self.predictions(stream):
+                for sample, result in zip(batch["samples"], results, strict=True):
+                    quality.add(
+                        result["segmentation"],
+                        result["segments_info"],
+                        sample.id_map,
+                        sample.segment_ids,
+                        sample.class_labels,
+                        sample.is_crowd,
+                    )
+            quality.state = reduce(quality.state.to(self.args.device), "sum").cpu()
+            scores = {name: value for name, value in quality.compute().items() if isinstance(value, float)}
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def predictions(self, stream: IterableDataset) -> Iterator[tuple[dict, list[dict]]]:
+        """Batches of a stream and their panoptic segments, by the model as it will be used: unmasked."""
+        model, masking = self.model, self.model.attn_mask_probs.clone()
+        training = model.training
+        loader = DataLoader(stream, batch_size=self.args.per_device_eval_batch_size, collate_fn=self.eval_collator)
+        model.set_attn_mask_probs(torch.zeros_like(masking))
+        model.eval()
+        try:
+            for batch in tqdm(loader, desc="evaluating", unit="batch", disable=not self.is_world_process_zero()):
+                with self.accelerator.autocast():
+                    outputs = model(pixel_values=batch["pixel_values"].to(self.args.device))
+                sizes = [tuple(sample.id_map.shape) for sample in batch["samples"]]
+                yield (
+                    batch,
+                    self.processing_class.post_process_panoptic_segmentation(
+                        outputs, target_sizes=sizes, threshold=self.threshold
+                    ),
+                )
+        finally:
+            model.set_attn_mask_probs(masking)
+            model.train(training)

@@ -1,0 +1,58 @@
+"""The image processor on torchvision: tensors, on the CPU or a GPU."""
+
+import torch
+import torch.nn.functional as F
+from transformers.image_processing_backends import TorchvisionBackend
+from transformers.image_transforms import group_images_by_shape, reorder_images
+from transformers.image_utils import PILImageResampling, SizeDict
+
+from eomt.image_processing.processor import EomtProcessorBase
+from eomt.image_processing.sizes import Layout, Size
+
+
+class EomtImageProcessor(EomtProcessorBase, TorchvisionBackend):
+    __doc__ = EomtProcessorBase.__doc__
+
+    def _preprocess(
+        self,
+        images: list[torch.Tensor],
+        layouts: list[Layout],
+        *,
+        resample: PILImageResampling | int | None,
+        do_rescale: bool,
+        rescale_factor: float,
+        do_normalize: bool,
+        image_mean: tuple[float, ...],
+        image_std: tuple[float, ...],
+        disable_grouping: bool | None,
+        device: torch.device | str | None,
+        **kwargs,
+    ) -> list[list[torch.Tensor]]:
+        """The model inputs of each image: resized, cut, padded with zeros, then rescaled and normalised.
+
+        Images of one size go through in one batch (on the GPU, or with `disable_grouping=False`).
+        """
+        images = images if device is None else [image.to(device) for image in images]
+        by_shape = {tuple(image.shape[-2:]): place for image, place in zip(images, layouts, strict=True)}
+        batches, index = group_images_by_shape(images, disable_grouping=disable_grouping)
+        processed = {}
+        for key, batch in batches.items():
+            place = by_shape[tuple(batch.shape[-2:])]
+            if place.content != tuple(batch.shape[-2:]):
+                batch = self.resize(batch, SizeDict(*place.content), resample=resample)
+            windows = [
+                self.rescale_and_normalize(
+                    pad(batch[:, :, rows, cols], place.canvas), do_rescale, rescale_factor, do_normalize, image_mean, image_std
+                )
+                for rows, cols in place.crops()
+            ]
+            processed[key] = torch.stack(windows, 1)  # (images, windows, 3, H, W)
+        return [list(windows) for windows in reorder_images(processed, index)]
+
+
+def pad(images: torch.Tensor, canvas: Size | None) -> torch.Tensor:
+    """Black pixels at the right and bottom of (..., h, w), up to `canvas`."""
+    if canvas is None:
+        return images
+    height, width = images.shape[-2:]
+    return F.pad(images, (0, max(0, canvas[1] - width), 0, max(0, canvas[0] - height)))

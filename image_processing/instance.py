@@ -1,0 +1,125 @@
+"""Mask and class logits of one image -> instances, which may overlap.
+
+Shapes: Q queries, C classes, n instances, H, W pixels of the target.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from eomt.image_processing.sizes import Placement
+from eomt.image_processing.upsampling import upsampled_masks
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A query's mask, cut to its box."""
+
+    box: tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels, x1 and y1 one past the last
+    pixels: torch.Tensor  # bool (y1 - y0, x1 - x0)
+    score: float  # mean probability inside
+
+    def paint(self, canvas: torch.Tensor, value: float) -> None:
+        x0, y0, x1, y1 = self.box
+        canvas[y0:y1, x0:x1][self.pixels] = value
+
+
+@dataclass(frozen=True)
+class Instance:
+    label_id: int
+    score: float  # class probability x mask score
+    mask: Mask
+
+
+def find_instances(
+    mask_logits: torch.Tensor,
+    class_logits: torch.Tensor,
+    place: Placement,
+    threshold: float,
+    mask_threshold: float,
+    top_k: int | None,
+) -> list[Instance]:
+    """The instances of an image whose score is at least `threshold`.
+
+    Args:
+        mask_logits: (Q, h, w) float32.
+        class_logits: (Q, C + 1), no-object last.
+        mask_threshold: a pixel belongs to a mask when its probability is above this.
+        top_k: the best so many of all Q x C pairs are candidates (the official code's 100), ordered by score. None:
+            each query with its best class, in the queries' order, as in stock.
+    """
+    if not 0 < mask_threshold < 1:
+        raise ValueError(f"mask_threshold is {mask_threshold}, but must lie between 0 and 1, both excluded.")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is {top_k}, but must be at least 1, or None for one class a query.")
+    class_scores, labels, queries = _candidates(class_logits.softmax(-1)[:, :-1], top_k)
+    possible = class_scores >= threshold  # a mask's score is at most 1
+    class_scores, labels, queries = class_scores[possible].tolist(), labels[possible].tolist(), queries[possible]
+    unique, mask_of = queries.unique(return_inverse=True)
+    level = math.log(mask_threshold / (1 - mask_threshold))
+    masks = [_cut_mask(logits, level) for logits in upsampled_masks(mask_logits[unique], place)]
+    instances = [
+        Instance(label, class_score * masks[m].score, masks[m])
+        for class_score, label, m in zip(class_scores, labels, mask_of.tolist(), strict=True)
+        if masks[m] is not None and class_score * masks[m].score >= threshold
+    ]
+    return instances if top_k is None else sorted(instances, key=lambda instance: -instance.score)
+
+
+def _candidates(probs: torch.Tensor, top_k: int | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(Q, C) class probabilities -> class score, class and query of each candidate."""
+    if top_k is None:
+        scores, labels = probs.max(-1)
+        return scores, labels, torch.arange(len(scores), device=scores.device)
+    scores, pairs = probs.flatten().topk(min(top_k, probs.numel()))
+    return scores, pairs % probs.shape[1], pairs // probs.shape[1]
+
+
+def _cut_mask(logits: torch.Tensor, level: float) -> Mask | None:
+    """(H, W) logits -> the mask above `level`, or None when it is empty."""
+    inside = logits > level
+    rows = inside.any(1).nonzero().flatten()
+    if len(rows) == 0:
+        return None
+    y0, y1 = rows[0].item(), rows[-1].item() + 1
+    cols = inside[y0:y1].any(0).nonzero().flatten()
+    x0, x1 = cols[0].item(), cols[-1].item() + 1
+    pixels = inside[y0:y1, x0:x1].clone()  # a view would keep the whole plane
+    probs = logits[y0:y1, x0:x1].sigmoid() * pixels
+    return Mask((x0, y0, x1, y1), pixels, (probs.sum() / (pixels.sum() + 1e-6)).item())
+
+
+def segments_info(instances: list[Instance]) -> list[dict]:
+    """[{id, label_id, score, bbox}], ids counting from 0; bbox is [x0, y0, x1, y1] in pixels."""
+    return [
+        {"id": i, "label_id": one.label_id, "score": round(one.score, 6), "bbox": list(one.mask.box)}
+        for i, one in enumerate(instances)
+    ]
+
+
+def id_map(instances: list[Instance], target: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """(H, W) ids, float32 as in stock, -1 where there is none; of overlapping instances the best shows."""
+    painted = torch.full(target, -1.0, device=device)
+    for i in sorted(range(len(instances)), key=lambda i: instances[i].score):
+        instances[i].mask.paint(painted, i)
+    return painted
+
+
+def binary_maps(instances: list[Instance], target: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """(n, H, W) bool, one mask an instance, overlaps kept."""
+    maps = torch.zeros(len(instances), *target, dtype=torch.bool, device=device)
+    for plane, one in zip(maps, instances, strict=True):
+        one.mask.paint(plane, True)
+    return maps
+
+
+def run_lengths(mask: torch.Tensor) -> list[int]:
+    """A bool (H, W) mask as start, length, start, length ..., row by row, the first pixel being 1.
+
+    The format of transformers' `return_coco_annotation`. pycocotools wants columns instead: pass it binary maps.
+    """
+    edges = torch.diff(mask.flatten().to(torch.int8), prepend=mask.new_zeros(1, dtype=torch.int8))
+    edges = torch.cat([edges, -mask.flatten()[-1:].to(torch.int8)])
+    starts, ends = (edges == 1).nonzero().flatten() + 1, (edges == -1).nonzero().flatten() + 1
+    return torch.stack([starts, ends - starts], 1).flatten().tolist()

@@ -1,0 +1,139 @@
+"""Whatever holds an image (path, URL, PIL image, array, tensor) -> a channels-first tensor of 8-bit or float pixels.
+
+Shapes: C channels, H, W pixels.
+"""
+
+import base64
+import binascii
+import urllib.request
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from transformers.image_utils import ChannelDimension
+
+URL_SCHEMES = ("http://", "https://", "data:image/")
+URL_TIMEOUT = 60  # seconds
+CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+
+
+def load_pil(source: str | Image.Image, name: str) -> Image.Image:
+    """Opens and decodes an image file, upright.
+
+    Args:
+        source: a path, a URL (http, https, data), base64 text, or a PIL image that may not have been decoded yet.
+        name: what error messages call it, such as `images[3]`.
+
+    Returns:
+        The decoded image in its own mode, with its EXIF orientation applied.
+
+    Raises:
+        ValueError: the file is missing, isn't an image, or is cut off.
+    """
+    file = source if isinstance(source, str) else getattr(source, "filename", "") or "a PIL image"
+    shown = str(file) if len(str(file)) <= 200 else f"{str(file)[:200]}..."
+    try:
+        image = Image.open(_open(source)) if isinstance(source, str) else source
+        image.load()
+        return ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, binascii.Error) as error:  # PIL reports some broken files as a SyntaxError
+        missing = isinstance(error, FileNotFoundError | binascii.Error)
+        problem = "no such file, and neither a URL nor base64 text" if missing else f"can't be read as an image ({error})"
+        raise ValueError(f"{name}: {shown}: {problem}. Pass the path or URL of a complete image file.") from error
+
+
+def _open(source: str) -> BytesIO | Path:
+    if source.startswith(URL_SCHEMES):
+        request = urllib.request.Request(source, headers={"User-Agent": "eomt-transformers"})
+        with urllib.request.urlopen(request, timeout=URL_TIMEOUT) as response:
+            return BytesIO(response.read())
+    if len(source) < 4096 and Path(source).exists():  # longer than any path: base64
+        return Path(source)
+    return BytesIO(base64.b64decode(source, validate=True))
+
+
+def image_to_tensor(
+    image: Image.Image | np.ndarray | torch.Tensor,
+    name: str,
+    convert_rgb: bool = True,
+    data_format: str | ChannelDimension | None = None,
+    white: float = 255.0,
+) -> torch.Tensor:
+    """One image as (C, H, W): uint8, or float32 when it came as floats (taken as they are).
+
+    PIL images are turned upright by their EXIF orientation, transparency is laid over white, grey is repeated over the
+    three channels, 16-bit samples are scaled to 8 bits, and bool becomes 0 and 255.
+
+    Args:
+        image: PIL image of any mode, or an array of (H, W), (H, W, C) or (C, H, W) with C in 1, 3, 4.
+        name: what error messages call it.
+        convert_rgb: False leaves the channels as they are.
+        data_format: where an array has its channels; found by their number when None.
+        white: what a float image calls white: 255, or 1 for images in 0..1 that aren't rescaled.
+
+    Raises:
+        ValueError: unreadable file, unknown layout, integers outside 0..255, or pixels that are NaN or infinite.
+    """
+    if isinstance(image, Image.Image):
+        array, data_format = _pil_to_array(load_pil(image, name), convert_rgb), ChannelDimension.LAST
+        image = array
+    pixels = torch.from_numpy(np.require(image, requirements=["C", "W"])) if isinstance(image, np.ndarray) else image
+    pixels = _to_8_bit_or_float(_channels_first(pixels, name, data_format), name)
+    return (_to_rgb(pixels, white) if convert_rgb else pixels).contiguous()
+
+
+def _pil_to_array(image: Image.Image, convert_rgb: bool) -> np.ndarray:
+    if image.mode.startswith("I"):  # 16-bit files open as I;16, I;16B or, in older Pillow, I
+        return np.asarray(image, dtype=np.int64).clip(0, 65535).astype(np.uint16)
+    if image.mode == "F" or not convert_rgb:
+        return np.array(image)
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.array(image.convert("RGB"))
+
+
+def _channels_first(pixels: torch.Tensor, name: str, data_format: str | ChannelDimension | None) -> torch.Tensor:
+    if pixels.ndim == 2:
+        pixels = pixels[None]
+    elif pixels.ndim == 3 and data_format is not None:
+        pixels = pixels.permute(2, 0, 1) if ChannelDimension(data_format) == ChannelDimension.LAST else pixels
+    elif pixels.ndim == 3 and pixels.shape[0] not in CHANNELS:
+        pixels = pixels.permute(2, 0, 1)
+    if pixels.ndim != 3 or pixels.shape[0] not in CHANNELS or 0 in pixels.shape:
+        raise ValueError(
+            f"{name} has the shape {tuple(pixels.shape)}, but an image is (H, W), (H, W, C) or (C, H, W) with "
+            f"C in {CHANNELS} and at least one pixel. Pass `input_data_format` if the order can't be told."
+        )
+    return pixels  # (C, H, W)
+
+
+def _to_8_bit_or_float(pixels: torch.Tensor, name: str) -> torch.Tensor:
+    if pixels.dtype == torch.uint8:
+        return pixels
+    if pixels.dtype == torch.bool:
+        return pixels.to(torch.uint8) * 255
+    if pixels.dtype == torch.uint16:
+        return ((pixels.to(torch.int32) + 128) // 257).to(torch.uint8)  # 65535 = 257 * 255
+    if pixels.is_floating_point():
+        if not torch.isfinite(pixels).all():
+            raise ValueError(f"{name} has pixels that are NaN or infinite. Replace them before passing the image.")
+        return pixels.to(torch.float32)
+    low, high = pixels.min().item(), pixels.max().item()
+    if low < 0 or high > 255:
+        raise ValueError(
+            f"{name} holds {pixels.dtype} pixels from {low} to {high}, but integers must be in 0..255 "
+            "(16-bit images as uint16, floats as float32)."
+        )
+    return pixels.to(torch.uint8)
+
+
+def _to_rgb(pixels: torch.Tensor, white: float) -> torch.Tensor:
+    if pixels.shape[0] == 4:
+        top = white if pixels.is_floating_point() else 255.0
+        alpha = pixels[3:] / top
+        blended = alpha * pixels[:3] + (1 - alpha) * top
+        return blended if pixels.is_floating_point() else blended.round().to(torch.uint8)
+    return pixels.expand(3, -1, -1) if pixels.shape[0] == 1 else pixels

@@ -1,0 +1,183 @@
+"""The methods that turn a model's outputs into segments, for both processors."""
+
+from typing import Any
+
+import torch
+from transformers.image_processing_outputs import SemanticSegmentationPostProcessorOutput
+
+from eomt.image_processing.instance import binary_maps, find_instances, id_map, run_lengths, segments_info
+from eomt.image_processing.panoptic import panoptic_segmentation
+from eomt.image_processing.semantic import best_classes, class_scores, segments_of_classes
+from eomt.image_processing.sizes import Placement, Size, check_target_sizes, content_size, placements, window_side
+from eomt.image_processing.upsampling import resize_bilinear
+from eomt.image_processing.windows import check_offsets, merge_windows, read_offsets
+
+Sizes = list[tuple[int, int]]
+
+
+class PostProcessing:
+    """`post_process_*`: outputs of `EomtForUniversalSegmentation` -> segments at each image's own size.
+
+    All compute in float32, whatever the model's precision, and take
+        outputs: with `masks_queries_logits` (B, Q, h, w), `class_queries_logits` (B, Q, C + 1) and, when the images were
+            split, `patch_offsets`.
+        target_sizes: the (height, width) of each image (of the upright one, if it was turned by its EXIF orientation).
+            None: results have the size of the model's input, padding included.
+        size: the size that the images were resized to, when not the processor's own.
+    """
+
+    def post_process_panoptic_segmentation(
+        self,
+        outputs: Any,
+        target_sizes: Sizes | None = None,
+        threshold: float = 0.8,
+        mask_threshold: float = 0.5,
+        overlap_mask_area_threshold: float = 0.8,
+        stuff_classes: list[int] | None = None,
+        size: dict[str, int] | None = None,
+    ) -> list[dict]:
+        """Segments without overlap.
+
+        Of images that were split into windows, whose queries don't belong together, each class becomes one segment: its
+        pixels are those where the merged class scores are highest, its score is their mean, and no threshold applies.
+
+        Args:
+            threshold: queries need a class probability above it.
+            mask_threshold: pixels of a lower mask probability become void.
+            overlap_mask_area_threshold: a segment must win more than this fraction of its own mask.
+            stuff_classes: classes merged to one segment an image; None: the processor's own.
+
+        Returns:
+            For each image `segmentation`, int64 (H, W) of segment ids with -1 for void, and `segments_info`, a list of
+            {id, label_id, score}.
+        """
+        mask_logits, class_logits, offsets = _read_outputs(outputs)
+        size = self.size if size is None else size
+        if offsets:
+            merged, targets = _merged_class_scores(mask_logits, class_logits, offsets, target_sizes, size)
+            return [segments_of_classes(scores, target) for scores, target in zip(merged, targets, strict=True)]
+        stuff = self.stuff_classes if stuff_classes is None else stuff_classes
+        places = placements(mask_logits.shape[-2:], size, target_sizes, len(mask_logits))
+        return [
+            panoptic_segmentation(
+                *logits, place, threshold, mask_threshold, overlap_mask_area_threshold, frozenset(stuff or ())
+            )
+            for *logits, place in zip(mask_logits, class_logits, places, strict=True)
+        ]
+
+    def post_process_instance_segmentation(
+        self,
+        outputs: Any,
+        target_sizes: Sizes | None = None,
+        threshold: float = 0.8,
+        size: dict[str, int] | None = None,
+        mask_threshold: float = 0.5,
+        overlap_mask_area_threshold: float | None = None,
+        top_k: int | None = None,
+        return_binary_maps: bool = False,
+        return_coco_annotation: bool = False,
+    ) -> list[dict]:
+        """Instances, each scored by its class probability times the mean mask probability inside its mask.
+
+        Args:
+            threshold: the least score.
+            mask_threshold: a mask is where the probability is above it.
+            overlap_mask_area_threshold: not used, since instances may overlap; the pipeline passes it.
+            top_k: candidates are the best so many pairs of query and class, ordered by score (with 100 and `threshold=0`
+                the official evaluation). None: each query with its best class, in the queries' order.
+            return_binary_maps: `segmentation` is bool (n, H, W), one mask an instance, overlaps kept.
+            return_coco_annotation: `segmentation` is a list with the run lengths of each instance: start (the first pixel
+                is 1) and length of each run, row by row.
+
+        Returns:
+            For each image `segmentation`, unless changed as above float32 (H, W) of ids with -1 for none, where the best
+            of overlapping instances shows, and `segments_info`, a list of {id, label_id, score, bbox} with bbox =
+            [x0, y0, x1, y1] in pixels.
+
+        Raises:
+            ValueError: the images were split into windows, or both other formats are asked for.
+        """
+        if return_binary_maps and return_coco_annotation:
+            raise ValueError("return_binary_maps and return_coco_annotation are both True. Ask for one format.")
+        mask_logits, class_logits, offsets = _read_outputs(outputs)
+        if offsets:
+            raise ValueError(
+                "patch_offsets is set: the images were split into windows, across which instances can't be told apart. "
+                "Preprocess with do_split_image=False, or use post_process_semantic_segmentation."
+            )
+        size = self.size if size is None else size
+        results = []
+        places = placements(mask_logits.shape[-2:], size, target_sizes, len(mask_logits))
+        for masks, classes, place in zip(mask_logits, class_logits, places, strict=True):
+            found = find_instances(masks, classes, place, threshold, mask_threshold, top_k)
+            if return_coco_annotation:
+                # one mask at a time: all of them may not fit
+                segmentation = [run_lengths(binary_maps([one], place.target, masks.device)[0]) for one in found]
+            else:
+                draw = binary_maps if return_binary_maps else id_map
+                segmentation = draw(found, place.target, masks.device)
+            results.append({"segmentation": segmentation, "segments_info": segments_info(found)})
+        return results
+
+    def post_process_semantic_segmentation(
+        self,
+        outputs: Any,
+        target_sizes: Sizes | None = None,
+        size: dict[str, int] | None = None,
+        return_segmentation_scores: bool = False,
+    ) -> list[torch.Tensor] | list[SemanticSegmentationPostProcessorOutput]:
+        """The best class of each pixel; windows are merged and padding is removed first.
+
+        Returns:
+            For each image an int64 (H, W) map of classes; with `return_segmentation_scores`, an object with that
+            `segmentation` and the `segmentation_scores` (C, H, W).
+        """
+        mask_logits, class_logits, offsets = _read_outputs(outputs)
+        size = self.size if size is None else size
+        if offsets:
+            merged, targets = _merged_class_scores(mask_logits, class_logits, offsets, target_sizes, size)
+        else:
+            places = placements(mask_logits.shape[-2:], size, target_sizes, len(mask_logits))
+            merged = map(class_scores, mask_logits, class_logits, places)
+            targets = [place.target for place in places]
+        if not return_segmentation_scores:
+            return [best_classes(scores, target)[0] for scores, target in zip(merged, targets, strict=True)]
+        upsampled = [resize_bilinear(scores, target) for scores, target in zip(merged, targets, strict=True)]
+        return [
+            SemanticSegmentationPostProcessorOutput({"segmentation": scores.argmax(0), "segmentation_scores": scores})
+            for scores in upsampled
+        ]
+
+
+def _read_outputs(outputs: Any) -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, int, int]]]:
+    """Mask logits and class logits in float32, detached, and the windows' offsets."""
+    return (
+        outputs.masks_queries_logits.detach().float(),
+        outputs.class_queries_logits.detach().float(),
+        read_offsets(getattr(outputs, "patch_offsets", None)),  # stock's other outputs have no such field
+    )
+
+
+def _merged_class_scores(
+    mask_logits: torch.Tensor,
+    class_logits: torch.Tensor,
+    offsets: list[tuple[int, int, int]],
+    target_sizes: Sizes | None,
+    size: dict[str, int],
+) -> tuple[list[torch.Tensor], list[Size]]:
+    """The class scores (C, h, w) of each image of a batch of windows, and its target size."""
+    if target_sizes is None:
+        raise ValueError("target_sizes is None, but images that were split need theirs. Pass each (height, width).")
+    targets = check_target_sizes(target_sizes, None)
+    check_offsets(offsets, len(mask_logits), len(targets))
+    side = window_side(size)
+    merged = []
+    for i, target in enumerate(targets):
+        content = content_size(target, size, fit=False)
+        padded = mask_logits.shape[-1] == mask_logits.shape[-2]  # a window is square, unless the image was too short for one
+        window = (side, side) if padded else content
+        place = Placement(window, window, target)
+        own = [(w, (start, end)) for w, (image, start, end) in enumerate(offsets) if image == i]
+        scores = ((class_scores(mask_logits[w], class_logits[w], place), span) for w, span in own)
+        merged.append(merge_windows(scores, content))
+    return merged, targets

@@ -1,0 +1,256 @@
+"""What both image processors share: everything but the arithmetic on pixels.
+
+The call goes images -> `read_images` -> `_preprocess` of the backend -> model inputs, with the targets beside them; the way
+back is `PostProcessing`'s.
+
+Shapes: B model inputs, n segments, H, W pixels.
+"""
+
+import json
+import os
+from typing import Any
+
+import torch
+from transformers.image_processing_utils import BatchFeature
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, ImageInput, PILImageResampling
+from transformers.processing_utils import ImagesKwargs
+from transformers.utils import logging
+
+from eomt.image_processing.label_maps import (
+    as_map_list,
+    read_label_map,
+    resize_label_map,
+    segment_classes,
+    target_classes,
+    targets_of,
+)
+from eomt.image_processing.pixels import image_to_tensor, load_pil
+from eomt.image_processing.post_processing import PostProcessing
+from eomt.image_processing.sizes import Layout, canvas_size, layout
+
+logger = logging.get_logger(__name__)
+
+
+class EomtImageProcessorKwargs(ImagesKwargs, total=False):
+    """What EoMT's processors take beyond transformers' common settings; see `EomtProcessorBase`."""
+
+    do_split_image: bool
+    ignore_index: int | None
+    do_reduce_labels: bool
+    stuff_classes: list[int] | None
+
+
+class EomtProcessorBase(PostProcessing):
+    """Settings, calls and configuration files of EoMT's image processors.
+
+    Panoptic and instance segmentation resize the longer side to `size` and pad with black at the right and the bottom.
+    Semantic segmentation (`do_split_image=True` with `size={"shortest_edge": S}`) resizes the shorter side and cuts
+    square windows along the longer one (paper A.3).
+
+    Settings beyond transformers' common ones:
+        size: `shortest_edge` and `longest_edge` are the height and width of the model's input, an image is fitted inside;
+            with `height` and `width` it is stretched to them.
+        do_pad: pads to `size` (True here, False in stock, where images that aren't square then fail in the model).
+        do_convert_rgb: turns grey, palette, RGBA and 16-bit images into 8-bit RGB (True here).
+        do_split_image: cuts into windows of the short side of `size`.
+        ignore_index: id (or class) of the pixels that are void: they get no mask. Does not reduce, unlike in stock.
+        do_reduce_labels: 0 is void and the other classes count from one less.
+        stuff_classes: classes that `post_process_panoptic_segmentation` merges to one segment each.
+    """
+
+    valid_kwargs = EomtImageProcessorKwargs
+    resample = PILImageResampling.BILINEAR
+    image_mean = IMAGENET_DEFAULT_MEAN
+    image_std = IMAGENET_DEFAULT_STD
+    size = {"shortest_edge": 640, "longest_edge": 640}
+    default_to_square = False
+    do_convert_rgb = True
+    do_resize = True
+    do_rescale = True
+    do_normalize = True
+    do_split_image = False
+    do_pad = True
+    ignore_index = None
+    do_reduce_labels = False
+    stuff_classes = None
+
+    def __init__(self, **kwargs: Any):
+        if kwargs.get("stuff_classes") is not None:
+            kwargs["stuff_classes"] = sorted(int(label) for label in kwargs["stuff_classes"])
+        super().__init__(**kwargs)
+        canvas_size(self.size)  # an error in `size` shows here, not at the first image
+
+    @classmethod
+    def from_dict(cls, image_processor_dict: dict[str, Any], **kwargs: Any):
+        """Builds a processor from a saved configuration of this package or of transformers 4.x and 5.x.
+
+        One with `ignore_index` but no `do_reduce_labels` was saved by stock, where the former means reducing: so it does
+        here, and says so.
+        """
+        names = image_processor_dict.keys() | kwargs.keys()
+        if image_processor_dict.get("ignore_index") is not None and "do_reduce_labels" not in names:
+            logger.warning(
+                f"This configuration has ignore_index={image_processor_dict['ignore_index']} and no do_reduce_labels: it "
+                "was saved by transformers' own processor, where ignore_index makes label 0 void and counts the others "
+                "from one less. Loaded with do_reduce_labels=True. Pass do_reduce_labels=False if your labels aren't to "
+                "be reduced; saving the processor again settles it."
+            )
+            image_processor_dict = {**image_processor_dict, "do_reduce_labels": True}
+        return super().from_dict(image_processor_dict, **kwargs)
+
+    @classmethod
+    def from_json_file(cls, json_file: str | os.PathLike):
+        """As `from_dict`, from a file."""
+        with open(json_file, encoding="utf-8") as file:
+            return cls.from_dict(json.load(file))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as saved; always has `ignore_index` and `do_reduce_labels`."""
+        return {**super().to_dict(), "ignore_index": self.ignore_index, "do_reduce_labels": self.do_reduce_labels}
+
+    def preprocess(
+        self,
+        images: ImageInput,
+        segmentation_maps: ImageInput | None = None,
+        instance_id_to_semantic_id: list[dict[int, int]] | dict[int, int] | None = None,
+        segments_info: list[list[dict]] | list[dict] | None = None,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """Images, and optionally their labels, to what the model takes.
+
+        Args:
+            images: one or more paths, URLs, PIL images (turned upright by their EXIF orientation), arrays or tensors.
+                Floats are taken as they are: in 0..255, or in 0..1 with `do_rescale=False`.
+            segmentation_maps: one for each image and of its (upright) size: (H, W) ids, or RGB panoptic PNGs.
+            instance_id_to_semantic_id: the class of each id, for all images or a list with one dict for each. Without it
+                the ids are classes.
+            segments_info: instead of the former, for each image its list of {id, category_id or label_id, iscrowd}.
+                Crowds are no targets, and an unlisted id 0 is void.
+            **kwargs: settings for this call alone, and `return_tensors`.
+
+        Returns:
+            `pixel_values` (B, 3, H, W); `patch_offsets`, for each window its image, start and end; and given maps
+            `mask_labels`, float32 (n, H, W), and `class_labels`, int64 (n,), for each model input. Void and padding
+            belong to no mask.
+
+        Raises:
+            ValueError: unreadable or malformed images and maps, maps of another size than their image, unknown ids, or
+                images that don't stack because `do_pad` is off.
+        """
+        return super().preprocess(images, segmentation_maps, instance_id_to_semantic_id, segments_info, **kwargs)
+
+    def fetch_images(self, image_url_or_urls: Any) -> Any:
+        """Opens what is given as a path or URL; the rest passes."""
+        if isinstance(image_url_or_urls, str):
+            return load_pil(image_url_or_urls, "images")
+        return super().fetch_images(image_url_or_urls)
+
+    def _preprocess_image_like_inputs(
+        self,
+        images: ImageInput,
+        segmentation_maps: ImageInput | None,
+        instance_id_to_semantic_id: list[dict[int, int]] | dict[int, int] | None,
+        segments_info: list[list[dict]] | list[dict] | None,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        pixels = self._read_images(images, **kwargs)
+        image_sizes = [tuple(image.shape[-2:]) for image in pixels]
+        places = [
+            layout(size, kwargs["size"], kwargs["do_resize"], kwargs["do_split_image"], kwargs["do_pad"])
+            for size in image_sizes
+        ]
+        inputs = self._preprocess(pixels, places, **kwargs)
+        data = {
+            "pixel_values": [window for windows in inputs for window in windows],
+            "patch_offsets": [torch.tensor((i, *window)) for i, place in enumerate(places) for window in place.windows or ()],
+        }
+        if segmentation_maps is not None:
+            tables = _class_tables(instance_id_to_semantic_id, segments_info, len(pixels))
+            maps = as_map_list(segmentation_maps, len(pixels))
+            targets = [
+                target
+                for i, label_map in enumerate(maps)
+                for target in self._targets(
+                    label_map, tables[i], segments_info is not None, places[i], image_sizes[i], i, kwargs
+                )
+            ]
+            data["mask_labels"] = [masks for masks, _ in targets]
+            data["class_labels"] = [classes for _, classes in targets]
+        _check_stackable(data["pixel_values"], kwargs["return_tensors"])
+        return BatchFeature(
+            data,
+            tensor_type=kwargs["return_tensors"],
+            skip_tensor_conversion=["patch_offsets", "mask_labels", "class_labels"],
+        )
+
+    def _read_images(self, images: ImageInput, **kwargs: Any) -> list[torch.Tensor]:
+        rescale = kwargs["do_rescale"]
+        images = [
+            image_to_tensor(
+                image, f"images[{i}]", kwargs["do_convert_rgb"], kwargs["input_data_format"], 255.0 if rescale else 1.0
+            )
+            for i, image in enumerate(self._prepare_images_structure(images))
+        ]
+        if rescale and any(image.is_floating_point() and image.max() <= 1 for image in images):
+            logger.warning_once(
+                "An image of floats within 0..1 is rescaled by 1/255 and becomes all but black. Pass do_rescale=False."
+            )
+        return images
+
+    def _targets(
+        self,
+        label_map: ImageInput,
+        classes: dict[int, int | None] | None,
+        from_table: bool,
+        place: Layout,
+        image_size: tuple[int, int],
+        index: int,
+        kwargs: dict[str, Any],
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        name = f"segmentation_maps[{index}]"
+        ids, is_rgb = read_label_map(label_map, name)
+        if tuple(ids.shape) != image_size:
+            raise ValueError(
+                f"{name} has {tuple(ids.shape)} pixels (height, width), but images[{index}] has {image_size}. A map must "
+                "be as large as its image, upright by the image's EXIF orientation."
+            )
+        if is_rgb and classes is None:
+            raise ValueError(f"{name} is RGB: it needs segments_info (or instance_id_to_semantic_id) with its ids' classes.")
+        ids = resize_label_map(ids, place.content)
+        found = target_classes(
+            torch.unique(ids).tolist(), classes, kwargs["ignore_index"], kwargs["do_reduce_labels"], from_table, name
+        )
+        return targets_of(ids, place, found)
+
+
+def _class_tables(
+    instance_id_to_semantic_id: list[dict] | dict | None, segments_info: list | None, num_images: int
+) -> list[dict[int, int | None] | None]:
+    """{id: class} for each image, from whichever of the two was given."""
+    if instance_id_to_semantic_id is not None and segments_info is not None:
+        raise ValueError("Got both instance_id_to_semantic_id and segments_info. Pass one of them.")
+    if segments_info is not None:
+        if num_images == 1 and all(isinstance(entry, dict) for entry in segments_info):
+            segments_info = [segments_info]
+        _check_count("segments_info", len(segments_info), num_images)
+        return [segment_classes(segments, f"segments_info[{i}]") for i, segments in enumerate(segments_info)]
+    if isinstance(instance_id_to_semantic_id, list | tuple):
+        _check_count("instance_id_to_semantic_id", len(instance_id_to_semantic_id), num_images)
+        return [{int(i): int(c) for i, c in table.items()} for table in instance_id_to_semantic_id]
+    if instance_id_to_semantic_id is not None:
+        return [{int(i): int(c) for i, c in instance_id_to_semantic_id.items()}] * num_images
+    return [None] * num_images
+
+
+def _check_count(name: str, got: int, num_images: int) -> None:
+    if got != num_images:
+        raise ValueError(f"{name} has {got} entries for {num_images} images. Pass one for each image.")
+
+
+def _check_stackable(pixel_values: list, return_tensors: str | None) -> None:
+    sizes = {tuple(image.shape[-2:]) for image in pixel_values}
+    if return_tensors is not None and len(sizes) > 1:
+        raise ValueError(
+            f"The images have the sizes {sorted(sizes)} after resizing and can't be one batch. Pass do_pad=True, or one "
+            "image a call."
+        )

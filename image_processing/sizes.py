@@ -1,0 +1,139 @@
+"""Where an image lies in the model's input: resized, cut into windows or padded, and back. The one place that knows.
+
+content  the size (h, w) an image is resized to
+canvas   the size (h, w) of the model's input, content plus black at the right and bottom
+target   the size (H, W) a result is wanted at, as a rule the original image's
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transformers.image_transforms import get_size_with_aspect_ratio
+from transformers.image_utils import SizeDict
+
+Size = tuple[int, int]  # height, width
+Window = tuple[int, int]  # first and one past the last pixel along the content's long side
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one image becomes one or several model inputs."""
+
+    content: Size
+    windows: tuple[Window, ...] | None  # None: not split
+    canvas: Size | None  # None: not padded
+
+    def crops(self) -> list[tuple[slice, slice]]:
+        """The rows and columns of the content that each model input shows."""
+        if self.windows is None:
+            return [(slice(None), slice(None))]
+        return [crop_of(self.content, window) for window in self.windows]
+
+
+def crop_of(content: Size, window: Window) -> tuple[slice, slice]:
+    """Rows and columns of a window: it runs along the long side and covers the short one."""
+    along = slice(*window)
+    return (along, slice(None)) if content[0] > content[1] else (slice(None), along)
+
+
+def layout(image_size: Size, size: SizeDict | dict, do_resize: bool, do_split: bool, do_pad: bool) -> Layout:
+    """The layout of an image of `image_size` (height, width) under a processor's settings."""
+    content = content_size(image_size, size, fit=do_pad and not do_split) if do_resize else image_size
+    windows = tuple(split(content, window_side(size))) if do_split else None
+    side = window_side(size)
+    canvas = ((side, side) if do_split else canvas_size(size)) if do_pad else None
+    return Layout(content, windows, canvas)
+
+
+def canvas_size(size: SizeDict | dict) -> Size:
+    """Height and width of the model's input. `shortest_edge` is the height and `longest_edge` the width, as in stock.
+
+    Raises:
+        ValueError: `size` has neither `shortest_edge` nor `height` and `width`, or they aren't positive.
+    """
+    edges = {key: value for key, value in dict(size).items() if value is not None}
+    if {"height", "width"} <= edges.keys():
+        canvas = edges["height"], edges["width"]
+    elif "shortest_edge" in edges:
+        canvas = edges["shortest_edge"], edges.get("longest_edge", edges["shortest_edge"])
+    else:
+        raise ValueError(
+            f"size is {edges}, but must have shortest_edge (and longest_edge), or height and width: "
+            'for example {"shortest_edge": 640, "longest_edge": 640}.'
+        )
+    if min(canvas) < 1:
+        raise ValueError(f"size is {edges}, but each edge must be a positive number of pixels.")
+    return canvas
+
+
+def window_side(size: SizeDict | dict) -> int:
+    """The side of the square windows of a split image: the short side of `size`."""
+    return min(canvas_size(size))
+
+
+def content_size(image_size: Size, size: SizeDict | dict, fit: bool) -> Size:
+    """The size an image is resized to: its aspect is kept unless `size` gives `height` and `width`.
+
+    With `shortest_edge` and `longest_edge` the arithmetic, rounding included, is that of transformers'
+    `get_size_with_aspect_ratio`. With `fit`, an image that would still stick out of the canvas (upright, when the
+    canvas is wide) is made small enough; without, it keeps its short edge.
+    """
+    height, width = canvas_size(size)
+    edges = dict(size)
+    if edges.get("height") and edges.get("width"):
+        return height, width
+    h, w = get_size_with_aspect_ratio(image_size, edges["shortest_edge"], edges.get("longest_edge"))
+    if fit and edges.get("longest_edge") and (h > height or w > width):
+        scale = min(height / image_size[0], width / image_size[1])
+        h, w = min(height, round(image_size[0] * scale)), min(width, round(image_size[1] * scale))
+    return max(h, 1), max(w, 1)  # a line of pixels stays one
+
+
+def split(content: Size, side: int) -> list[Window]:
+    """Evenly spaced windows of `side` pixels, as few as cover the long side (paper A.3, official rounding)."""
+    long_side = max(content)
+    count = math.ceil(long_side / side)
+    overlap = (count * side - long_side) / (count - 1) if count > 1 else 0
+    starts = [int(i * (side - overlap)) for i in range(count)]
+    return [(start, start + side) for start in starts]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How one image lies in what the model gave out; what upsampling needs."""
+
+    canvas: Size
+    content: Size
+    target: Size
+
+
+def placements(mask_size: Size, size: SizeDict | dict, target_sizes: Sequence[Size] | None, batch_size: int) -> list[Placement]:
+    """One placement for each of `batch_size` images that were not split.
+
+    Whether images were padded shows in `mask_size`, the (h, w) of the mask logits: they have the canvas' proportions
+    then. Otherwise an image filled the model's input by itself.
+
+    Raises:
+        ValueError: `target_sizes` doesn't hold one (height, width) for each image.
+    """
+    canvas = canvas_size(size)
+    if target_sizes is None:
+        return [Placement(canvas, canvas, canvas)] * batch_size
+    targets = check_target_sizes(target_sizes, batch_size)
+    if mask_size[0] * canvas[1] == mask_size[1] * canvas[0]:
+        return [Placement(canvas, content_size(target, size, fit=True), target) for target in targets]
+    contents = [content_size(target, size, fit=False) for target in targets]
+    return [Placement(content, content, target) for content, target in zip(contents, targets, strict=True)]
+
+
+def check_target_sizes(target_sizes: Sequence[Size], count: int | None) -> list[Size]:
+    """`target_sizes` as (height, width) integers, one for each of `count` images (any number when None)."""
+    targets = [(int(height), int(width)) for height, width in target_sizes]
+    if count is not None and len(targets) != count:
+        raise ValueError(
+            f"target_sizes has {len(targets)} entries for {count} images. Pass one (height, width) for each image."
+        )
+    if any(min(target) < 1 for target in targets):
+        raise ValueError(f"target_sizes is {targets}, but heights and widths must be positive.")
+    return targets

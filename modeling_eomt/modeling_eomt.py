@@ -118,6 +118,7 @@ class EomtForUniversalSegmentation(EomtPreTrainedModel):
         self.criterion = EomtLoss(config)
         self.register_buffer("attn_mask_probs", torch.ones(config.num_blocks))
         self._masked_blocks = [True] * config.num_blocks
+        self._masked_blocks_read_at: tuple | None = None
         self.register_load_state_dict_post_hook(lambda module, _: module._refresh_masked_blocks())
         self.post_init()
 
@@ -187,10 +188,19 @@ class EomtForUniversalSegmentation(EomtPreTrainedModel):
         return self
 
     def _refresh_masked_blocks(self) -> None:
-        """Keeps, as plain booleans that a compiled graph may branch on, which blocks are masked at all."""
-        if not self.attn_mask_probs.is_meta:
-            lowest = 0.0 if self.training else 0.5
-            self._masked_blocks = [p > 0 and p >= lowest for p in self.attn_mask_probs.tolist()]
+        """Keeps, as plain booleans that a compiled graph may branch on, which blocks are masked at all.
+
+        The buffer is read only where it may have changed, since reading it makes the host wait for the device.
+        """
+        probs = self.attn_mask_probs
+        if probs.is_meta:
+            return
+        state = None if probs.is_inference() else (probs.data_ptr(), probs._version, self.training)
+        if state is not None and state == self._masked_blocks_read_at:
+            return
+        lowest = 0.0 if self.training else 0.5
+        self._masked_blocks = [p > 0 and p >= lowest for p in probs.tolist()]
+        self._masked_blocks_read_at = state
 
     def _apply(self, fn, recurse: bool = True):
         """Moves and casts everything but the float32 of `attn_mask_probs`: .9995 would round to 1 in bfloat16."""

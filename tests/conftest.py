@@ -1,0 +1,85 @@
+"""Shared fixtures: tiny models of ours, labels, and the real data beside the checkout where there is any."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+from eomt import EomtConfig, EomtForUniversalSegmentation  # noqa: E402
+
+TINY = dict(
+    hidden_size=64,
+    num_hidden_layers=4,
+    num_attention_heads=4,
+    image_size=64,
+    patch_size=16,
+    num_blocks=2,
+    num_queries=8,
+    num_register_tokens=4,
+    train_num_points=256,
+)
+
+
+@pytest.fixture
+def tiny_config() -> Callable[..., EomtConfig]:
+    """`tiny_config(num_labels=5, **fields)`: four blocks, the last two with queries, 64 pixels."""
+
+    def build(num_labels: int = 5, **fields) -> EomtConfig:
+        names = {index: f"class {index}" for index in range(num_labels)}
+        return EomtConfig(**{**TINY, **fields}, id2label=names, label2id={name: index for index, name in names.items()})
+
+    return build
+
+
+@pytest.fixture
+def tiny_model(tiny_config) -> Callable[..., EomtForUniversalSegmentation]:
+    """`tiny_model(probs=0.0, **fields)`: evaluation mode, every parameter random, so that none can be forgotten unnoticed."""
+
+    def build(probs: float | list[float] = 0.0, seed: int = 0, **fields) -> EomtForUniversalSegmentation:
+        torch.manual_seed(seed)
+        model = EomtForUniversalSegmentation(tiny_config(**fields)).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        model.set_attn_mask_probs(probs if isinstance(probs, list) else [probs] * model.config.num_blocks)
+        return model
+
+    return build
+
+
+@pytest.fixture
+def segments() -> Callable[..., tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]]:
+    """`segments(counts, size)`: random blobs as `id_maps, segment_ids, class_labels` and the same as `mask_labels`."""
+
+    def build(counts: list[int], size: int = 64, num_labels: int = 5, seed: int = 0):
+        generator = torch.Generator().manual_seed(seed)
+        id_maps = torch.zeros(len(counts), size, size, dtype=torch.int32)
+        for image, count in enumerate(counts):
+            cells = torch.randint(0, count + 1, (8, 8), generator=generator, dtype=torch.int32)  # 0 is void
+            cells.view(-1)[torch.randperm(64, generator=generator)[:count]] = torch.arange(1, count + 1, dtype=torch.int32)
+            id_maps[image] = cells.repeat_interleave(size // 8, 0).repeat_interleave(size // 8, 1)
+        segment_ids = [torch.arange(1, count + 1) for count in counts]
+        class_labels = [torch.randint(0, num_labels, (count,), generator=generator) for count in counts]
+        mask_labels = [(maps == ids[:, None, None]).float() for maps, ids in zip(id_maps, segment_ids, strict=True)]
+        return id_maps, segment_ids, class_labels, mask_labels
+
+    return build
+
+
+@pytest.fixture
+def shared_data() -> Callable[[str], Path]:
+    """`shared_data(name)`: a path under `../shared/data`; the test is skipped, saying so, where it is not there."""
+
+    def find(name: str) -> Path:
+        path = Path(__file__).resolve().parents[2] / "shared" / "data" / name
+        if not path.exists():
+            pytest.skip(f"../shared/data/{name} is not there")
+        return path
+
+    return find

@@ -1,8 +1,8 @@
 """A dataset on disk: parquet shards `<split>-00000-of-00004.parquet` and `labels.json` in one folder.
 
-A row: `image_id`; `image`, an encoded image; `id_map`, an encoded lossless PNG of the image's size that holds segment ids, 8-bit or
-16-bit grey, or RGB with id = R + 256 G + 65536 B (as in COCO panoptic); `segments`, a table of the ids with class index and crowd
-flag. Id 0 is void unless the table has it; every other id of the map must be in the table.
+A row: `image_id`; `image`, an encoded image; `id_map`, an encoded lossless PNG of the image's size that holds segment ids,
+8-bit or 16-bit grey, or RGB with id = R + 256 G + 65536 B (as in COCO panoptic); `segments`, a table of the ids with class
+index and crowd flag. Id 0 is void unless the table has it; every other id of the map must be in the table.
 
 `labels.json`: `{"classes": [{"name": "bee", "isthing": true}, ...]}`, in the order of the class indices.
 """
@@ -32,7 +32,9 @@ FEATURES = datasets.Features(
 )
 LABELS_FILE = "labels.json"
 SHARD_NAME = re.compile(r"(?P<split>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.parquet")
-ROWS_A_GROUP = 100  # parquet row groups are what streams shuffle and share out: small ones mix well and keep memory flat
+# Parquet row groups are what streams shuffle and share out: small ones mix well and keep memory flat.
+MAX_GROUP = 100  # rows
+MIN_GROUPS = 16  # of a small split, so that there is something to share out
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,8 @@ def count_rows(folder: str | Path, split: str) -> int:
 def load_split(folder: str | Path, split: str, streaming: bool = True) -> datasets.IterableDataset | datasets.Dataset:
     """The rows of a split with images left encoded, as `{"bytes": ..., "path": ...}`.
 
-    A stream's units of shuffling and sharing out are the row groups of the shards. `streaming=False` gives random access instead,
-    through a copy in the cache of `datasets`.
+    A stream's units of shuffling and sharing out are the row groups of the shards. `streaming=False` gives random access
+    instead, through a copy in the cache of `datasets`.
 
     Raises:
         ValueError: something is missing in the folder, or a shard is broken or lacks columns.
@@ -144,6 +146,7 @@ def write_split(folder: str | Path, split: str, rows: Iterable[dict], total: int
     """
     folder = Path(folder)
     count = max(1, -(-total // rows_a_shard))
+    group = min(MAX_GROUP, max(1, total // MIN_GROUPS))
     if any((match := SHARD_NAME.fullmatch(path.name)) and match["split"] == split for path in folder.glob("*.parquet")):
         raise ValueError(f"{folder} has a split {split!r} already. Remove its shards or choose another folder.")
     part = folder / f".{split}.partial"
@@ -153,7 +156,7 @@ def write_split(folder: str | Path, split: str, rows: Iterable[dict], total: int
     for index in range(count):
         held = list(itertools.islice(stream, rows_a_shard))
         written += len(held)
-        _write_shard(part / f"{split}-{index:05d}-of-{count:05d}.parquet", held)
+        _write_shard(part / f"{split}-{index:05d}-of-{count:05d}.parquet", held, group)
     if written != total or next(stream, None) is not None:
         raise ValueError(f"total is {total}, but rows has {written if written != total else 'more'}. Pass the right number.")
     for path in sorted(part.iterdir()):
@@ -161,11 +164,11 @@ def write_split(folder: str | Path, split: str, rows: Iterable[dict], total: int
     part.rmdir()
 
 
-def _write_shard(path: Path, rows: list[dict]) -> None:
+def _write_shard(path: Path, rows: list[dict], group: int) -> None:
     quiet = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()  # theirs, of row groups, would cut through ours
     try:
-        datasets.Dataset.from_list(rows, features=FEATURES).to_parquet(path, batch_size=ROWS_A_GROUP)
+        datasets.Dataset.from_list(rows, features=FEATURES).to_parquet(path, batch_size=group)
     finally:
         if not quiet:
             datasets.enable_progress_bars()

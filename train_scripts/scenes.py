@@ -2,8 +2,8 @@
 
     python train_scripts/scenes.py --out outputs/scenes --train 6000 --val 200 --seed 0
 
-A scene shows one to five sprites (things; CC0, see sprites/README.md) over two of scikit-image's textures (stuff) that meet at a
-line. Training scenes see the left three quarters of each texture, validation scenes the rest.
+A scene shows one to five sprites (things; CC0, see sprites/README.md) over two of scikit-image's textures (stuff) that meet
+at a line. Training scenes see the left three quarters of each texture, validation scenes the rest.
 """
 
 import argparse
@@ -85,8 +85,8 @@ def posed_sprite(sprite: Image.Image, rng: np.random.Generator) -> np.ndarray:
 def make_scene(rng: np.random.Generator, held_out: bool) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """
     Returns:
-        The image (SIDE, SIDE, 3) uint8, its id map (SIDE, SIDE) uint8, and the class of each segment: ids count from 1 in the order
-        of painting, 0 is void.
+        The image (SIDE, SIDE, 3) uint8, its id map (SIDE, SIDE) uint8, and the class of each segment: ids count from 1 in the
+        order of painting, 0 is void.
     """
     angle, shift = rng.uniform(0, math.pi), rng.uniform(-0.2, 0.2) * SIDE
     y, x = np.ogrid[:SIDE, :SIDE]

@@ -1,0 +1,117 @@
+"""The paper's augmentation of training images and their id maps, as one Compose.
+
+Shapes: H, W pixels of an image, S pixels of a training crop's side.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+PADDING_ID = -1  # in id maps, where there is no image; no segment has it
+
+
+def training_augmentation(size: int, min_scale: float = 0.1, max_scale: float = 2.0, color_jitter: bool = False) -> v2.Compose:
+    """The augmentation of the official recipe, with its defaults for COCO panoptic.
+
+    Args:
+        size: `S`.
+        min_scale, max_scale: scale jitter, 1 fits the image inside the crop. Published: 0.1 to 2 for panoptic and instance
+            segmentation, 0.5 to 2 for semantic.
+        color_jitter: published for ADE20K and Cityscapes.
+
+    Returns:
+        (`tv_tensors.Image` (3, H, W) uint8, `tv_tensors.Mask` (H, W)) -> the same, S x S. Draws from torch's global generator.
+    """
+    return v2.Compose(
+        [
+            *(photometric_jitter() if color_jitter else ()),
+            v2.RandomHorizontalFlip(0.5),
+            ScaleJitterCrop(size, min_scale, max_scale),
+        ]
+    )
+
+
+def photometric_jitter() -> list[v2.Transform]:
+    """Brightness, contrast, saturation and hue, each every other time; contrast comes before or after the last two."""
+    brightness, contrast, saturation, hue = (
+        v2.RandomApply([v2.ColorJitter(**{name: strength})], p=0.5)
+        for name, strength in {"brightness": 32 / 255, "contrast": 0.5, "saturation": 0.5, "hue": 18 / 360}.items()
+    )
+    return [
+        brightness,
+        v2.RandomChoice([v2.Compose([contrast, saturation, hue]), v2.Compose([saturation, hue, contrast])]),
+    ]
+
+
+class ScaleJitterCrop(v2.Transform):
+    """
+    Scale jitter, padding at the right and bottom, and a random crop, in one.
+
+    Gives what `v2.ScaleJitter((S, S))`, padding to at least S x S and `v2.RandomCrop(S)` give, up to rounding, but resizes
+    only what the crop shows: at scale 2, a quarter of the pixels. Images are resized bilinearly with antialiasing and padded
+    with black, id maps by their nearest pixels and padded with `PADDING_ID`.
+
+    Args:
+        size: `S`.
+        min_scale, max_scale: of the image's size once fitted inside S x S.
+    """
+
+    def __init__(self, size: int, min_scale: float, max_scale: float):
+        super().__init__()
+        if size < 1 or not 0 < min_scale <= max_scale:
+            raise ValueError(f"size={size}, min_scale={min_scale}, max_scale={max_scale}: need 1 <= size, 0 < min <= max")
+        self.size, self.min_scale, self.max_scale = size, min_scale, max_scale
+
+    def make_params(self, flat_inputs: list) -> dict:
+        height, width = v2.query_size(flat_inputs)
+        scale = self.min_scale + torch.rand(()).item() * (self.max_scale - self.min_scale)
+        ratio = min(self.size / height, self.size / width) * scale
+        scaled = [max(1, int(height * ratio)), max(1, int(width * ratio))]
+        starts = [int(torch.randint(0, max(0, edge - self.size) + 1, ())) for edge in scaled]
+        return {"scaled": scaled, "starts": starts}
+
+    def transform(self, inpt: Tensor, params: dict) -> Tensor:
+        scaled, starts = params["scaled"], params["starts"]
+        shown = [min(edge, self.size) for edge in scaled]
+        if isinstance(inpt, tv_tensors.Mask):
+            window, padding = _nearest_window(inpt.numpy(), scaled, starts, shown), PADDING_ID
+        else:
+            window, padding = _bilinear_window(inpt.permute(1, 2, 0).numpy(), scaled, starts, shown), 0
+        canvas = np.full((self.size, self.size, *window.shape[2:]), padding, dtype=window.dtype)
+        canvas[: shown[0], : shown[1]] = window
+        result = torch.from_numpy(canvas)
+        return tv_tensors.wrap(result if result.ndim == 2 else result.permute(2, 0, 1), like=inpt)
+
+
+def _nearest_window(ids: np.ndarray, scaled: Sequence[int], starts: Sequence[int], shown: Sequence[int]) -> np.ndarray:
+    """(H, W) ids -> `shown` pixels from `starts` of the map resized to `scaled`.
+
+    Takes the pixel under each new pixel's centre, as bilinear resizing does, so that labels don't shift against the image.
+    """
+    rows, cols = (
+        np.minimum(((np.arange(start, start + length) + 0.5) * (old / new)).astype(np.int64), old - 1)
+        for old, new, start, length in zip(ids.shape, scaled, starts, shown, strict=True)
+    )
+    return ids[rows[:, None], cols]
+
+
+def _bilinear_window(pixels: np.ndarray, scaled: Sequence[int], starts: Sequence[int], shown: Sequence[int]) -> np.ndarray:
+    """(H, W, 3) uint8 -> (*shown, 3), the same for images. Pillow takes windows at fractions of a pixel, torch doesn't."""
+    height, width, _ = pixels.shape
+    step_y, step_x = height / scaled[0], width / scaled[1]
+    top, left = starts[0] * step_y, starts[1] * step_x
+    box = (left, top, min(width, left + shown[1] * step_x), min(height, top + shown[0] * step_y))
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.asarray(image.resize((shown[1], shown[0]), Image.Resampling.BILINEAR, box=box))
+
+
+def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """(B, 3, H, W) uint8 -> float32; `mean` and `std` are those of pixels in 0..1."""
+    scale = torch.tensor(std).mul(255).reciprocal().view(3, 1, 1)
+    shift = (torch.tensor(mean) / torch.tensor(std)).view(3, 1, 1)
+    return images.to(torch.float32).mul_(scale).sub_(shift)

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 import torch
 from accelerate.utils import reduce
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import Trainer
 
+from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.loss import loss_normalizers, mean_over_processes
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.train_scripts.arguments import EomtTrainingArguments
@@ -17,6 +18,7 @@ from eomt.train_scripts.panoptic_quality import PanopticQuality
 from eomt.train_scripts.parameter_groups import group_parameters
 from eomt.train_scripts.progress import TrainingProgress
 from eomt.train_scripts.schedules import learning_rate_factor
+from eomt.train_scripts.streams import EvaluationStream, TrainingCollator, TrainingStream, collate_evaluation
 
 
 class EomtTrainer(Trainer):
@@ -27,7 +29,6 @@ class EomtTrainer(Trainer):
         model: to train.
         args: the run.
         train_stream, eval_stream: this process's share of the samples; nothing shards them again.
-        train_collator, eval_collator: samples to a batch.
         things: for each class, whether it is a thing.
         pretrained: whether the encoder is; a new one warms up with the rest.
         threshold: class score a query needs to become a segment.
@@ -40,19 +41,26 @@ class EomtTrainer(Trainer):
         self,
         model: EomtForUniversalSegmentation,
         args: EomtTrainingArguments,
-        train_stream: IterableDataset,
-        eval_stream: IterableDataset | None,
-        train_collator: Callable,
-        eval_collator: Callable,
+        train_stream: TrainingStream,
+        eval_stream: EvaluationStream | None,
         things: list[bool],
         pretrained: bool,
+        processing_class: EomtImageProcessor,
         threshold: float = 0.8,
         **kwargs,
     ):
         self.progress = TrainingProgress(args.minutes)
-        self.eval_collator, self.things, self.pretrained, self.threshold = eval_collator, things, pretrained, threshold
+        self.things, self.pretrained, self.threshold = things, pretrained, threshold
         self._term_sums: dict[str, Tensor] = {}
-        super().__init__(model, args, train_collator, train_dataset=train_stream, eval_dataset=eval_stream, **kwargs)
+        super().__init__(
+            model,
+            args,
+            TrainingCollator(processing_class.image_mean, processing_class.image_std),
+            train_dataset=train_stream,
+            eval_dataset=eval_stream,
+            processing_class=processing_class,
+            **kwargs,
+        )
         self.add_callback(self.progress)
         self.add_callback(MaskAnnealingCallback(self.progress, args.masking, args.poly_power))
 
@@ -157,11 +165,11 @@ class EomtTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def predictions(self, stream: IterableDataset) -> Iterator[tuple[dict, list[dict]]]:
+    def predictions(self, stream: EvaluationStream) -> Iterator[tuple[dict, list[dict]]]:
         """Batches of a stream and their panoptic segments, by the model as it will be used: unmasked."""
         model, masking = self.model, self.model.attn_mask_probs.clone()
         training = model.training
-        loader = DataLoader(stream, batch_size=self.args.per_device_eval_batch_size, collate_fn=self.eval_collator)
+        loader = DataLoader(stream, batch_size=self.args.per_device_eval_batch_size, collate_fn=collate_evaluation)
         model.set_attn_mask_probs(torch.zeros_like(masking))
         model.eval()
         try:

@@ -1,0 +1,59 @@
+"""From arguments to the objects of a run: model, image processor and streams."""
+
+from transformers import TrainingArguments
+
+from eomt import EomtConfig, EomtForUniversalSegmentation, EomtImageProcessor
+from eomt.image_processing.augmentation import training_augmentation
+from eomt.timm_weights import from_timm
+from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.data import Labels
+from eomt.train_scripts.streams import EvaluationStream, TrainingStream, evaluation_stream, training_stream
+
+
+def build_model(model_args: ModelArguments, data_args: DataArguments, labels: Labels) -> EomtForUniversalSegmentation:
+    """A model for the dataset's classes, from a checkpoint, a timm ViT or random weights; a class head that doesn't fit is new."""
+    fields = {
+        "image_size": data_args.image_size,
+        "id2label": dict(enumerate(labels.names)),
+        "label2id": {name: index for index, name in enumerate(labels.names)},
+        **model_args.config_fields,
+    }
+    if model_args.checkpoint:
+        model = EomtForUniversalSegmentation.from_pretrained(model_args.checkpoint, ignore_mismatched_sizes=True, **fields)
+    elif model_args.timm_model:
+        model = from_timm(model_args.timm_model, **fields)
+    else:
+        model = EomtForUniversalSegmentation(EomtConfig(**fields))
+    model.set_attn_implementation(model_args.attn_implementation)
+    return model
+
+
+def build_processor(data_args: DataArguments, labels: Labels) -> EomtImageProcessor:
+    """Padded inference at the training size (paper, section A.3); stuff classes are stored, so that the pipeline merges them."""
+    return EomtImageProcessor(
+        size={"shortest_edge": data_args.image_size, "longest_edge": data_args.image_size},
+        do_pad=True,
+        stuff_classes=[index for index, isthing in enumerate(labels.isthing) if not isthing],
+    )
+
+
+def build_streams(
+    data_args: DataArguments, args: TrainingArguments, processor: EomtImageProcessor
+) -> tuple[TrainingStream, EvaluationStream | None]:
+    """This process's share of the augmented training samples, and of the evaluation samples."""
+    share = {"world_size": args.world_size, "rank": args.process_index}
+    augmentation = training_augmentation(data_args.image_size, data_args.min_scale, data_args.max_scale, data_args.color_jitter)
+    train = training_stream(
+        data_args.data, data_args.train_split, augmentation, args.seed, shuffle_buffer=data_args.shuffle_buffer, **share
+    )
+    if not data_args.eval_split:
+        return train, None
+    return train, evaluation_stream(data_args.data, data_args.eval_split, processor, **share)
+
+
+def set_max_steps(args: EomtTrainingArguments, rows: int) -> None:
+    """Turns epochs into steps, since a stream has no length; a budget of minutes ends long before its number of steps."""
+    if args.minutes is not None:
+        args.max_steps = 10**7
+    elif args.max_steps <= 0:
+        args.max_steps = max(1, round(args.num_train_epochs * rows / args.total_batch_size))

@@ -1,0 +1,59 @@
+"""Fine-tunes EoMT for panoptic segmentation.
+
+    python train_scripts/train.py --recipe demo --data DIR
+    accelerate launch train_scripts/train.py --timm_model vit_small_patch14_reg4_dinov2 --data DIR --output_dir OUT
+
+`--help` lists every option with its default; a recipe is a YAML file of the same options.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from transformers import set_seed
+
+from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.building import build_model, build_processor, build_streams, set_max_steps
+from eomt.train_scripts.data import count_rows, read_labels
+from eomt.train_scripts.recipe import parse_arguments
+from eomt.train_scripts.trainer import EomtTrainer
+
+
+def main(argv: Sequence[str] | None = None) -> EomtTrainer:
+    """Trains, scores and saves a model.
+
+    Args:
+        argv: the words after the script's name, those of the command line by default.
+
+    Returns:
+        The trainer, with the trained model; its metrics are in `all_results.json` of the output folder.
+    """
+    model_args, data_args, args = parse_arguments(
+        (ModelArguments, DataArguments, EomtTrainingArguments), sys.argv[1:] if argv is None else argv
+    )
+    set_seed(args.seed)
+    labels = read_labels(data_args.data)
+    set_max_steps(args, count_rows(data_args.data, data_args.train_split))
+    processor = build_processor(data_args, labels)
+    train_stream, eval_stream = build_streams(data_args, args, processor)
+    trainer = EomtTrainer(
+        build_model(model_args, data_args, labels),
+        args,
+        train_stream,
+        eval_stream,
+        things=labels.isthing,
+        pretrained=bool(model_args.checkpoint or model_args.timm_model),
+        threshold=data_args.threshold,
+        processing_class=processor,
+    )
+    if args.eval_before and eval_stream is not None:
+        trainer.save_metrics("before", trainer.evaluate(metric_key_prefix="before"))
+    result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    trainer.save_model()
+    trainer.save_metrics("train", result.metrics)
+    if eval_stream is not None:
+        trainer.save_metrics("eval", trainer.evaluate())
+    return trainer
+
+
+if __name__ == "__main__":
+    main()

@@ -24,5 +24,5 @@ def to_content(mask_logits: torch.Tensor, place: Placement) -> torch.Tensor:
 
 def upsampled_masks(mask_logits: torch.Tensor, place: Placement) -> Iterator[torch.Tensor]:
     """The (H, W) logits of one query after the other: a plane stays in cache, all of them wouldn't fit in it."""
-    for logits in mask_logits.split(1):
-        yield resize_bilinear(to_content(logits, place), place.target)[0]
+    for logits in mask_logits:
+        yield resize_bilinear(to_content(logits[None], place), place.target)[0]

@@ -98,7 +98,7 @@ def target_classes(
     Args:
         ids: the ids a map holds.
         classes: the class of each id (None: crowd). Without it, ids are classes.
-        ignore_index: this id (unless `classes` has it) and this class are void.
+        ignore_index: this id is void, unless `classes` gives it a class other than itself.
         do_reduce_labels: id 0 (unless a table has it) and class 0 are void, the other classes count from one less.
         from_table: `classes` is an image's segment table, so that an unlisted id 0 is void, as in COCO panoptic.
         name: what error messages call the map.
@@ -107,7 +107,7 @@ def target_classes(
         ValueError: an id is unknown to `classes`, or a class is negative.
     """
     listed = classes or {}
-    void_ids = set() if ignore_index is None or ignore_index in listed else {ignore_index}
+    void_ids = {ignore_index} if listed.get(ignore_index, ignore_index) == ignore_index else set()
     if (from_table and 0 not in listed) or (do_reduce_labels and not from_table):
         void_ids.add(0)
     wanted = [i for i in ids if i not in void_ids]
@@ -119,7 +119,7 @@ def target_classes(
             "Add them there, or set ignore_index if that id is void."
         )
     raw = {i: i if classes is None else classes[i] for i in wanted}
-    raw = {i: c for i, c in raw.items() if c is not None and c != ignore_index and not (do_reduce_labels and c == 0)}
+    raw = {i: c for i, c in raw.items() if c is not None and not (do_reduce_labels and c == 0)}
     if negative := [c for c in raw.values() if c < 0]:
         raise ValueError(f"{name} gives the class {negative[0]}, but classes count from 0. Set ignore_index for void.")
     return {i: c - 1 if do_reduce_labels else c for i, c in raw.items()}

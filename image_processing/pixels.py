@@ -54,8 +54,17 @@ def _open(source: str) -> BytesIO | Path:
     return BytesIO(base64.b64decode(source, validate=True))
 
 
+def flat_list(images: object) -> list:
+    """One image, an array of several, or (nested) lists -> a list of images."""
+    if isinstance(images, list | tuple):
+        return [image for entry in images for image in flat_list(entry)]
+    if isinstance(images, np.ndarray | torch.Tensor) and images.ndim == 4:
+        return list(images)
+    return [images]
+
+
 def image_to_tensor(
-    image: Image.Image | np.ndarray | torch.Tensor,
+    image: str | Image.Image | np.ndarray | torch.Tensor,
     name: str,
     convert_rgb: bool = True,
     data_format: str | ChannelDimension | None = None,
@@ -67,7 +76,7 @@ def image_to_tensor(
     three channels, 16-bit samples are scaled to 8 bits, and bool becomes 0 and 255.
 
     Args:
-        image: PIL image of any mode, or an array of (H, W), (H, W, C) or (C, H, W) with C in 1, 3, 4.
+        image: path, URL, PIL image of any mode, or an array of (H, W), (H, W, C) or (C, H, W) with C in 1, 3, 4.
         name: what error messages call it.
         convert_rgb: False leaves the channels as they are.
         data_format: where an array has its channels; found by their number when None.
@@ -76,9 +85,10 @@ def image_to_tensor(
     Raises:
         ValueError: unreadable file, unknown layout, integers outside 0..255, or pixels that are NaN or infinite.
     """
-    if isinstance(image, Image.Image):
-        array, data_format = _pil_to_array(load_pil(image, name), convert_rgb), ChannelDimension.LAST
-        image = array
+    if isinstance(image, str | Image.Image):
+        image, data_format = _pil_to_array(load_pil(image, name), convert_rgb), ChannelDimension.LAST
+    if not isinstance(image, np.ndarray | torch.Tensor):
+        raise ValueError(f"{name} is a {type(image).__name__}, but must be a path, URL, PIL image, array or tensor.")
     pixels = torch.from_numpy(np.require(image, requirements=["C", "W"])) if isinstance(image, np.ndarray) else image
     pixels = _to_8_bit_or_float(_channels_first(pixels, name, data_format), name)
     return (_to_rgb(pixels, white) if convert_rgb else pixels).contiguous()

@@ -59,9 +59,7 @@ class PostProcessing:
         stuff = self.stuff_classes if stuff_classes is None else stuff_classes
         places = placements(mask_logits.shape[-2:], size, target_sizes, len(mask_logits))
         return [
-            panoptic_segmentation(
-                *logits, place, threshold, mask_threshold, overlap_mask_area_threshold, frozenset(stuff or ())
-            )
+            panoptic_segmentation(*logits, place, threshold, mask_threshold, overlap_mask_area_threshold, frozenset(stuff or ()))
             for *logits, place in zip(mask_logits, class_logits, places, strict=True)
         ]
 

@@ -24,7 +24,7 @@ from eomt.image_processing.label_maps import (
     target_classes,
     targets_of,
 )
-from eomt.image_processing.pixels import image_to_tensor, load_pil
+from eomt.image_processing.pixels import flat_list, image_to_tensor
 from eomt.image_processing.post_processing import PostProcessing
 from eomt.image_processing.sizes import Layout, canvas_size, layout
 
@@ -53,7 +53,7 @@ class EomtProcessorBase(PostProcessing):
         do_pad: pads to `size` (True here, False in stock, where images that aren't square then fail in the model).
         do_convert_rgb: turns grey, palette, RGBA and 16-bit images into 8-bit RGB (True here).
         do_split_image: cuts into windows of the short side of `size`.
-        ignore_index: id (or class) of the pixels that are void: they get no mask. Does not reduce, unlike in stock.
+        ignore_index: value of the maps' void pixels, which get no mask. Does not reduce the others, unlike in stock.
         do_reduce_labels: 0 is void and the other classes count from one less.
         stuff_classes: classes that `post_process_panoptic_segmentation` merges to one segment each.
     """
@@ -75,6 +75,9 @@ class EomtProcessorBase(PostProcessing):
     stuff_classes = None
 
     def __init__(self, **kwargs: Any):
+        for name in ("do_convert_rgb", "do_split_image", "do_pad", "do_reduce_labels"):
+            if kwargs.get(name, self) is None:  # how transformers 4.x saves what wasn't set
+                del kwargs[name]
         if kwargs.get("stuff_classes") is not None:
             kwargs["stuff_classes"] = sorted(int(label) for label in kwargs["stuff_classes"])
         super().__init__(**kwargs)
@@ -139,12 +142,6 @@ class EomtProcessorBase(PostProcessing):
         """
         return super().preprocess(images, segmentation_maps, instance_id_to_semantic_id, segments_info, **kwargs)
 
-    def fetch_images(self, image_url_or_urls: Any) -> Any:
-        """Opens what is given as a path or URL; the rest passes."""
-        if isinstance(image_url_or_urls, str):
-            return load_pil(image_url_or_urls, "images")
-        return super().fetch_images(image_url_or_urls)
-
     def _preprocess_image_like_inputs(
         self,
         images: ImageInput,
@@ -156,8 +153,7 @@ class EomtProcessorBase(PostProcessing):
         pixels = self._read_images(images, **kwargs)
         image_sizes = [tuple(image.shape[-2:]) for image in pixels]
         places = [
-            layout(size, kwargs["size"], kwargs["do_resize"], kwargs["do_split_image"], kwargs["do_pad"])
-            for size in image_sizes
+            layout(size, kwargs["size"], kwargs["do_resize"], kwargs["do_split_image"], kwargs["do_pad"]) for size in image_sizes
         ]
         inputs = self._preprocess(pixels, places, **kwargs)
         data = {
@@ -170,9 +166,7 @@ class EomtProcessorBase(PostProcessing):
             targets = [
                 target
                 for i, label_map in enumerate(maps)
-                for target in self._targets(
-                    label_map, tables[i], segments_info is not None, places[i], image_sizes[i], i, kwargs
-                )
+                for target in self._targets(label_map, tables[i], segments_info is not None, places[i], image_sizes[i], i, kwargs)
             ]
             data["mask_labels"] = [masks for masks, _ in targets]
             data["class_labels"] = [classes for _, classes in targets]
@@ -186,10 +180,8 @@ class EomtProcessorBase(PostProcessing):
     def _read_images(self, images: ImageInput, **kwargs: Any) -> list[torch.Tensor]:
         rescale = kwargs["do_rescale"]
         images = [
-            image_to_tensor(
-                image, f"images[{i}]", kwargs["do_convert_rgb"], kwargs["input_data_format"], 255.0 if rescale else 1.0
-            )
-            for i, image in enumerate(self._prepare_images_structure(images))
+            image_to_tensor(image, f"images[{i}]", kwargs["do_convert_rgb"], kwargs["input_data_format"], 255.0 if rescale else 1.0)
+            for i, image in enumerate(flat_list(images))
         ]
         if rescale and any(image.is_floating_point() and image.max() <= 1 for image in images):
             logger.warning_once(

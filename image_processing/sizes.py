@@ -131,9 +131,7 @@ def check_target_sizes(target_sizes: Sequence[Size], count: int | None) -> list[
     """`target_sizes` as (height, width) integers, one for each of `count` images (any number when None)."""
     targets = [(int(height), int(width)) for height, width in target_sizes]
     if count is not None and len(targets) != count:
-        raise ValueError(
-            f"target_sizes has {len(targets)} entries for {count} images. Pass one (height, width) for each image."
-        )
+        raise ValueError(f"target_sizes has {len(targets)} entries for {count} images. Pass one (height, width) for each image.")
     if any(min(target) < 1 for target in targets):
         raise ValueError(f"target_sizes is {targets}, but heights and widths must be positive.")
     return targets

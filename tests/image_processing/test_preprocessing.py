@@ -21,7 +21,7 @@ def photos(*sizes: tuple[int, int]) -> list[np.ndarray]:
     """Smooth random RGB images of (height, width)."""
     rng = np.random.default_rng(0)
     small = [Image.fromarray(rng.integers(0, 256, (5, 7, 3), dtype=np.uint8)) for _ in sizes]
-    return [np.asarray(image.resize(size[::-1], Image.BICUBIC)) for image, size in zip(small, sizes, strict=True)]
+    return [np.array(image.resize(size[::-1], Image.BICUBIC)) for image, size in zip(small, sizes, strict=True)]
 
 
 MIXED = [(48, 100), (100, 48), (64, 64), (30, 77), (133, 200), (64, 48), (48, 100)]

@@ -1,0 +1,205 @@
+"""Pictures of images with their segments: an overlay, and a grid of images, truths and predictions.
+
+Stuff has its class's colour; things have shades of it, one after the other. Void stays uncoloured and is darkened.
+
+Shapes: C classes, H, W pixels.
+"""
+
+import colorsys
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+from torch import Tensor
+
+CELL = 336  # pixels, the long side of an image in a grid: three times the demo's scenes
+GAP = 8
+TITLE_SIZE, NAME_SIZE = 17, 12  # of fonts, pixels
+GOLDEN = 0.618034  # of the circle of hues lies between a class and the next
+SHADES = ((0.0, 1.0), (0.035, 0.78), (-0.035, 0.9), (0.02, 0.62), (-0.02, 0.7))  # of a class's instances: hue shift, brightness
+OPACITY = 0.55
+
+
+@dataclass
+class Segmentation:
+    """Segments to draw: (H, W) ids, and the class index of each id that is a segment; other ids are void."""
+
+    id_map: Tensor
+    classes: Mapping[int, int]
+
+    @classmethod
+    def of_result(cls, result: Mapping) -> "Segmentation":
+        """From what `post_process_panoptic_segmentation` gives for an image."""
+        return cls(result["segmentation"], {info["id"]: info["label_id"] for info in result["segments_info"]})
+
+
+@dataclass
+class GridRow:
+    """One image, (3, H, W) uint8, with its truth and prediction of the same size."""
+
+    image: Tensor
+    truth: Segmentation
+    prediction: Segmentation
+
+
+def class_color(label: int, isthing: list[bool], instance: int = 0) -> tuple[int, int, int]:
+    """RGB of class `label`, or of an instance of it: stuff is paler than things and has one colour.
+
+    The hues of things, and those of stuff, lie evenly around the circle, classes next to each other in the list far apart.
+    """
+    thing = isthing[label]
+    count, rank = isthing.count(thing), isthing[:label].count(thing)
+    steps = [step for step in range(1, count + 1) if math.gcd(step, count) == 1]
+    step = min(steps, key=lambda step: abs(step - GOLDEN * count))
+    shift, brightness = SHADES[instance % len(SHADES)] if thing else (0.5 / count, 0.8)
+    hue = (rank * step / count + shift) % 1
+    rgb = colorsys.hsv_to_rgb(hue, 0.85 if thing else 0.4, brightness)
+    return tuple(round(255 * channel) for channel in rgb)
+
+
+def draw_segments(
+    image: Tensor,
+    segmentation: Segmentation,
+    names: Sequence[str],
+    isthing: list[bool],
+    size: tuple[int, int] | None = None,
+) -> Image.Image:
+    """Lays the segments over an image, with contours, and names where there is room.
+
+    Args:
+        image: (3, H, W) uint8.
+        segmentation: its segments.
+        names, isthing: of the C classes.
+        size: (width, height) of the picture, as in PIL; the image's own by default.
+
+    Raises:
+        ValueError: the map has another size than the image, or a class doesn't exist.
+    """
+    ids = segmentation.id_map.cpu().numpy()
+    if ids.shape != tuple(image.shape[1:]):
+        raise ValueError(f"id_map is {ids.shape}, but the image {tuple(image.shape[1:])} pixels. They must have one size.")
+    if wrong := [label for label in segmentation.classes.values() if not 0 <= label < len(names)]:
+        raise ValueError(f"classes has the class indices {wrong}; allowed are 0..{len(names) - 1}, as many as names has.")
+    picture = _picture(image, size)
+    ids = _enlarged(ids, picture.size)
+    pixels = np.asarray(picture).astype(np.float32)
+    layer = pixels * 0.25  # void
+    for segment, color in _colors(segmentation.classes, isthing).items():
+        inside = ids == segment
+        layer[inside] = (1 - OPACITY) * pixels[inside] + OPACITY * np.array(color, np.float32)
+    layer[_contours(ids)] = 255
+    picture = Image.fromarray(layer.round().astype(np.uint8))
+    _write_names(picture, ids, segmentation.classes, names)
+    return picture
+
+
+def picture_grid(
+    rows: Sequence[GridRow],
+    path: str | Path,
+    names: Sequence[str],
+    isthing: list[bool],
+    titles: tuple[str, str, str] = ("image", "truth", "prediction"),
+) -> None:
+    """Writes a PNG with a row for each image: image, truth and prediction, and below a legend of the classes to be seen.
+
+    Raises:
+        ValueError: there are no rows, or a map doesn't fit its image.
+    """
+    if not rows:
+        raise ValueError("rows is empty. Give at least one image.")
+    cells = [_row_cells(row, names, isthing) for row in rows]
+    seen = {label for row in rows for part in (row.truth, row.prediction) for label in part.classes.values()}
+    width = 3 * CELL + 4 * GAP
+    legend = _legend(sorted(seen), names, isthing, width)
+    header = TITLE_SIZE + 2 * GAP
+    height = header + sum(row[0].height + GAP for row in cells) + legend.height
+    grid = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(grid)
+    lefts = [GAP + column * (CELL + GAP) for column in range(3)]
+    for left, title in zip(lefts, titles, strict=True):
+        draw.text((left + CELL / 2, header / 2), title, "black", _font(TITLE_SIZE), anchor="mm")
+    top = header
+    for row in cells:
+        for left, cell in zip(lefts, row, strict=True):
+            grid.paste(cell, (left + (CELL - cell.width) // 2, top))
+        top += row[0].height + GAP
+    grid.paste(legend, (0, top))
+    grid.save(path, "PNG", optimize=True)
+
+
+def _row_cells(row: GridRow, names: Sequence[str], isthing: list[bool]) -> list[Image.Image]:
+    height, width = row.image.shape[1:]
+    scale = CELL / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    overlays = [draw_segments(row.image, part, names, isthing, size) for part in (row.truth, row.prediction)]
+    return [_picture(row.image, size), *overlays]
+
+
+def _picture(image: Tensor, size: tuple[int, int] | None) -> Image.Image:
+    picture = Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
+    return picture if size in (None, picture.size) else picture.resize(size, Image.Resampling.BICUBIC)
+
+
+def _enlarged(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    rows = (np.arange(size[1]) * ids.shape[0]) // size[1]
+    cols = (np.arange(size[0]) * ids.shape[1]) // size[0]
+    return ids[rows[:, None], cols]
+
+
+def _colors(classes: Mapping[int, int], isthing: list[bool]) -> dict[int, tuple[int, int, int]]:
+    """{id: RGB}, instances of a class counted in the order of their ids."""
+    counts, colors = {}, {}
+    for segment, label in sorted(classes.items()):
+        colors[segment] = class_color(label, isthing, counts.get(label, 0))
+        counts[label] = counts.get(label, 0) + 1
+    return colors
+
+
+def _contours(ids: np.ndarray) -> np.ndarray:
+    """Pixels whose right or lower neighbour has another id."""
+    edges = np.zeros(ids.shape, dtype=bool)
+    edges[:, :-1] = ids[:, :-1] != ids[:, 1:]
+    edges[:-1] |= ids[:-1] != ids[1:]
+    return edges
+
+
+def _write_names(picture: Image.Image, ids: np.ndarray, classes: Mapping[int, int], names: Sequence[str]) -> None:
+    """Writes each segment's name at its innermost pixel, if it holds at least the height of a line there."""
+    draw, font = ImageDraw.Draw(picture), _font(NAME_SIZE)
+    taken = np.zeros(ids.shape, dtype=bool)
+    for segment, label in classes.items():
+        depth = ndimage.distance_transform_edt(np.pad(ids == segment, 1))[1:-1, 1:-1]
+        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        half = draw.textlength(names[label], font) / 2 + 2
+        x = min(max(float(x), half), picture.width - half)
+        place = np.s_[max(0, int(y) - NAME_SIZE // 2) : int(y) + NAME_SIZE // 2, max(0, int(x - half)) : int(x + half)]
+        if depth.max() < 0.6 * NAME_SIZE or half * 2 > picture.width or taken[place].any():
+            continue
+        taken[place] = True
+        draw.text((x, float(y)), names[label], "white", font, anchor="mm", stroke_width=2, stroke_fill="black")
+
+
+def _legend(labels: Sequence[int], names: Sequence[str], isthing: list[bool], width: int) -> Image.Image:
+    """Swatches and names of classes, in as many lines as they need."""
+    font, line = _font(NAME_SIZE + 2), NAME_SIZE + 10
+    places, x, y = [], GAP, GAP
+    for label in labels:
+        length = 22 + round(font.getlength(names[label])) + 2 * GAP
+        if x + length > width and x > GAP:
+            x, y = GAP, y + line
+        places.append((x, y))
+        x += length
+    legend = Image.new("RGB", (width, y + line + GAP), "white")
+    draw = ImageDraw.Draw(legend)
+    for label, (x, y) in zip(labels, places, strict=True):
+        draw.rectangle((x, y, x + 15, y + 15), class_color(label, isthing), "black")
+        draw.text((x + 22, y + 8), names[label], "black", font, anchor="lm")
+    return legend
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size)

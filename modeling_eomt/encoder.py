@@ -77,8 +77,10 @@ class EomtEmbeddings(nn.Module):
 
     def forward(self, pixel_values: Tensor, grid: tuple[int, int]) -> Tensor:
         patches = self.patch_embeddings(pixel_values)  # (B, h * w, D)
-        patches = patches + resample_positions(self.position_embeddings.weight, self.grid_size, grid)
-        prefix = torch.cat([self.cls_token, self.register_tokens], dim=1).expand(len(patches), -1, -1)
+        # called, not read by its weight: an offloaded module has its weights only while it is called
+        positions = self.position_embeddings(torch.arange(self.grid_size[0] * self.grid_size[1], device=patches.device))
+        patches = patches + resample_positions(positions, self.grid_size, grid)
+        prefix = torch.cat([self.cls_token, self.register_tokens], dim=1).expand(patches.shape[0], -1, -1)
         return self.dropout(torch.cat([prefix, patches], dim=1))
 
 

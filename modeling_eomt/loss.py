@@ -72,6 +72,7 @@ class EomtLoss(nn.Module):
         self.empty_weight.fill_(1.0)
         self.empty_weight[-1] = self.config.no_object_weight
 
+    @torch.compiler.disable  # runs on the host in part, and every new number of segments would be compiled anew
     def forward(
         self,
         mask_logits: Sequence[Tensor],
@@ -126,8 +127,7 @@ class EomtLoss(nn.Module):
         with torch.no_grad():
             points = self._loss_points(predicted, rows, draws)  # (M, P, 2)
             wanted = [
-                target.sample_each(of_image, at)
-                for target, of_image, at in zip(targets, segments, points.split(rows), strict=True)
+                target.sample_each(of_image, at) for target, of_image, at in zip(targets, segments, points.split(rows), strict=True)
             ]
         logits = sample_logits(predicted[:, None], points)[:, 0]  # (M, P)
         wanted = torch.cat(wanted)
@@ -154,7 +154,9 @@ class EomtLoss(nn.Module):
         matched = torch.cat(list(class_labels))[(firsts[matches.image] + matches.segment).to(logits.device)]
         here = matches.to(logits.device)
         wanted[here.image, here.block, here.query] = matched
-        losses = F.cross_entropy(logits.flatten(0, 2), wanted.flatten(), weight=self.empty_weight.float(), reduction="none")
+        weights = torch.ones_like(self.empty_weight, dtype=torch.float32)
+        weights[-1] = self.config.no_object_weight  # the buffer may be of half precision, or loaded from another checkpoint
+        losses = F.cross_entropy(logits.flatten(0, 2), wanted.flatten(), weight=weights, reduction="none")
         return losses.view(wanted.shape).sum((0, 2))
 
 

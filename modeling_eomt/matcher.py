@@ -95,9 +95,7 @@ def match(
         masks[image, :, : len(target)] = sampled.view(len(target), blocks, num_points).transpose(0, 1)
         classes[image, 0, : len(target)] = labels
     logits = torch.stack([sample_logits(block, points[:, k]) for k, block in enumerate(mask_logits)], dim=1)
-    costs = matching_costs(
-        logits, torch.stack(list(class_logits), dim=1).float(), masks, classes.expand(-1, blocks, -1), weights
-    )
+    costs = matching_costs(logits, torch.stack(list(class_logits), dim=1).float(), masks, classes.expand(-1, blocks, -1), weights)
     return Matches(*assign(costs.cpu(), [len(target) for target in targets]))
 
 

@@ -5,6 +5,7 @@ Shapes: `B` images, `Q` queries, `C` classes, `N` tokens, `D` width, `H, W` pixe
 `s` upscaling of the masks over the patch grid (4 at patch size 16).
 """
 
+import copy
 import math
 import os
 from collections.abc import Sequence
@@ -69,6 +70,7 @@ class EomtPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+    _keep_in_fp32_modules_strict = {"attn_mask_probs"}  # .9995 would round to 1 in bfloat16
     _can_record_outputs = {"hidden_states": EomtLayer, "attentions": EomtAttention}
 
     @torch.no_grad()
@@ -116,10 +118,10 @@ class EomtForUniversalSegmentation(EomtPreTrainedModel):
         self.mask_head = EomtMaskHead(config)
         self.class_predictor = nn.Linear(config.hidden_size, config.num_labels + 1)
         self.criterion = EomtLoss(config)
-        self.register_buffer("attn_mask_probs", torch.ones(config.num_blocks))
+        self.register_buffer("attn_mask_probs", torch.ones(config.num_blocks, dtype=torch.float32))
         self._masked_blocks = [True] * config.num_blocks
         self._masked_blocks_read_at: tuple | None = None
-        self.register_load_state_dict_post_hook(lambda module, _: module._refresh_masked_blocks())
+        self.register_load_state_dict_post_hook(_refresh_after_loading)
         self.post_init()
 
     @classmethod
@@ -132,7 +134,7 @@ class EomtForUniversalSegmentation(EomtPreTrainedModel):
         - a checkpoint without `attn_mask_probs` is unmasked.
         """
         wants_info = kwargs.pop("output_loading_info", False)
-        image_size = None if config is not None else kwargs.pop("image_size", None)
+        image_size = None if isinstance(config, EomtConfig) else kwargs.pop("image_size", None)
         if isinstance(config, EomtConfig):
             image_size, config = _as_stored(pretrained_model_name_or_path, config, kwargs)
         model, info = super().from_pretrained(
@@ -241,7 +243,7 @@ class EomtForUniversalSegmentation(EomtPreTrainedModel):
         """
         grid = self.embeddings.patch_embeddings.grid_of(pixel_values)
         targets = gather_targets(
-            len(pixel_values),
+            pixel_values.shape[0],
             self.config.num_labels,
             mask_labels,
             class_labels,
@@ -255,7 +257,8 @@ class EomtForUniversalSegmentation(EomtPreTrainedModel):
         for block, layer in enumerate(self.layers, start=self.config.num_blocks - len(self.layers)):
             query_mask = None
             if block == 0:
-                queries = self.query.weight.to(hidden_states.dtype).expand(len(hidden_states), -1, -1)
+                every = torch.arange(self.config.num_queries, device=hidden_states.device)
+                queries = self.query(every).to(hidden_states).expand(hidden_states.shape[0], -1, -1)
                 hidden_states = torch.cat([queries, hidden_states], dim=1)  # (B, N, D)
             if block >= 0 and (self.training or targets is not None or self._masked_blocks[block]):
                 predictions.append(self.predict(self.layernorm(hidden_states), grid))
@@ -305,6 +308,10 @@ class EomtForUniversalSegmentation(EomtPreTrainedModel):
         return query_attention_mask(mask_logits, grid, self.embeddings.num_prefix_tokens, unmasked)
 
 
+def _refresh_after_loading(model: EomtForUniversalSegmentation, _) -> None:
+    model._refresh_masked_blocks()
+
+
 def _plain_size(image_size: int | Sequence[int]) -> int | tuple[int, int]:
     """An integer where both sides are equal, which transformers' own model can read."""
     if isinstance(image_size, int):
@@ -321,4 +328,6 @@ def _as_stored(path: str | os.PathLike | None, config: EomtConfig, kwargs: dict)
     stored = EomtConfig.from_pretrained(path, **{name: kwargs[name] for name in names if name in kwargs})
     if stored.grid_size == config.grid_size:
         return None, config
-    return config.image_size, type(config)(**{**config.to_dict(), "image_size": stored.image_size})
+    wanted, config = config.image_size, copy.deepcopy(config)
+    config.image_size = stored.image_size
+    return wanted, config

@@ -68,9 +68,9 @@ class ImageTargets:
         if self.segment_ids is None:
             values = self.maps.flatten(1)[:, pixels].to(weights.dtype)  # (n, P, 4)
             return (values * weights).sum(-1)
-        ids = self.maps.flatten()[pixels]  # (P, 4)
+        ids = self.maps.flatten()[pixels].long()  # (P, 4)
         order = self.segment_ids.argsort()
-        sorted_ids = self.segment_ids[order].to(ids.dtype)
+        sorted_ids = self.segment_ids[order].long()
         place = torch.searchsorted(sorted_ids, ids).clamp(max=max(0, len(self) - 1))
         sums = weights.new_zeros(len(self), len(points))
         if len(self):
@@ -84,7 +84,7 @@ class ImageTargets:
         if self.segment_ids is None:
             values = self.maps.flatten(1)[segments[:, None, None], pixels].to(weights.dtype)
         else:
-            values = self.maps.flatten()[pixels] == self.segment_ids[segments][:, None, None]
+            values = self.maps.flatten()[pixels].long() == self.segment_ids[segments][:, None, None]
         return (values * weights).sum(-1)
 
 

@@ -19,7 +19,7 @@ class ImageDraws:
     """
 
     def __init__(self, sample_keys: Tensor | None = None):
-        self.keys = None if sample_keys is None else sample_keys.tolist()
+        self.keys = None if sample_keys is None else _on_host(sample_keys)
 
     def uniform(self, purpose: str, rows: Sequence[int], shape: tuple[int, ...], device: torch.device) -> Tensor:
         """
@@ -37,6 +37,10 @@ class ImageDraws:
         """
         if self.keys is None:
             return torch.rand(sum(rows), *shape, device=device)
+        return self._keyed_uniform(purpose, rows, shape, device)
+
+    @torch.compiler.disable  # generators can't be traced
+    def _keyed_uniform(self, purpose: str, rows: Sequence[int], shape: tuple[int, ...], device: torch.device) -> Tensor:
         if len(self.keys) != len(rows):
             raise ValueError(f"sample_keys has {len(self.keys)} entries for a batch of {len(rows)} images; give one an image")
         drawn = []
@@ -45,3 +49,8 @@ class ImageDraws:
             generator = torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
             drawn.append(torch.rand(count, *shape, device=device, generator=generator))
         return torch.cat(drawn)
+
+
+@torch.compiler.disable
+def _on_host(sample_keys: Tensor) -> list[int]:
+    return sample_keys.tolist()

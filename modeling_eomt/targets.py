@@ -49,12 +49,17 @@ def gather_targets(
         if len(given[name]) != batch_size:
             raise ValueError(f"{name} has {len(given[name])} entries for {batch_size} images; give one an image")
     maps, ids = (mask_labels, [None] * batch_size) if mask_labels is not None else (id_maps, segment_ids)
+    return _gather_images(maps, ids, class_labels, num_labels, device)
+
+
+@torch.compiler.disable  # looks at values, and every new number of segments would be compiled anew
+def _gather_images(
+    maps: Sequence[Tensor], ids: Sequence[Tensor | None], class_labels: Sequence[Tensor], num_labels: int, device: torch.device
+) -> tuple[list[ImageTargets], list[Tensor]]:
     targets, classes = [], []
-    for image in range(batch_size):
-        labels = class_labels[image]
-        _check_image(image, maps[image], ids[image], labels, num_labels)
-        own_ids = None if ids[image] is None else ids[image].to(device)
-        targets.append(ImageTargets(maps[image].to(device), own_ids))
+    for image, (own_maps, own_ids, labels) in enumerate(zip(maps, ids, class_labels, strict=True)):
+        _check_image(image, own_maps, own_ids, labels, num_labels)
+        targets.append(ImageTargets(own_maps.to(device), None if own_ids is None else own_ids.to(device)))
         classes.append(labels.to(device=device, dtype=torch.int64))
     return targets, classes
 
@@ -66,9 +71,9 @@ def _check_image(image: int, maps: Tensor, ids: Tensor | None, labels: Tensor, n
         raise ValueError(f"{form}[{image}] has shape {tuple(maps.shape)}; expected {wanted}")
     count = len(maps) if ids is None else len(ids)
     if labels.dim() != 1 or len(labels) != count:
-        raise ValueError(
-            f"class_labels[{image}] has shape {tuple(labels.shape)} for {count} segments; give one class a segment"
-        )
+        raise ValueError(f"class_labels[{image}] has shape {tuple(labels.shape)} for {count} segments; give one class a segment")
+    if ids is not None and ids.device.type == "cpu" and len(ids.unique()) < count:
+        raise ValueError(f"segment_ids[{image}] names {ids.tolist()}, one of them twice; an id is one segment")
     if labels.device.type == "cpu" and count and not 0 <= int(labels.min()) <= int(labels.max()) < num_labels:
         wrong = sorted({label for label in labels.tolist() if not 0 <= label < num_labels})
         raise ValueError(f"class_labels[{image}] holds {wrong}; allowed are 0..{num_labels - 1} (config.num_labels)")

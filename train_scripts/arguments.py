@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 
+import torch
 from transformers import TrainingArguments
 
 from eomt.train_scripts.mask_annealing import MASKING_MODES
@@ -91,9 +92,10 @@ class EomtTrainingArguments(TrainingArguments):
     report_to: None | str | list[str] = field(default="none", metadata={"help": "none, tensorboard or wandb"})
 
     def __post_init__(self):
-        if isinstance(self.accelerator_config, type(None)):
+        if self.accelerator_config is None:
             # whole batches come from each process's own stream; accelerate's default would cut ragged targets apart
             self.accelerator_config = {"dispatch_batches": False, "split_batches": False}
+        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()  # or bf16 is refused where there is only a CPU
         super().__post_init__()
         if self.masking not in MASKING_MODES:
             raise ValueError(f"masking={self.masking!r} is unknown; choose one of {', '.join(MASKING_MODES)}")

@@ -5,15 +5,16 @@ python train_scripts/demo.py --out outputs/demo --backbone vit_small_patch14_din
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from torchvision.transforms.v2.functional import to_pil_image
+
 from eomt.train_scripts import train
+from eomt.train_scripts.reporting import draw_predictions, print_scores
 from eomt.train_scripts.scenes import write_scenes
-from eomt.train_scripts.trainer import EomtTrainer
 
 SERVE = """
 import sys
@@ -40,24 +41,12 @@ def main() -> None:
     words += ["--recipe", "demo_pretrained", "--timm_model", args.backbone] if args.backbone else ["--recipe", "demo"]
     words += ["--minutes", str(args.minutes)] if args.minutes else []
     trainer = train.main(words)
-    draw(trainer, out)
-    report(out / "model")
+    draw_predictions(trainer, out / "picture.png")
+    print_scores(out / "model", "200 unseen scenes")
+    scene = next(iter(trainer.eval_dataset))["sample"].image
+    to_pil_image(scene).save(out / "scene.png")
     subprocess.run([sys.executable, "-c", SERVE, str(out / "model"), str(out / "scene.png")], check=True)
     print(f"picture: {out / 'picture.png'}    model: {out / 'model'}    {(time.monotonic() - start) / 60:.1f} minutes in all")
-
-
-def draw(trainer: EomtTrainer, out: Path, images: int = 6) -> None:
-    """Writes the picture grid of the first evaluation images, and the first image alone."""
-    raise SystemExit("filled in below")
-
-
-def report(folder: Path) -> None:
-    """Prints panoptic, segmentation and recognition quality before and after."""
-    before, after = (json.loads((folder / f"{name}_results.json").read_text()) for name in ("before", "eval"))
-    print(f"{'unseen scenes':<16}{'PQ':>8}{'SQ':>8}{'RQ':>8}{'PQ things':>12}{'PQ stuff':>12}")
-    for name, prefix, scores in (("before", "before", before), ("after training", "eval", after)):
-        values = [scores[f"{prefix}_{key}"] for key in ("pq", "sq", "rq", "pq_things", "pq_stuff")]
-        print(f"{name:<16}{values[0]:8.1f}{values[1]:8.1f}{values[2]:8.1f}{values[3]:12.1f}{values[4]:12.1f}")
 
 
 if __name__ == "__main__":

@@ -79,14 +79,16 @@ def present_segments(id_map: Tensor, segment_ids: Tensor) -> Tensor:
     return torch.from_numpy(_seen(id_map, ids)[ids])
 
 
-def _open(encoded: dict, name: str) -> Image.Image:
-    path = encoded.get("path") or ""
+def _open(encoded: dict | None, name: str) -> Image.Image:
+    content, path = (encoded or {}).get("bytes"), (encoded or {}).get("path")
+    if not content and not path:
+        raise ValueError(f"{name} is empty. Store an image file's bytes.")
     try:
-        image = Image.open(io.BytesIO(encoded["bytes"] or b"")) if encoded["bytes"] or not path else Image.open(path)
+        image = Image.open(io.BytesIO(content) if content else path)
         image.load()
         return image
     except (OSError, SyntaxError) as error:  # PIL reports some broken files as a SyntaxError
-        raise ValueError(f"{name} {path}: can't be decoded ({error}). Store a complete image file.") from error
+        raise ValueError(f"{name} {path or ''}: can't be decoded ({error}). Store a complete image file.") from error
 
 
 def _rgb(image: Image.Image, name: str) -> Tensor:

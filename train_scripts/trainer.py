@@ -7,7 +7,7 @@ from accelerate.utils import reduce
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from transformers import Trainer
+from transformers import PrinterCallback, ProgressCallback, Trainer
 
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.loss import loss_normalizers, mean_over_processes
@@ -17,6 +17,7 @@ from eomt.train_scripts.mask_annealing import MaskAnnealingCallback
 from eomt.train_scripts.panoptic_quality import PanopticQuality
 from eomt.train_scripts.parameter_groups import group_parameters
 from eomt.train_scripts.progress import TrainingProgress
+from eomt.train_scripts.progress_bar import TrainingBar
 from eomt.train_scripts.schedules import learning_rate_factor
 from eomt.train_scripts.streams import EvaluationStream, TrainingCollator, TrainingStream, collate_evaluation
 
@@ -61,7 +62,11 @@ class EomtTrainer(Trainer):
             processing_class=processing_class,
             **kwargs,
         )
+        self.remove_callback(ProgressCallback)
+        self.remove_callback(PrinterCallback)
         self.add_callback(self.progress)
+        if not args.disable_tqdm:
+            self.add_callback(TrainingBar(self.progress))
         self.add_callback(MaskAnnealingCallback(self.progress, args.masking, args.poly_power))
 
     def get_train_dataloader(self) -> DataLoader:
@@ -136,6 +141,7 @@ class EomtTrainer(Trainer):
             logs |= {name: round(value, 4) for name, value in zip(self._term_sums, sums.tolist(), strict=True)}
             probabilities = self.model.attn_mask_probs.tolist()
             logs |= {f"mask_probability_{block}": round(p, 4) for block, p in enumerate(probabilities)}
+            logs["progress"] = round(self.progress.value, 4)
             logs["learning_rate_head"] = self.optimizer.param_groups[-1]["lr"]
             self._term_sums, self._terms_logged_at = {}, self.state.global_step
         super().log(logs, start_time)
@@ -179,9 +185,7 @@ class EomtTrainer(Trainer):
                 sizes = [tuple(sample.id_map.shape) for sample in batch["samples"]]
                 yield (
                     batch,
-                    self.processing_class.post_process_panoptic_segmentation(
-                        outputs, target_sizes=sizes, threshold=self.threshold
-                    ),
+                    self.processing_class.post_process_panoptic_segmentation(outputs, target_sizes=sizes, threshold=self.threshold),
                 )
         finally:
             model.set_attn_mask_probs(masking)

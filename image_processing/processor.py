@@ -150,6 +150,11 @@ class EomtProcessorBase(PostProcessing):
         segments_info: list[list[dict]] | list[dict] | None,
         **kwargs: Any,
     ) -> BatchFeature:
+        if kwargs["do_split_image"] and min(canvas_size(kwargs["size"])) == (kwargs["size"].longest_edge or 0):
+            logger.warning_once(
+                f"do_split_image with size={dict(kwargs['size'])} gives one padded window an image, since longest_edge "
+                'bounds the long side. Pass size={"shortest_edge": ...} alone to have windows along it.'
+            )
         pixels = self._read_images(images, **kwargs)
         image_sizes = [tuple(image.shape[-2:]) for image in pixels]
         places = [

@@ -6,6 +6,7 @@ import torch
 import transformers
 from PIL import Image
 from transformers.models.eomt.image_processing_pil_eomt import EomtImageProcessorPil as StockPil
+from transformers.utils import logging
 
 from eomt.image_processing import EomtImageProcessor, EomtImageProcessorPil
 
@@ -95,8 +96,12 @@ def test_windows_need_no_padding_and_cover_the_image(processor_class):
     assert all(later[1] <= earlier[2] for earlier, later in zip(offsets, offsets[1:], strict=False))
 
 
-def as_grey(pixels):
-    return Image.fromarray(pixels[..., 0])
+def test_a_size_that_never_splits_says_so(monkeypatch):
+    said = []
+    monkeypatch.setattr(logging.get_logger("eomt.image_processing.processor"), "warning_once", said.append)
+    for size in (SQUARE, {"shortest_edge": 64}, {"shortest_edge": 64, "longest_edge": 256}):
+        EomtImageProcessor(size=size, do_split_image=True)(photos((48, 200))[0])
+    assert len(said) == 1 and "one padded window" in said[0]
 
 
 @BOTH

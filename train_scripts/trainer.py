@@ -52,7 +52,9 @@ class EomtTrainer(Trainer):
     ):
         self.progress = TrainingProgress(args.minutes)
         self.things, self.pretrained, self.threshold = things, pretrained, threshold
-        self._term_sums: dict[str, Tensor] = {}
+        self._term_sums: dict[str, Tensor] = {}  # of all steps since the last log
+        self._terms_logged_at = 0
+        self._head_rate = 0.0
         super().__init__(
             model,
             args,
@@ -129,6 +131,7 @@ class EomtTrainer(Trainer):
         num_items_in_batch: Tensor | None = None,
     ):
         outputs = model(**inputs, loss_normalizers=num_items_in_batch)
+        self._head_rate = self.optimizer.param_groups[-1]["lr"]
         for name, term in outputs.loss_terms.items():
             self._term_sums[name] = self._term_sums.get(name, 0) + term.detach()
         return (outputs.loss, outputs) if return_outputs else outputs.loss
@@ -142,11 +145,9 @@ class EomtTrainer(Trainer):
             probabilities = self.model.attn_mask_probs.tolist()
             logs |= {f"mask_probability_{block}": round(p, 4) for block, p in enumerate(probabilities)}
             logs["progress"] = round(self.progress.value, 4)
-            logs["learning_rate_head"] = self.optimizer.param_groups[-1]["lr"]
+            logs["learning_rate_head"] = self._head_rate
             self._term_sums, self._terms_logged_at = {}, self.state.global_step
         super().log(logs, start_time)
-
-    _terms_logged_at = 0
 
     @torch.no_grad()
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:

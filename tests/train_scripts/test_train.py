@@ -1,0 +1,112 @@
+"""Whole runs of the training script on a few scenes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoImageProcessor, AutoModel
+
+from eomt.train_scripts import train
+from eomt.train_scripts.scenes import write_scenes
+
+CONFIG = {
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "patch_size": 16,
+    "num_blocks": 2,
+    "num_queries": 9,
+    "num_register_tokens": 0,
+    "train_num_points": 64,
+}
+BASE = ["--config", json.dumps(CONFIG), "--image_size", "112", "--save_strategy", "no", "--disable_tqdm", "true"]
+BASE += ["--shuffle_buffer", "8", "--logging_steps", "1", "--head_warmup", "0.1", "--layer_decay", "1.0"]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "scenes"
+    write_scenes(folder, train=24, val=5)
+    return folder
+
+
+def run(scenes, out, *words):
+    return train.main([*BASE, "--data", str(scenes), "--output_dir", str(out), *words])
+
+
+def test_a_run_logs_every_term_anneals_scores_and_saves_what_auto_classes_load(scenes, tmp_path):
+    trainer = run(scenes, tmp_path / "model", "--max_steps", "6", "--total_batch_size", "4", "--eval_before", "true")
+    logs = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert len(logs) == 6
+    for entry in logs:
+        terms = [value for name, value in entry.items() if name.startswith("loss_")]
+        assert len(terms) == 9 and sum(terms) == pytest.approx(entry["loss"], rel=1e-3)
+    assert [entry["mask_probability_1"] for entry in logs] == [1, 1, 1, 1, 1, 0]
+    assert {"eval_pq", "before_pq"} <= json.loads((tmp_path / "model/all_results.json").read_text()).keys()
+    model = AutoModel.from_pretrained(tmp_path / "model")
+    assert type(model).__module__ == "eomt.modeling_eomt" and not model.attn_mask_probs.any()
+    processor = AutoImageProcessor.from_pretrained(tmp_path / "model")
+    assert processor.stuff_classes == list(range(8, 14)) and model.config.id2label[0] == "bee"
+
+
+@pytest.mark.parametrize("mode", ["always", "never"])
+def test_masking_may_be_kept_or_left_out(scenes, tmp_path, mode):
+    trainer = run(scenes, tmp_path, "--max_steps", "2", "--total_batch_size", "4", "--masking", mode, "--eval_split", "")
+    assert trainer.model.attn_mask_probs.tolist() == [1.0 if mode == "always" else 0.0] * 2
+
+
+def test_accumulated_batches_train_as_one_large_batch(scenes, tmp_path):
+    """Equal draws by sample keys, equal normalizers: the same weights whatever the split."""
+    weights = []
+    for size in ("8", "2"):
+        words = ["--max_steps", "2", "--total_batch_size", "8", "--per_device_train_batch_size", size, "--eval_split", ""]
+        trainer = run(scenes, tmp_path / size, *words, "--learning_rate", "1e-2", "--optim", "sgd", "--max_grad_norm", "0")
+        weights.append(torch.cat([p.detach().flatten() for p in trainer.model.parameters()]))
+        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        weights.append(torch.tensor(losses))
+    assert torch.allclose(weights[0], weights[2], atol=1e-6)
+    assert torch.allclose(weights[1], weights[3], rtol=1e-5)
+
+
+def test_a_budget_of_minutes_ends_the_schedules_and_the_training(scenes, tmp_path):
+    trainer = run(scenes, tmp_path, "--minutes", "0.02", "--total_batch_size", "4", "--eval_split", "")
+    assert trainer.progress.value == 1 and not trainer.model.attn_mask_probs.any()
+    assert all(rate == 0 for rate in trainer.lr_scheduler.get_last_lr())
+
+
+def test_a_pretrained_encoder_stands_still_until_its_warm_up(scenes, tmp_path):
+    run(scenes, tmp_path / "first", "--max_steps", "1", "--total_batch_size", "4", "--eval_split", "")
+    words = ["--max_steps", "8", "--checkpoint", str(tmp_path / "first"), "--head_warmup", "0.5", "--encoder_warmup", "0.25"]
+    trainer = run(scenes, tmp_path / "second", *words, "--total_batch_size", "4", "--eval_split", "")
+    logs = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert [entry["learning_rate"] > 0 for entry in logs] == [False] * 5 + [True] * 3
+    assert [entry["learning_rate_head"] > 0 for entry in logs] == [False] + [True] * 7
+
+
+def test_the_loss_falls(scenes, tmp_path):
+    words = ["--max_steps", "40", "--total_batch_size", "8", "--per_device_train_batch_size", "8", "--eval_split", ""]
+    trainer = run(
+        scenes, tmp_path, *words, "--learning_rate", "3e-3", "--max_grad_norm", "1", "--min_scale", "1", "--max_scale", "1"
+    )
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+
+
+@pytest.mark.slow
+def test_accelerate_launches_two_processes_that_end_alike(scenes, tmp_path):
+    script = str(Path(train.__file__))
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", script, *BASE, "--data", str(scenes)]
+    launch += ["--output_dir", str(tmp_path), "--max_steps", "3", "--total_batch_size", "4", "--per_device_train_batch_size", "2"]
+    done = subprocess.run(launch, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    saved = AutoModel.from_pretrained(tmp_path)
+    trainer = train.main([*BASE, "--data", str(scenes), "--output_dir", str(tmp_path / "again"), "--max_steps", "1",
+                          "--learning_rate", "0", "--checkpoint", str(tmp_path), "--total_batch_size", "4"])  # fmt: skip
+    assert all(torch.equal(a, b) for a, b in zip(saved.parameters(), trainer.model.parameters(), strict=True))
+    two, one = (json.loads((folder / "eval_results.json").read_text()) for folder in (tmp_path, tmp_path / "again"))
+    assert two["eval_pq"] == one["eval_pq"]

@@ -1,0 +1,144 @@
+"""What `from_pretrained` does beyond transformers' own, through every door: class, AutoModel, a configuration given."""
+
+import copy
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from transformers import AutoModel, AutoModelForUniversalSegmentation
+
+from eomt import EomtConfig, EomtForUniversalSegmentation
+from eomt.encoder import resample_positions
+
+DOORS = {
+    "class": EomtForUniversalSegmentation.from_pretrained,
+    "AutoModel": AutoModel.from_pretrained,
+    "AutoModelForUniversalSegmentation": AutoModelForUniversalSegmentation.from_pretrained,
+    "a configuration": lambda path, **changes: EomtForUniversalSegmentation.from_pretrained(
+        path, config=EomtConfig.from_pretrained(path, **changes)
+    ),
+    "a configuration's path": lambda path, **changes: EomtForUniversalSegmentation.from_pretrained(path, config=path, **changes),
+}
+
+
+@pytest.fixture
+def saved(tiny_model, tmp_path) -> tuple[EomtForUniversalSegmentation, Path]:
+    model = tiny_model(probs=[0.9995, 0.2])
+    model.save_pretrained(tmp_path)
+    return model, tmp_path
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("image_size", [(32, 96), 128])
+def test_another_image_size_resizes_the_positions(door, image_size, saved):
+    model, path = saved
+    resized = DOORS[door](path, image_size=image_size)
+    assert type(resized) is EomtForUniversalSegmentation
+    assert resized.config.image_size == image_size
+    expected = resample_positions(model.embeddings.position_embeddings.weight, (4, 4), resized.config.grid_size)
+    assert torch.equal(resized.embeddings.position_embeddings.weight, expected)
+    height, width = resized.config.image_size_hw
+    pixel_values = torch.randn(1, 3, height, width)
+    with torch.no_grad():  # resizing beforehand is what the unresized model does by itself
+        torch.testing.assert_close(resized(pixel_values).masks_queries_logits, model(pixel_values).masks_queries_logits)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_loss_weights_given_hold(door, saved):
+    model = DOORS[door](saved[1], no_object_weight=0.5, dice_weight=7.0)
+    assert model.criterion.empty_weight.tolist() == [1, 1, 1, 1, 1, 0.5]
+    assert model.config.dice_weight == 7
+
+
+def test_the_class_weight_follows_the_configuration_whatever_was_loaded(tiny_model, segments):
+    id_maps, segment_ids, class_labels, _ = segments([3])
+    labels = dict(id_maps=id_maps, segment_ids=segment_ids, class_labels=class_labels, sample_keys=torch.tensor([1]))
+    pixel_values = torch.randn(1, 3, 64, 64)
+    losses = {}
+    for weight in (0.1, 0.5):
+        model = tiny_model(no_object_weight=weight)
+        losses[weight] = model(pixel_values, **labels).loss
+        other = tiny_model(no_object_weight=0.9)
+        model.load_state_dict(other.state_dict())
+        assert torch.equal(model(pixel_values, **labels).loss, losses[weight])
+    assert losses[0.1] != losses[0.5]
+
+
+@pytest.mark.parametrize("door", ["class", "AutoModel"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_probabilities_stay_exact_in_half_precision(door, dtype, saved):
+    model = DOORS[door](saved[1], dtype=dtype)
+    assert model.dtype == dtype
+    assert torch.equal(model.attn_mask_probs, torch.tensor([0.9995, 0.2]))
+    model.set_attn_mask_probs([0.9995, 0.3])
+    assert torch.equal(model.to(torch.float32).to(dtype).attn_mask_probs, torch.tensor([0.9995, 0.3]))
+
+
+def test_they_survive_saving_in_half_precision(tiny_model, tmp_path):
+    model = tiny_model(probs=[0.9995, 0.1]).to(torch.bfloat16)
+    model.save_pretrained(tmp_path)
+    again = EomtForUniversalSegmentation.from_pretrained(tmp_path)
+    assert again.dtype == torch.bfloat16
+    assert torch.equal(again.attn_mask_probs, torch.tensor([0.9995, 0.1]))
+
+
+@pytest.mark.parametrize("door", ["class", "AutoModel"])
+def test_another_set_of_classes(door, saved, segments):
+    _, path = saved
+    with pytest.raises(RuntimeError, match="ignore_mismatched_sizes"):
+        DOORS[door](path, num_labels=7)
+    model, info = DOORS[door](path, num_labels=7, ignore_mismatched_sizes=True, output_loading_info=True, image_size=(32, 96))
+    assert {name for name, *_ in info["mismatched_keys"]} == {
+        "class_predictor.weight",
+        "class_predictor.bias",
+        "criterion.empty_weight",
+    }
+    assert model.criterion.empty_weight.tolist() == pytest.approx([1] * 7 + [0.1])
+    id_maps, segment_ids, _, _ = segments([2])
+    labels = dict(id_maps=id_maps, segment_ids=segment_ids, class_labels=[torch.tensor([5, 6])])
+    assert model(torch.randn(1, 3, 32, 96), **labels).loss.isfinite()
+
+
+@pytest.mark.parametrize("door", ["class", "AutoModel"])
+def test_the_attention_asked_for_is_kept_when_resizing(door, saved):
+    model = DOORS[door](saved[1], image_size=(32, 96), attn_implementation="eager")
+    assert model.config._attn_implementation == "eager"
+
+
+def test_the_configuration_given_is_not_changed(saved):
+    config = EomtConfig.from_pretrained(saved[1], image_size=(32, 96))
+    model = EomtForUniversalSegmentation.from_pretrained(saved[1], config=config)
+    assert config.image_size == model.config.image_size == (32, 96)
+
+
+def test_a_size_off_the_patch_grid_is_refused(saved):
+    model, path = saved
+    for load in DOORS.values():
+        with pytest.raises(StrictDataclassError, match="image_size=100.*patch_size 16; use 96"):
+            load(path, image_size=100)
+    with pytest.raises(StrictDataclassError, match="width 100.*use 96"):
+        model.resize_position_embeddings((64, 100))
+    assert model.config.image_size == 64
+
+
+def test_copies_and_pickles_are_independent(tiny_model):
+    model = tiny_model(probs=1.0)
+    buffer = io.BytesIO()
+    torch.save(model, buffer)
+    buffer.seek(0)
+    pixel_values = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        masked = model(pixel_values).masks_queries_logits
+        for other in (copy.deepcopy(model), torch.load(buffer, weights_only=False)):
+            assert torch.equal(other(pixel_values).masks_queries_logits, masked)
+            other.set_attn_mask_probs([0, 0])
+            assert not torch.equal(other(pixel_values).masks_queries_logits, masked)
+            assert torch.equal(model(pixel_values).masks_queries_logits, masked)
+
+
+def test_on_the_meta_device(tiny_config):
+    with torch.device("meta"):
+        model = EomtForUniversalSegmentation(tiny_config()).train().eval()
+        assert model(torch.empty(2, 3, 64, 128)).masks_queries_logits.shape == (2, 8, 16, 32)

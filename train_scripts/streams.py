@@ -81,7 +81,9 @@ class TrainingStream(IterableDataset):
     def epoch_rows(self, epoch: int) -> datasets.IterableDataset:
         """This process's rows of an epoch. A new stream each time: `set_epoch` is shared between workers, which may be in
         different epochs."""
-        shuffled = self.rows.shuffle(seed=key_of(self.seed, epoch) % (1 << 32), buffer_size=self.shuffle_buffer)
+        order = key_of(self.seed, epoch) % (1 << 32)
+        # one row group at a time: reading ahead from several takes threads that hold up a worker at its end
+        shuffled = self.rows.shuffle(seed=order, buffer_size=self.shuffle_buffer, max_buffer_input_shards=1)
         strategy = "shards" if self.rows.num_shards >= EVEN_SHARE * self.world_size else "examples"
         return split_dataset_by_node(shuffled, self.rank, self.world_size, strategy=strategy)
 

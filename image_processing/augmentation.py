@@ -94,7 +94,7 @@ def _nearest_window(ids: np.ndarray, scaled: Sequence[int], starts: Sequence[int
     Takes the pixel under each new pixel's centre, as bilinear resizing does, so that labels don't shift against the image.
     """
     rows, cols = (
-        np.minimum(((np.arange(start, start + length) + 0.5) * (old / new)).astype(np.int64), old - 1)
+        (2 * np.arange(start, start + length) + 1) * old // (2 * new)  # floor((i + 1/2) old / new)
         for old, new, start, length in zip(ids.shape, scaled, starts, shown, strict=True)
     )
     return ids[rows[:, None], cols]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from timm.layers import build_sincos2d_pos_embed
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
@@ -75,7 +76,8 @@ class EomtPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """ViT initialisation for what no checkpoint fills: truncated normal weights, zero biases, unit norms."""
+        """For what no checkpoint fills. Positions start as sines and cosines (Beyer et al., "Better plain ViT baselines"), so that
+        an encoder trained from scratch knows its neighbourhoods at once."""
         std = self.config.initializer_range
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             init.kaiming_uniform_(module.weight, a=math.sqrt(5))
@@ -89,7 +91,8 @@ class EomtPreTrainedModel(PreTrainedModel):
         elif isinstance(module, EomtEmbeddings):
             init.trunc_normal_(module.cls_token, std=std)
             init.trunc_normal_(module.register_tokens, std=std)
-            init.trunc_normal_(module.position_embeddings.weight, std=std)
+            positions = build_sincos2d_pos_embed(list(module.grid_size), self.config.hidden_size)
+            init.copy_(module.position_embeddings.weight, positions)
         elif isinstance(module, EomtLoss):
             weights = torch.ones(self.config.num_labels + 1)
             weights[-1] = self.config.no_object_weight

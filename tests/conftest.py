@@ -13,6 +13,8 @@ import torch  # noqa: E402
 
 from eomt import EomtConfig, EomtForUniversalSegmentation  # noqa: E402
 
+torch.set_num_threads(1)  # tiny models: threads would cost more than they give
+
 TINY = dict(
     hidden_size=64,
     num_hidden_layers=4,

@@ -106,9 +106,7 @@ def _read_id_map(image: Image.Image, name: str) -> np.ndarray:
         channels = np.asarray(image).astype(np.int32)
         return channels[..., 0] + 256 * channels[..., 1] + 65536 * channels[..., 2]
     if image.mode not in ("1", "L", "P", "I") and not image.mode.startswith("I;16"):
-        raise ValueError(
-            f"{name} has the mode {image.mode}. It must be 8-bit or 16-bit grey, or RGB for id = R + 256 G + 65536 B."
-        )
+        raise ValueError(f"{name} has the mode {image.mode}. It must be 8-bit or 16-bit grey, or RGB for id = R + 256 G + 65536 B.")
     return np.asarray(image).astype(np.int32)
 
 
@@ -126,9 +124,7 @@ def _check_segments(sample: Sample, num_classes: int, name: str) -> None:
     seen[[VOID, *ids]] = False
     if seen.any():
         unknown = np.flatnonzero(seen)[:10].tolist()
-        raise ValueError(
-            f"{name}: id_map has the ids {unknown}, which segments lacks. List them, or set their pixels to {VOID}."
-        )
+        raise ValueError(f"{name}: id_map has the ids {unknown}, which segments lacks. List them, or set their pixels to {VOID}.")
 
 
 def _seen(id_map: Tensor, segment_ids: Sequence[int]) -> np.ndarray:

@@ -10,31 +10,38 @@ import argparse
 import json
 from pathlib import Path
 
-from eomt.train_scripts import train
-from eomt.train_scripts.coco_panoptic import write_coco_panoptic
+from transformers import AutoImageProcessor, AutoModel
+
+from eomt.train_scripts.coco_panoptic import convert
+from eomt.train_scripts.data import read_labels
+from eomt.train_scripts.inference import panoptic_predictions
+from eomt.train_scripts.launching import launch_training
 from eomt.train_scripts.reporting import draw_predictions, print_scores
+from eomt.train_scripts.streams import evaluation_stream
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", default="../shared", help="folder with data/coco_panoptic100 and data/vits14")
     parser.add_argument("--out", default="outputs/coco_panoptic100", help="folder for the dataset, the model and the picture")
-    parser.add_argument("--minutes", type=float, help="training time, in place of the recipe's")
+    parser.add_argument("--minutes", type=float, default=40.0, help="training time")
     args = parser.parse_args()
     data, out = Path(args.shared) / "data", Path(args.out)
+    photos, folder = out / "photos", out / "model"
     coco = data / "coco_panoptic100"
-    write_coco_panoptic(
-        coco / "train2017", coco / "panoptic_train2017", coco / "panoptic_train2017.json", out / "photos", split="train"
-    )
-    words = ["--recipe", str(Path(__file__).with_suffix(".yaml"))]
-    words += ["--timm_model", str(data / "vits14" / "vit_small_patch14_dinov2_fp16.safetensors")]
-    words += ["--data", str(out / "photos"), "--output_dir", str(out / "model")]
-    words += ["--minutes", str(args.minutes)] if args.minutes else []
-    trainer = train.main(words)
-    draw_predictions(trainer, out / "picture.png")
-    print_scores(out / "model", "100 photos")
-    seconds = json.loads((out / "model" / "train_results.json").read_text())["train_runtime"]
-    print(f"{trainer.state.global_step} steps of {trainer.args.total_batch_size} images in {seconds / 60:.1f} minutes")
+    convert(coco / "train2017", coco / "panoptic_train2017", coco / "panoptic_train2017.json", photos, split="train")
+    recipe = ["--recipe", str(Path(__file__).with_suffix(".yaml")), "--minutes", str(args.minutes)]
+    weights = ["--timm_model", str(data / "vits14" / "vit_small_patch14_dinov2_fp16.safetensors")]
+    launch_training([*recipe, *weights, "--data", str(photos), "--output_dir", str(folder)], batch_size=4)
+
+    processor = AutoImageProcessor.from_pretrained(folder)
+    stream = evaluation_stream(photos, "train", processor)
+    predictions = panoptic_predictions(AutoModel.from_pretrained(folder), processor, stream, batch_size=2)
+    draw_predictions(predictions, read_labels(photos), out / "picture.png")
+    print_scores(folder, "100 photos")
+    steps = json.loads((folder / "trainer_state.json").read_text())["global_step"]
+    seconds = json.loads((folder / "train_results.json").read_text())["train_runtime"]
+    print(f"{steps} steps of 4 images in {seconds / 60:.1f} minutes")
 
 
 if __name__ == "__main__":

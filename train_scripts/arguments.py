@@ -29,9 +29,7 @@ class ModelArguments:
         try:
             self.config_fields = json.loads(self.config)
         except json.JSONDecodeError as error:
-            raise ValueError(
-                f"config={self.config!r} is not JSON ({error}); write it like '{{\"num_queries\": 100}}'"
-            ) from error
+            raise ValueError(f"config={self.config!r} is not JSON ({error}); write it like '{{\"num_queries\": 100}}'") from error
         if not isinstance(self.config_fields, dict):
             raise ValueError(f"config={self.config!r} must be a JSON object of EomtConfig fields")
 
@@ -46,9 +44,7 @@ class DataArguments:
     image_size: int = field(default=640, metadata={"help": "side of the square training crops and evaluation inputs, pixels"})
     min_scale: float = field(default=0.1, metadata={"help": "smallest scale jitter, of the image fitted inside image_size"})
     max_scale: float = field(default=2.0, metadata={"help": "largest scale jitter"})
-    color_jitter: bool = field(
-        default=False, metadata={"help": "brightness, contrast, saturation and hue (ADE20K, Cityscapes)"}
-    )
+    color_jitter: bool = field(default=False, metadata={"help": "brightness, contrast, saturation and hue (ADE20K, Cityscapes)"})
     shuffle_buffer: int = field(default=1000, metadata={"help": "rows held for shuffling; nothing is held but encoded images"})
     threshold: float = field(default=0.8, metadata={"help": "class score that a query needs to become a segment"})
 
@@ -89,6 +85,8 @@ class EomtTrainingArguments(TrainingArguments):
     logging_steps: float = field(default=50, metadata={"help": "steps between two logged means"})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "replace losses that are not finite in the log"})
     remove_unused_columns: bool = field(default=False, metadata={"help": "must stay off: the collator makes the columns"})
+    ddp_find_unused_parameters: bool = field(default=False, metadata={"help": "every parameter is used in every step"})
+    ddp_broadcast_buffers: bool = field(default=False, metadata={"help": "every process sets its own masking probabilities"})
     report_to: None | str | list[str] = field(default="none", metadata={"help": "none, tensorboard or wandb"})
 
     def __post_init__(self):

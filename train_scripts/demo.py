@@ -1,4 +1,4 @@
-"""The demo: makes a dataset, fine-tunes a small EoMT, scores it, draws it, and serves it with stock transformers.
+"""The demo: makes a dataset, trains a small EoMT, scores it, draws it, and serves it with stock transformers.
 
 python train_scripts/demo.py --out outputs/demo
 python train_scripts/demo.py --out outputs/demo --backbone vit_small_patch14_dinov2     (needs a network)
@@ -11,10 +11,14 @@ import time
 from pathlib import Path
 
 from torchvision.transforms.v2.functional import to_pil_image
+from transformers import AutoImageProcessor, AutoModel
 
-from eomt.train_scripts import train
+from eomt.train_scripts.data import read_labels
+from eomt.train_scripts.inference import panoptic_predictions
+from eomt.train_scripts.launching import launch_training
 from eomt.train_scripts.reporting import draw_predictions, print_scores
 from eomt.train_scripts.scenes import write_scenes
+from eomt.train_scripts.streams import evaluation_stream
 
 SERVE = """
 import sys
@@ -33,20 +37,23 @@ def main() -> None:
     parser.add_argument("--out", default="outputs/demo", help="folder for the dataset, the model and the picture")
     parser.add_argument("--backbone", help="timm ViT to start from, in place of random weights")
     parser.add_argument("--scenes", type=int, default=12000, help="training scenes to make")
-    parser.add_argument("--minutes", type=float, help="training time, in place of the recipe's six minutes")
+    parser.add_argument("--minutes", type=float, default=6.0, help="training time")
     args = parser.parse_args()
     start, out = time.monotonic(), Path(args.out)
-    write_scenes(out / "scenes", train=args.scenes, val=200)
-    words = ["--data", str(out / "scenes"), "--output_dir", str(out / "model")]
-    words += ["--recipe", "demo_pretrained", "--timm_model", args.backbone] if args.backbone else ["--recipe", "demo"]
-    words += ["--minutes", str(args.minutes)] if args.minutes else []
-    trainer = train.main(words)
-    draw_predictions(trainer, out / "picture.png")
-    print_scores(out / "model", "200 unseen scenes")
-    scene = next(iter(trainer.eval_dataset))["sample"].image
-    to_pil_image(scene).save(out / "scene.png")
-    subprocess.run([sys.executable, "-c", SERVE, str(out / "model"), str(out / "scene.png")], check=True)
-    print(f"picture: {out / 'picture.png'}    model: {out / 'model'}    {(time.monotonic() - start) / 60:.1f} minutes in all")
+    scenes, folder = out / "scenes", out / "model"
+    write_scenes(scenes, train=args.scenes, val=200)
+    recipe = ["--recipe", "demo_pretrained", "--timm_model", args.backbone] if args.backbone else ["--recipe", "demo"]
+    paths = ["--data", str(scenes), "--output_dir", str(folder)]
+    launch_training([*recipe, *paths, "--minutes", str(args.minutes)], batch_size=12)
+
+    processor = AutoImageProcessor.from_pretrained(folder)
+    stream = evaluation_stream(scenes, "val", processor)
+    predictions = panoptic_predictions(AutoModel.from_pretrained(folder), processor, stream, batch_size=6, threshold=0.5)
+    draw_predictions(predictions, read_labels(scenes), out / "picture.png")
+    print_scores(folder, "200 unseen scenes")
+    to_pil_image(next(iter(stream))["sample"].image).save(out / "scene.png")
+    subprocess.run([sys.executable, "-c", SERVE, str(folder), str(out / "scene.png")], check=True)
+    print(f"picture: {out / 'picture.png'}   model: {folder}   {(time.monotonic() - start) / 60:.1f} minutes in all")
 
 
 if __name__ == "__main__":

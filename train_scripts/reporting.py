@@ -1,29 +1,29 @@
-"""What a run shows a person when it is done: a picture of predictions and a table of scores."""
+"""What a finished run shows a person: a picture of predictions and a table of scores."""
 
 import itertools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from eomt.image_processing.pictures import GridRow, Segmentation, picture_grid
-from eomt.train_scripts.trainer import EomtTrainer
+from eomt.train_scripts.data import Labels
+from eomt.train_scripts.samples import Sample
 
 
-def draw_predictions(trainer: EomtTrainer, path: str | Path, images: int = 6) -> None:
-    """Writes a grid of the first evaluation images, with truth and prediction.
+def draw_predictions(predictions: Iterable[tuple[Sample, dict]], labels: Labels, path: str | Path, images: int = 6) -> None:
+    """Writes a grid of the first images with truth and prediction.
 
     Args:
-        trainer: with an evaluation stream.
+        predictions: as [`panoptic_predictions`] yields them.
+        labels: the classes.
         path: of the PNG.
         images: rows of the grid.
     """
-    predictions = trainer.predictions(trainer.eval_dataset)
-    pairs = itertools.chain.from_iterable(zip(batch["samples"], results, strict=True) for batch, results in predictions)
     rows = []
-    for sample, result in itertools.islice(pairs, images):
+    for sample, result in itertools.islice(predictions, images):
         truth = Segmentation(sample.id_map, dict(zip(sample.segment_ids.tolist(), sample.class_labels.tolist(), strict=True)))
         rows.append(GridRow(sample.image, truth, Segmentation.of_result(result)))
-    names = trainer.model.config.id2label
-    picture_grid(rows, path, [names[label] for label in range(len(names))], trainer.things)
+    picture_grid(rows, path, labels.names, labels.isthing)
 
 
 def print_scores(folder: str | Path, title: str) -> None:

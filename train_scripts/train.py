@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> EomtTrainer:
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     trainer.save_model()
     trainer.save_metrics("train", result.metrics)
+    trainer.save_state()
     if eval_stream is not None:
         trainer.save_metrics("eval", trainer.evaluate())
     return trainer

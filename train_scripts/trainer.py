@@ -6,20 +6,20 @@ import torch
 from accelerate.utils import reduce
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 from transformers import PrinterCallback, ProgressCallback, Trainer
 
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.loss import loss_normalizers, mean_over_processes
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.train_scripts.arguments import EomtTrainingArguments
+from eomt.train_scripts.inference import panoptic_predictions
 from eomt.train_scripts.mask_annealing import MaskAnnealingCallback
 from eomt.train_scripts.panoptic_quality import PanopticQuality
 from eomt.train_scripts.parameter_groups import group_parameters
 from eomt.train_scripts.progress import TrainingProgress
 from eomt.train_scripts.progress_bar import TrainingBar
 from eomt.train_scripts.schedules import learning_rate_factor
-from eomt.train_scripts.streams import EvaluationStream, TrainingCollator, TrainingStream, collate_evaluation
+from eomt.train_scripts.streams import EvaluationStream, TrainingCollator, TrainingStream
 
 
 class EomtTrainer(Trainer):
@@ -149,45 +149,26 @@ class EomtTrainer(Trainer):
             self._term_sums, self._terms_logged_at = {}, self.state.global_step
         super().log(logs, start_time)
 
-    @torch.no_grad()
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
         """Scores the unmasked model: each process its own images, of which only small sums are added up."""
         stream = self.eval_dataset if eval_dataset is None else eval_dataset
         with self.progress.paused():
             quality = PanopticQuality(self.things)
-            for batch, results in self.predictions(stream):
-                for sample, result in zip(batch["samples"], results, strict=True):
-                    quality.add(
-                        result["segmentation"],
-                        result["segments_info"],
-                        sample.id_map,
-                        sample.segment_ids,
-                        sample.class_labels,
-                        sample.is_crowd,
-                    )
+            predictions = panoptic_predictions(
+                self.model,
+                self.processing_class,
+                stream,
+                self.args.per_device_eval_batch_size,
+                self.threshold,
+                self.accelerator.autocast,
+                show_progress=self.is_world_process_zero() and not self.args.disable_tqdm,
+            )
+            for sample, result in predictions:
+                truth = sample.id_map, sample.segment_ids, sample.class_labels, sample.is_crowd
+                quality.add(result["segmentation"], result["segments_info"], *truth)
             quality.state = reduce(quality.state.to(self.args.device), "sum").cpu()
             scores = {name: value for name, value in quality.compute().items() if isinstance(value, float)}
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
-
-    def predictions(self, stream: EvaluationStream) -> Iterator[tuple[dict, list[dict]]]:
-        """Batches of a stream and their panoptic segments, by the model as it will be used: unmasked."""
-        model, masking = self.model, self.model.attn_mask_probs.clone()
-        training = model.training
-        loader = DataLoader(stream, batch_size=self.args.per_device_eval_batch_size, collate_fn=collate_evaluation)
-        model.set_attn_mask_probs(torch.zeros_like(masking))
-        model.eval()
-        try:
-            for batch in tqdm(loader, desc="evaluating", unit="batch", disable=not self.is_world_process_zero()):
-                with self.accelerator.autocast():
-                    outputs = model(pixel_values=batch["pixel_values"].to(self.args.device))
-                sizes = [tuple(sample.id_map.shape) for sample in batch["samples"]]
-                yield (
-                    batch,
-                    self.processing_class.post_process_panoptic_segmentation(outputs, target_sizes=sizes, threshold=self.threshold),
-                )
-        finally:
-            model.set_attn_mask_probs(masking)
-            model.train(training)

@@ -1,0 +1,91 @@
+"""A batch in parts, over steps or over processes, gives the gradients of the batch in one."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from eomt.loss import loss_normalizers
+
+COUNTS = [3, 0, 1, 12]
+
+
+@pytest.fixture
+def batch(segments) -> dict:
+    id_maps, segment_ids, class_labels, _ = segments(COUNTS)
+    pixel_values = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    keys = torch.tensor([4, 8, 15, 16])
+    return dict(pixel_values=pixel_values, id_maps=id_maps, segment_ids=segment_ids, class_labels=class_labels, sample_keys=keys)
+
+
+def gradients_of(model, *batches: dict) -> list[torch.Tensor]:
+    model.zero_grad()
+    for batch in batches:
+        model(**batch).loss.backward()
+    return [parameter.grad.clone() for parameter in model.parameters()]
+
+
+def part(batch: dict, images: slice) -> dict:
+    return {name: values[images] for name, values in batch.items()}
+
+
+@pytest.mark.parametrize("probs", [0.0, 0.6])
+def test_micro_batches_equal_the_joint_batch(tiny_model, batch, probs):
+    model = tiny_model(probs=probs).train()
+    joint = gradients_of(model, batch)
+    parts = [part(batch, slice(0, 1)), part(batch, slice(1, 4))]
+    sums = sum(loss_normalizers(one["class_labels"], 8, model.config.no_object_weight) for one in parts)
+    for one in parts:
+        one["loss_normalizers"] = sums
+    torch.testing.assert_close(gradients_of(model, *parts), joint, atol=1e-6, rtol=1e-5)
+
+
+def _train_one(rank: int, port: int, folder: Path, accumulated: bool) -> None:
+    """One of two processes: its half of the batch, its gradients averaged with the other's."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    model, batch = torch.load(folder / "job.pt", weights_only=False)
+    images = [slice(0, 1), slice(1, 4)][rank]  # parts of unlike size and unlike numbers of segments
+    batches = [part(batch, images)]
+    if accumulated:
+        sums = loss_normalizers(batches[0]["class_labels"], 8, model.config.no_object_weight)
+        dist.all_reduce(sums)
+        batches = [part(batch, slice(image, image + 1)) for image in range(images.start, images.stop)]
+        for one in batches:
+            one["loss_normalizers"] = sums / 2
+    gradients = gradients_of(model, *batches)
+    for gradient in gradients:
+        dist.all_reduce(gradient)
+        gradient /= 2  # what DistributedDataParallel does
+    if rank == 0:
+        torch.save(gradients, folder / "gradients.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("accumulated", [False, True])
+def test_two_processes_equal_the_joint_batch(tiny_model, batch, accumulated, tmp_path):
+    model = tiny_model(probs=0.6).train()
+    torch.save((model, batch), tmp_path / "job.pt")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = [str(port), str(tmp_path), "accumulated" if accumulated else "at once"]
+    workers = [subprocess.Popen([sys.executable, __file__, str(rank), *options]) for rank in range(2)]
+    assert [worker.wait(120) for worker in workers] == [0, 0]
+    joint = gradients_of(model, batch)
+    torch.testing.assert_close(torch.load(tmp_path / "gradients.pt"), joint, atol=1e-6, rtol=1e-5)
+
+
+def test_evaluation_waits_for_no_other_process(tiny_model, batch, monkeypatch):
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(dist, "all_reduce", None)  # a call would raise
+    assert tiny_model()(**batch).loss.isfinite()
+
+
+if __name__ == "__main__":  # one of the two processes
+    _train_one(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4] == "accumulated")

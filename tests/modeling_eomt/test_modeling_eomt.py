@@ -1,0 +1,145 @@
+import pytest
+import torch
+from transformers.models.eomt import EomtConfig as StockConfig
+from transformers.models.eomt import EomtForUniversalSegmentation as StockModel
+
+from eomt import EomtForUniversalSegmentation
+from eomt.encoder import resample_positions
+
+
+def stock_copy(model: EomtForUniversalSegmentation, **settings) -> StockModel:
+    stock = StockModel._from_config(StockConfig(**model.config.to_dict()), **settings).eval()
+    stock.load_state_dict(model.state_dict())
+    return stock
+
+
+class TestSizes:
+    @pytest.mark.parametrize("probs", [0.0, 1.0])
+    @pytest.mark.parametrize("height, width", [(64, 128), (160, 96), (32, 128), (16, 16), (64, 64)])
+    @torch.no_grad()
+    def test_any_multiple_of_the_patch_size(self, height, width, probs, tiny_model):
+        model = tiny_model(probs=probs)
+        pixel_values = torch.randn(2, 3, height, width)
+        outputs = model(pixel_values)
+        assert outputs.masks_queries_logits.shape == (2, 8, height // 4, width // 4)
+        grid = (height // 16, width // 16)
+        assert outputs.last_hidden_state.shape == (2, 8 + 5 + grid[0] * grid[1], 64)
+        model.resize_position_embeddings((height, width))  # stored at that size: nothing is interpolated any more
+        torch.testing.assert_close(model(pixel_values).masks_queries_logits, outputs.masks_queries_logits, atol=1e-6, rtol=0)
+
+    @torch.no_grad()
+    def test_a_batch_equals_its_images(self, tiny_model):
+        model, pixel_values = tiny_model(probs=1.0), torch.randn(3, 3, 32, 96)
+        single = torch.cat([model(image[None]).masks_queries_logits for image in pixel_values])
+        torch.testing.assert_close(model(pixel_values).masks_queries_logits, single, atol=1e-5, rtol=0)
+
+    @pytest.mark.parametrize(
+        "shape, said",
+        [
+            ((1, 3, 70, 64), "70x64 pixels.*16x16"),
+            ((1, 3, 64, 65), "64x65"),
+            ((1, 3, 0, 64), "0x64"),
+            ((3, 64, 64), r"shape \(3, 64, 64\)"),
+            ((1, 4, 64, 64), r"\(batch, 3, height, width\)"),
+        ],
+    )
+    def test_others_are_refused(self, shape, said, tiny_model):
+        with pytest.raises(ValueError, match=said):
+            tiny_model()(torch.zeros(shape))
+
+    def test_positions_are_resampled_bicubically_in_their_own_type(self):
+        positions = torch.randn(12, 8)
+        image = positions.T.reshape(1, 8, 3, 4)
+        expected = torch.nn.functional.interpolate(image, size=(5, 2), mode="bicubic", align_corners=False)
+        torch.testing.assert_close(resample_positions(positions, (3, 4), (5, 2)), expected[0].flatten(1).T)
+        assert resample_positions(positions, (3, 4), (3, 4)) is positions
+        assert resample_positions(positions.bfloat16(), (3, 4), (5, 2)).dtype == torch.bfloat16
+
+
+class TestOutputs:
+    @pytest.mark.parametrize("probs", [0.0, 1.0])
+    @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+    @torch.no_grad()
+    def test_hidden_states_and_attentions_equal_stocks(self, implementation, probs, tiny_model):
+        model = tiny_model(probs=probs, attn_implementation=implementation)
+        stock = stock_copy(model, attn_implementation=implementation)
+        pixel_values = torch.randn(2, 3, 64, 64)
+        wanted = dict(output_hidden_states=True, output_attentions=True)
+        ours, theirs = model(pixel_values, **wanted), stock(pixel_values, **wanted)
+        for field in ("last_hidden_state", "hidden_states", "attentions"):
+            torch.testing.assert_close(ours[field], theirs[field], atol=1e-5, rtol=0)
+        assert len(ours.hidden_states) == 5
+        assert len(ours.attentions) == (4 if implementation == "eager" else 0)
+        assert model(pixel_values).hidden_states is None and model(pixel_values).attentions is None
+
+    @torch.no_grad()
+    def test_tuples_begin_as_stocks(self, tiny_model, segments):
+        model = tiny_model()
+        pixel_values = torch.randn(2, 3, 64, 64)
+        wanted = dict(output_hidden_states=True, return_dict=False, patch_offsets=[torch.tensor([0, 0, 64])])
+        ours, theirs = model(pixel_values, **wanted), stock_copy(model)(pixel_values, **wanted)
+        assert isinstance(ours, tuple) and len(ours) == len(theirs) == 5
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+        _, _, class_labels, mask_labels = segments([2, 1])
+        labelled = model(pixel_values, mask_labels, class_labels, return_dict=False)
+        assert labelled[0].shape == ()
+        torch.testing.assert_close(labelled[1:4], (*ours[:3],))
+        assert set(labelled[4]) and len(labelled[5]) == 2  # what stock has no field for comes last
+
+    @torch.no_grad()
+    def test_block_predictions(self, tiny_model):
+        model, pixel_values = tiny_model(probs=[0.0, 1.0]), torch.randn(2, 3, 64, 64)
+        assert len(model(pixel_values).block_predictions) == 1
+        model.set_attn_mask_probs([0, 0])
+        outputs = model(pixel_values, output_hidden_states=True)
+        assert outputs.block_predictions is None
+        predictions = model.train()(pixel_values).block_predictions
+        assert len(predictions) == 2
+        again = model.predict(model.layernorm(outputs.hidden_states[3]), (4, 4))  # before the last block
+        torch.testing.assert_close(predictions[1], again, atol=1e-5, rtol=0)
+
+
+class TestMaskingProbabilities:
+    def test_the_setter_checks(self, tiny_model):
+        model = tiny_model(probs=1.0)
+        for wrong in ([0.5], [0.5, 1.1], [-0.1, 0], [float("nan"), 0]):
+            with pytest.raises(ValueError, match=r"probs=.*2 numbers in \[0, 1\]"):
+                model.set_attn_mask_probs(wrong)
+        assert model.attn_mask_probs.tolist() == [1, 1]
+
+    @torch.no_grad()
+    def test_writing_to_the_buffer_holds_from_the_next_train_or_eval(self, tiny_model):
+        model, pixel_values = tiny_model(probs=1.0), torch.randn(1, 3, 64, 64)
+        masked = model(pixel_values).masks_queries_logits
+        model.attn_mask_probs.zero_()
+        unmasked = model.eval()(pixel_values).masks_queries_logits
+        assert not torch.equal(masked, unmasked)
+        model.attn_mask_probs = torch.ones(2)
+        assert torch.equal(model.eval()(pixel_values).masks_queries_logits, masked)
+        model.load_state_dict({**model.state_dict(), "attn_mask_probs": torch.zeros(2)})
+        assert torch.equal(model(pixel_values).masks_queries_logits, unmasked)
+        model.load_state_dict({**model.state_dict(), "attn_mask_probs": torch.ones(2)}, assign=True)
+        assert torch.equal(model(pixel_values).masks_queries_logits, masked)
+        with torch.inference_mode():
+            model.attn_mask_probs.zero_()
+            assert torch.equal(model.eval()(pixel_values).masks_queries_logits, unmasked)
+
+    def test_evaluation_losses_have_as_many_terms_at_any_state_of_annealing(self, tiny_model, segments):
+        _, _, class_labels, mask_labels = segments([2])
+        for probs in ([1.0, 1.0], [0.0, 0.6], [0.0, 0.0]):
+            outputs = tiny_model(probs=probs)(torch.randn(1, 3, 64, 64), mask_labels, class_labels)
+            assert len(outputs.loss_terms) == 9
+
+
+def test_input_embeddings_are_those_of_patches(tiny_model):
+    model = tiny_model()
+    assert model.get_input_embeddings() is model.embeddings.patch_embeddings
+
+
+def test_a_new_model_is_masked_and_initialised(tiny_config):
+    model = EomtForUniversalSegmentation(tiny_config(layerscale_value=0.5))
+    assert model.attn_mask_probs.tolist() == [1, 1]
+    assert model.criterion.empty_weight.tolist() == pytest.approx([1] * 5 + [0.1])
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    assert model.layers[0].layer_scale1.lambda1.unique().item() == 0.5
+    assert model.query.weight.std().item() == pytest.approx(1, abs=0.15)

@@ -36,6 +36,7 @@ def launch_training(words: Sequence[str], batch_size: int) -> None:
     if count == 1:
         subprocess.run([sys.executable, *script], check=True)
         return
-    launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(count), "--num_machines", "1"]
+    # accelerate's --cpu ignores the number of processes; --multi_gpu starts them, and the script finds that there is no GPU
+    launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(count), "--num_machines", "1"]
     launcher += ["--num_cpu_threads_per_process", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
     subprocess.run([sys.executable, *launcher, *script], check=True)

@@ -99,11 +99,12 @@ def test_the_loss_falls(scenes, tmp_path):
 @pytest.mark.slow
 def test_accelerate_launches_two_processes_that_end_alike(scenes, tmp_path):
     script = str(Path(train.__file__))
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", script, *BASE, "--data", str(scenes)]
     launch += ["--output_dir", str(tmp_path), "--max_steps", "3", "--total_batch_size", "4", "--per_device_train_batch_size", "2"]
     done = subprocess.run(launch, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert torch.load(tmp_path / "training_args.bin", weights_only=False).gradient_accumulation_steps == 1  # 4 = 2 x 2
     saved = AutoModel.from_pretrained(tmp_path)
     trainer = train.main([*BASE, "--data", str(scenes), "--output_dir", str(tmp_path / "again"), "--max_steps", "1",
                           "--learning_rate", "0", "--checkpoint", str(tmp_path), "--total_batch_size", "4"])  # fmt: skip

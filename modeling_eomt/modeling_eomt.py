@@ -77,7 +77,10 @@ class EomtPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """For what no checkpoint fills. Positions start as sines and cosines (Beyer et al., "Better plain ViT baselines"), so that
-        an encoder trained from scratch knows its neighbourhoods at once."""
+        an encoder trained from scratch knows its neighbourhoods at once.
+
+        A module fills its own tensors only: transformers skips every module whose own tensors were all loaded.
+        """
         std = self.config.initializer_range
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             init.kaiming_uniform_(module.weight, a=math.sqrt(5))
@@ -91,14 +94,15 @@ class EomtPreTrainedModel(PreTrainedModel):
         elif isinstance(module, EomtEmbeddings):
             init.trunc_normal_(module.cls_token, std=std)
             init.trunc_normal_(module.register_tokens, std=std)
-            positions = build_sincos2d_pos_embed(list(module.grid_size), self.config.hidden_size)
-            init.copy_(module.position_embeddings.weight, positions)
+        elif module is self.embeddings.position_embeddings:
+            init.copy_(module.weight, build_sincos2d_pos_embed(list(self.embeddings.grid_size), self.config.hidden_size))
+        elif module is self.query:
+            init.normal_(module.weight)
         elif isinstance(module, EomtLoss):
             weights = torch.ones(self.config.num_labels + 1)
             weights[-1] = self.config.no_object_weight
             init.copy_(module.empty_weight, weights)
         elif isinstance(module, EomtForUniversalSegmentation):
-            init.normal_(module.query.weight)
             init.ones_(module.attn_mask_probs)
 
 

@@ -101,6 +101,27 @@ def test_another_set_of_classes(door, saved, segments):
     assert model(torch.randn(1, 3, 32, 96), **labels).loss.isfinite()
 
 
+@pytest.mark.parametrize(
+    "changes, anew",
+    [
+        (dict(num_queries=5), {"query.weight"}),
+        (dict(patch_size=8), {"embeddings.position_embeddings.weight", "embeddings.patch_embeddings.projection.weight"}),
+        (dict(num_register_tokens=2), {"embeddings.register_tokens"}),
+    ],
+)
+def test_what_does_not_fit_starts_anew_and_the_rest_is_loaded(changes, anew, saved):
+    model, path = saved
+    other = EomtForUniversalSegmentation.from_pretrained(path, **changes, ignore_mismatched_sizes=True)
+    torch.manual_seed(0)
+    fresh = dict(EomtForUniversalSegmentation(other.config).named_parameters())
+    loaded = dict(model.named_parameters())
+    for name, parameter in other.named_parameters():
+        if name in anew:
+            assert parameter.std().item() == pytest.approx(fresh[name].std().item(), rel=0.3), name
+        else:
+            assert torch.equal(parameter, loaded[name]), name
+
+
 @pytest.mark.parametrize("door", ["class", "AutoModel"])
 def test_the_attention_asked_for_is_kept_when_resizing(door, saved):
     model = DOORS[door](saved[1], image_size=(32, 96), attn_implementation="eager")

@@ -83,9 +83,7 @@ class EomtConfig(PreTrainedConfig):
                     f"use {max(1, round(side / patch)) * patch}"
                 )
         if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size={self.hidden_size} must be a multiple of num_attention_heads={self.num_attention_heads}"
-            )
+            raise ValueError(f"hidden_size={self.hidden_size} must be a multiple of num_attention_heads={self.num_attention_heads}")
         if not 1 <= self.num_blocks <= self.num_hidden_layers:
             raise ValueError(
                 f"num_blocks={self.num_blocks} must lie in 1..num_hidden_layers={self.num_hidden_layers}: "

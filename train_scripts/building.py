@@ -19,13 +19,25 @@ def build_model(model_args: ModelArguments, data_args: DataArguments, labels: La
         **model_args.config_fields,
     }
     if model_args.checkpoint:
-        model = EomtForUniversalSegmentation.from_pretrained(model_args.checkpoint, ignore_mismatched_sizes=True, **fields)
+        model = load_checkpoint(model_args.checkpoint, fields)
     elif model_args.timm_model:
         model = from_timm(model_args.timm_model, **fields)
     else:
         model = EomtForUniversalSegmentation(EomtConfig(**fields))
     model.set_attn_implementation(model_args.attn_implementation)
     return model
+
+
+def load_checkpoint(name: str, fields: dict) -> EomtForUniversalSegmentation:
+    """An EoMT checkpoint with `fields` of its configuration replaced.
+
+    Raises:
+        OSError: naming the checkpoint, if it is no folder and the Hub doesn't give it.
+    """
+    try:
+        return EomtForUniversalSegmentation.from_pretrained(name, ignore_mismatched_sizes=True, **fields)
+    except OSError as error:
+        raise OSError(f"checkpoint={name!r} is no folder with a model and didn't load from the Hub: {error}") from error
 
 
 def build_processor(data_args: DataArguments, labels: Labels) -> EomtImageProcessor:

@@ -1,0 +1,65 @@
+"""By name: Auto classes and the pipeline give our classes, and a process without this package runs the same files."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForImageSegmentation,
+    AutoModelForUniversalSegmentation,
+    pipeline,
+)
+
+import eomt
+
+STOCK = """
+import sys, torch
+from PIL import Image
+from transformers import pipeline
+p = pipeline("image-segmentation", model=sys.argv[1])
+assert type(p.model).__module__ == "transformers.models.eomt.modeling_eomt" and "eomt" not in sys.modules
+p(Image.new("RGB", (90, 60)))
+p.model.eval()
+torch.manual_seed(0)
+torch.save(p.model(pixel_values=torch.randn(1, 3, 64, 64)).masks_queries_logits, sys.argv[2])
+"""
+
+
+@pytest.fixture
+def folder(tiny_model, tmp_path):
+    tiny_model().save_pretrained(tmp_path)
+    size = {"shortest_edge": 64, "longest_edge": 64}
+    eomt.EomtImageProcessor(size=size, stuff_classes=[1, 2]).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_auto_classes_give_ours(folder):
+    assert type(AutoConfig.from_pretrained(folder)) is eomt.EomtConfig
+    for auto_class in (AutoModel, AutoModelForUniversalSegmentation, AutoModelForImageSegmentation):
+        assert type(auto_class.from_pretrained(folder)) is eomt.EomtForUniversalSegmentation
+    assert type(AutoImageProcessor.from_pretrained(folder)) is eomt.EomtImageProcessor
+    assert type(AutoImageProcessor.from_pretrained(folder, backend="pil")) is eomt.EomtImageProcessorPil
+
+
+def test_the_pipeline_gives_ours_on_an_image_of_any_proportions(folder):
+    segmenter = pipeline("image-segmentation", model=str(folder))
+    assert type(segmenter.model) is eomt.EomtForUniversalSegmentation
+    assert segmenter.image_processor.stuff_classes == [1, 2]
+    for segment in segmenter(Image.new("RGB", (150, 90)), threshold=0.0):
+        assert segment["mask"].size == (150, 90)
+
+
+def test_a_process_without_this_package_runs_the_same_files_alike(folder, tmp_path):
+    command = [sys.executable, "-c", STOCK, str(folder), str(tmp_path / "logits.pt")]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    torch.manual_seed(0)
+    with torch.no_grad():
+        ours = AutoModel.from_pretrained(folder)(pixel_values=torch.randn(1, 3, 64, 64)).masks_queries_logits
+    assert torch.allclose(torch.load(tmp_path / "logits.pt"), ours, atol=1e-5)

@@ -1,6 +1,7 @@
 """The wheel: built, installed elsewhere, and imported from several folders."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,9 @@ print(folder)
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    unwanted = shutil.ignore_patterns(".*", "build", "dist", "outputs", "*.egg-info", "__pycache__")
+    source = shutil.copytree(ROOT, folder / "source", ignore=unwanted)  # building leaves files behind
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(source)]
     subprocess.run(build, check=True, capture_output=True, cwd=folder)
     (wheel,) = folder.glob("*.whl")
     target = folder / "site"

@@ -44,7 +44,7 @@ def main() -> None:
     write_scenes(scenes, train=args.scenes, val=200)
     recipe = ["--recipe", "demo_pretrained", "--timm_model", args.backbone] if args.backbone else ["--recipe", "demo"]
     paths = ["--data", str(scenes), "--output_dir", str(folder)]
-    launch_training([*recipe, *paths, "--minutes", str(args.minutes)], batch_size=12)
+    launch_training([*recipe, *paths, "--minutes", str(args.minutes)], batch_size=8)
 
     processor = AutoImageProcessor.from_pretrained(folder)
     stream = evaluation_stream(scenes, "val", processor)

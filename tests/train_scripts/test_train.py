@@ -53,6 +53,16 @@ def test_a_run_logs_every_term_anneals_scores_and_saves_what_auto_classes_load(s
     assert processor.stuff_classes == list(range(8, 14)) and model.config.id2label[0] == "bee"
 
 
+def test_evaluation_between_steps_scores_the_unmasked_model_and_leaves_the_training_as_it_was(scenes, tmp_path):
+    words = ["--max_steps", "4", "--total_batch_size", "4", "--optim", "sgd"]
+    losses = []
+    for evaluating in (["--eval_strategy", "no"], ["--eval_strategy", "steps", "--eval_steps", "1"]):
+        trainer = run(scenes, tmp_path / evaluating[1], *words, *evaluating)
+        losses.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
+    assert losses[0] == losses[1]
+    assert sum("eval_pq" in entry for entry in trainer.state.log_history) == 5
+
+
 @pytest.mark.parametrize("mode", ["always", "never"])
 def test_masking_may_be_kept_or_left_out(scenes, tmp_path, mode):
     trainer = run(scenes, tmp_path, "--max_steps", "2", "--total_batch_size", "4", "--masking", mode, "--eval_split", "")

@@ -8,6 +8,7 @@ about published PQ. Expected: see README.md. Cost: 27 minutes of training and tw
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 from transformers import AutoImageProcessor, AutoModel
@@ -29,6 +30,7 @@ def main() -> None:
     data, out = Path(args.shared) / "data", Path(args.out)
     photos, folder = out / "photos", out / "model"
     coco = data / "coco_panoptic100"
+    shutil.rmtree(photos, ignore_errors=True)
     convert(coco / "train2017", coco / "panoptic_train2017", coco / "panoptic_train2017.json", photos, split="train")
     recipe = ["--recipe", str(Path(__file__).with_suffix(".yaml")), "--minutes", str(args.minutes)]
     weights = ["--timm_model", str(data / "vits14" / "vit_small_patch14_dinov2_fp16.safetensors")]

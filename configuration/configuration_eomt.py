@@ -89,6 +89,11 @@ class EomtConfig(PreTrainedConfig):
                 f"num_blocks={self.num_blocks} must lie in 1..num_hidden_layers={self.num_hidden_layers}: "
                 "queries join before the last num_blocks blocks"
             )
+        if self.oversample_ratio < 1 or not 0 <= self.importance_sample_ratio <= 1:
+            raise ValueError(
+                f"oversample_ratio={self.oversample_ratio} must be at least 1, and importance_sample_ratio="
+                f"{self.importance_sample_ratio} in [0, 1]"
+            )
         if min(self.class_weight, self.mask_weight, self.dice_weight) < 0:
             raise ValueError(
                 f"class_weight={self.class_weight}, mask_weight={self.mask_weight}, dice_weight={self.dice_weight}: "

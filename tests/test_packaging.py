@@ -54,3 +54,16 @@ def test_the_script_runs_as_a_file_and_as_a_module(tmp_path):
     for start in ([str(ROOT / "train_scripts/train.py")], ["-m", "eomt.train_scripts.train"]):
         shown = subprocess.run([sys.executable, *start, "--help"], cwd=tmp_path, capture_output=True, text=True)
         assert "--layer_decay" in shown.stdout, shown.stderr
+
+
+def test_the_console_script_ends_well(tmp_path):
+    code = "import sys; from eomt.train_scripts.train import main; sys.exit(main())"
+    shown = subprocess.run([sys.executable, "-c", code, "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert shown.returncode == 0 and "--layer_decay" in shown.stdout
+
+
+def test_no_file_shadows_a_library_and_none_imports_transformers_own_model():
+    folders = [ROOT / name for name in ("modeling_eomt", "configuration", "image_processing", "train_scripts")]
+    files = [path for folder in folders for path in folder.rglob("*.py")]
+    assert not {"evaluate.py", "datasets.py"} & {path.name for path in files}
+    assert not [path for path in files if "transformers.models.eomt" in path.read_text()]

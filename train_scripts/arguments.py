@@ -40,7 +40,7 @@ class DataArguments:
 
     data: str = field(metadata={"help": "folder of parquet shards and labels.json"})
     train_split: str = field(default="train", metadata={"help": "prefix of the shards to train on"})
-    eval_split: str | None = field(default="val", metadata={"help": "prefix of the shards to evaluate on"})
+    eval_split: str | None = field(default="val", metadata={"help": "prefix of the shards to evaluate on; '' for none"})
     image_size: int = field(default=640, metadata={"help": "side of the square training crops and evaluation inputs, pixels"})
     min_scale: float = field(default=0.1, metadata={"help": "smallest scale jitter, of the image fitted inside image_size"})
     max_scale: float = field(default=2.0, metadata={"help": "largest scale jitter"})
@@ -68,7 +68,7 @@ class EomtTrainingArguments(TrainingArguments):
     poly_power: float = field(default=0.9, metadata={"help": "of the decay of learning rates and masking"})
     head_warmup: float = field(
         default=HEAD_WARMUP,
-        metadata={"help": "warm-up of new parameters, in which the encoder stands still: share of T, or steps"},
+        metadata={"help": "warm-up of new parameters, in which the encoder stands still: share of T, or steps if >= 1"},
     )
     encoder_warmup: float = field(
         default=ENCODER_WARMUP, metadata={"help": "warm-up of a pretrained encoder after that: share of T, or steps if >= 1"}
@@ -94,7 +94,10 @@ class EomtTrainingArguments(TrainingArguments):
             # whole batches come from each process's own stream; accelerate's default would cut ragged targets apart
             self.accelerator_config = {"dispatch_batches": False, "split_batches": False}
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()  # or bf16 is refused where there is only a CPU
+        self._refuse_what_streams_and_schedules_replace()
         super().__post_init__()
+        if self.n_gpu > 1:
+            self._n_gpu = 1  # DataParallel would cut ragged targets apart: several GPUs take a launcher
         if self.masking not in MASKING_MODES:
             raise ValueError(f"masking={self.masking!r} is unknown; choose one of {', '.join(MASKING_MODES)}")
         if self.minutes is not None and (self.minutes <= 0 or max(self.head_warmup, self.encoder_warmup) >= 1):
@@ -110,6 +113,21 @@ class EomtTrainingArguments(TrainingArguments):
                 f"{max(1, round(self.total_batch_size / step_images)) * step_images}"
             )
         self.gradient_accumulation_steps = self.total_batch_size // step_images
+
+    def _refuse_what_streams_and_schedules_replace(self) -> None:
+        epochs = {"eval_strategy": self.eval_strategy, "save_strategy": self.save_strategy}
+        given = {name: value for name, value in epochs.items() if value == "epoch"}
+        defaults = {"gradient_accumulation_steps": 1, "lr_scheduler_type": "linear", "warmup_steps": 0}
+        given |= {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
+        instead = {
+            "eval_strategy": "steps with eval_steps, since a stream has no epochs",
+            "save_strategy": "steps with save_steps, since a stream has no epochs",
+            "gradient_accumulation_steps": "total_batch_size",
+            "lr_scheduler_type": "poly_power",
+            "warmup_steps": "head_warmup and encoder_warmup",
+        }
+        for name, value in given.items():
+            raise ValueError(f"{name}={value!r} has no effect in this recipe; use {instead[name]}")
 
     def warmup_shares(self) -> tuple[float, float]:
         """Warm-ups of new parameters and encoder as shares of the training; needs `max_steps` where they are given in steps.

@@ -1,7 +1,5 @@
 """From arguments to the objects of a run: model, image processor and streams."""
 
-from transformers import TrainingArguments
-
 from eomt import EomtConfig, EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.image_processing.augmentation import training_augmentation
 from eomt.timm_weights import from_timm
@@ -11,7 +9,10 @@ from eomt.train_scripts.streams import EvaluationStream, TrainingStream, evaluat
 
 
 def build_model(model_args: ModelArguments, data_args: DataArguments, labels: Labels) -> EomtForUniversalSegmentation:
-    """A model for the dataset's classes, from a checkpoint, a timm ViT or random weights; a class head that doesn't fit is new."""
+    """A model for the dataset's classes, from a checkpoint, a timm ViT or random weights.
+
+    What of a checkpoint doesn't fit, such as the head of other classes, is new.
+    """
     fields = {
         "image_size": data_args.image_size,
         "id2label": dict(enumerate(labels.names)),
@@ -50,7 +51,7 @@ def build_processor(data_args: DataArguments, labels: Labels) -> EomtImageProces
 
 
 def build_streams(
-    data_args: DataArguments, args: TrainingArguments, processor: EomtImageProcessor
+    data_args: DataArguments, args: EomtTrainingArguments, processor: EomtImageProcessor
 ) -> tuple[TrainingStream, EvaluationStream | None]:
     """This process's share of the augmented training samples, and of the evaluation samples."""
     share = {"world_size": args.world_size, "rank": args.process_index}

@@ -23,7 +23,7 @@ def panoptic_predictions(
     autocast: Callable[[], AbstractContextManager] = nullcontext,
     show_progress: bool = True,
 ) -> Iterator[tuple[Sample, dict]]:
-    """Each image with its segments, by the model as it will be used: in evaluation mode and unmasked, and put back afterwards.
+    """Each image with its segments, by the model in evaluation mode, which is put back afterwards.
 
     Args:
         model, processor: as trained or loaded.
@@ -36,9 +36,9 @@ def panoptic_predictions(
     Yields:
         The sample, and what `post_process_panoptic_segmentation` gives at its own size.
     """
-    masking, training = model.attn_mask_probs.clone(), model.training
+    training = model.training
     loader = DataLoader(stream, batch_size=batch_size, collate_fn=collate_evaluation)
-    model.eval().set_attn_mask_probs(torch.zeros_like(masking))
+    model.eval()
     try:
         for batch in tqdm(loader, desc="predicting", unit="batch", disable=not show_progress):
             with autocast():
@@ -47,5 +47,4 @@ def panoptic_predictions(
             results = processor.post_process_panoptic_segmentation(outputs, target_sizes=sizes, threshold=threshold)
             yield from zip(batch["samples"], results, strict=True)
     finally:
-        model.set_attn_mask_probs(masking)
         model.train(training)

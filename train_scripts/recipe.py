@@ -32,8 +32,10 @@ def recipe_words(path: str | Path) -> list[str]:
         raise ValueError(f"recipe {str(path)!r} must be a mapping of options to values, not {type(content).__name__}")
     words = []
     for key, value in content.items():
-        words.append(f"--{key}")
-        words.append(json.dumps(value) if isinstance(value, dict | list) else str(value))
+        if value is None:
+            raise ValueError(f"recipe {str(path)!r} gives {key} no value; leave the key out, or write '' for an empty text")
+        values = value if isinstance(value, list) else [json.dumps(value) if isinstance(value, dict) else value]
+        words += [f"--{key}", *map(str, values)]
     return words
 
 

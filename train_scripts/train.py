@@ -18,18 +18,16 @@ from eomt.train_scripts.recipe import parse_arguments
 from eomt.train_scripts.trainer import EomtTrainer
 
 
-def main(argv: Sequence[str] | None = None) -> EomtTrainer:
+def run(argv: Sequence[str]) -> EomtTrainer:
     """Trains, scores and saves a model.
 
     Args:
-        argv: the words after the script's name, those of the command line by default.
+        argv: the words after the script's name.
 
     Returns:
         The trainer, with the trained model; its metrics are in `all_results.json` of the output folder.
     """
-    model_args, data_args, args = parse_arguments(
-        (ModelArguments, DataArguments, EomtTrainingArguments), sys.argv[1:] if argv is None else argv
-    )
+    model_args, data_args, args = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), argv)
     set_seed(args.seed)
     labels = read_labels(data_args.data)
     set_max_steps(args, count_rows(data_args.data, data_args.train_split))
@@ -54,6 +52,10 @@ def main(argv: Sequence[str] | None = None) -> EomtTrainer:
     if eval_stream is not None:
         trainer.save_metrics("eval", trainer.evaluate())
     return trainer
+
+
+def main() -> None:
+    run(sys.argv[1:])
 
 
 if __name__ == "__main__":

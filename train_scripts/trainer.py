@@ -6,7 +6,7 @@ import torch
 from accelerate.utils import reduce
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, ProgressCallback, Trainer
+from transformers import ProgressCallback, Trainer
 
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.loss import loss_normalizers, mean_over_processes
@@ -51,6 +51,7 @@ class EomtTrainer(Trainer):
         **kwargs,
     ):
         self.progress = TrainingProgress(args.minutes)
+        self.masking = MaskAnnealingCallback(self.progress, args.masking, args.poly_power)
         self.things, self.pretrained, self.threshold = things, pretrained, threshold
         self._term_sums: dict[str, Tensor] = {}  # of all steps since the last log
         self._terms_logged_at = 0
@@ -64,12 +65,11 @@ class EomtTrainer(Trainer):
             processing_class=processing_class,
             **kwargs,
         )
-        self.remove_callback(ProgressCallback)
-        self.remove_callback(PrinterCallback)
         self.add_callback(self.progress)
-        if not args.disable_tqdm:
+        if not args.disable_tqdm:  # without a bar, lines are printed as by any Trainer
+            self.remove_callback(ProgressCallback)
             self.add_callback(TrainingBar(self.progress))
-        self.add_callback(MaskAnnealingCallback(self.progress, args.masking, args.poly_power))
+        self.add_callback(self.masking)
 
     def get_train_dataloader(self) -> DataLoader:
         """The stream is this process's already, so accelerate must not shard it again."""
@@ -91,9 +91,11 @@ class EomtTrainer(Trainer):
             groups = group_parameters(
                 model.named_parameters(), self.model.config.num_hidden_layers, args.learning_rate, head_rate, args.layer_decay
             )
+            # the encoder's last block comes first, whose rate the Trainer logs, and new parameters last
+            ordered = sorted(groups.items(), key=lambda group: (not group[0].encoder, -group[0].peak))
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(args, self.model)
             self.optimizer = optimizer_class(
-                [{"params": params, "lr": key.peak, "encoder": key.encoder} for key, params in groups.items()],
+                [{"params": params, "lr": key.peak, "encoder": key.encoder} for key, params in ordered],
                 weight_decay=args.weight_decay,
                 **{name: value for name, value in options.items() if name != "lr"},
             )
@@ -150,25 +152,35 @@ class EomtTrainer(Trainer):
         super().log(logs, start_time)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
-        """Scores the unmasked model: each process its own images, of which only small sums are added up."""
+        """Scores the model masked as it will end, which is not at all unless masking is kept.
+
+        Each process scores its own images, and only small sums are added up.
+        """
         stream = self.eval_dataset if eval_dataset is None else eval_dataset
+        masking = self.model.attn_mask_probs.clone()
         with self.progress.paused():
-            quality = PanopticQuality(self.things)
-            predictions = panoptic_predictions(
-                self.model,
-                self.processing_class,
-                stream,
-                self.args.per_device_eval_batch_size,
-                self.threshold,
-                self.accelerator.autocast,
-                show_progress=self.is_world_process_zero() and not self.args.disable_tqdm,
-            )
-            for sample, result in predictions:
-                truth = sample.id_map, sample.segment_ids, sample.class_labels, sample.is_crowd
-                quality.add(result["segmentation"], result["segments_info"], *truth)
-            quality.state = reduce(quality.state.to(self.args.device), "sum").cpu()
-            scores = {name: value for name, value in quality.compute().items() if isinstance(value, float)}
+            self.model.set_attn_mask_probs(self.masking.probabilities(1.0, self.model.config.num_blocks))
+            scores = self._score(stream)
+            self.model.set_attn_mask_probs(masking)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _score(self, stream: EvaluationStream) -> dict[str, float]:
+        quality = PanopticQuality(self.things)
+        predictions = panoptic_predictions(
+            self.model,
+            self.processing_class,
+            stream,
+            self.args.per_device_eval_batch_size,
+            self.threshold,
+            self.accelerator.autocast,
+            show_progress=self.is_world_process_zero() and not self.args.disable_tqdm,
+        )
+        for sample, result in predictions:
+            truth = sample.id_map, sample.segment_ids, sample.class_labels, sample.is_crowd
+            quality.add(result["segmentation"], result["segments_info"], *truth)
+        if self.args.world_size > 1:
+            quality.state = reduce(quality.state.to(self.args.device), "sum").cpu()
+        return {name: value for name, value in quality.compute().items() if isinstance(value, float)}

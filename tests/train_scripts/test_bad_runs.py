@@ -60,7 +60,7 @@ OPTIONS = {
 
 def run(scenes, out, *words):
     fixed = ["--data", str(scenes), "--output_dir", str(out), "--max_steps", "2", "--total_batch_size", "4"]
-    train.main([*fixed, "--disable_tqdm", "true", "--image_size", "112", "--config", CONFIG, "--eval_split", "", *words])
+    train.run([*fixed, "--disable_tqdm", "true", "--image_size", "112", "--config", CONFIG, "--eval_split", "", *words])
 
 
 @pytest.mark.parametrize("case", ROWS)

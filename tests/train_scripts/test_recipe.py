@@ -3,7 +3,8 @@
 import pytest
 
 from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
-from eomt.train_scripts.recipe import parse_arguments
+from eomt.train_scripts.building import set_max_steps
+from eomt.train_scripts.recipe import parse_arguments, recipe_words
 
 CLASSES = (ModelArguments, DataArguments, EomtTrainingArguments)
 
@@ -66,3 +67,43 @@ def test_warm_ups_may_be_shares_or_steps(recipe):
     args.max_steps = 100
     with pytest.raises(ValueError, match="fill all 100 steps"):
         args.warmup_shares()
+
+
+def test_the_defaults_are_the_papers_recipe(recipe):
+    _, data, args = parse_arguments(CLASSES, recipe("seed: 0\n"))
+    assert (args.learning_rate, args.layer_decay, args.weight_decay, args.max_grad_norm) == (1e-4, 0.8, 0.05, 0.01)
+    assert (args.total_batch_size, args.gradient_accumulation_steps, args.poly_power) == (16, 4, 0.9)
+    assert (data.image_size, data.min_scale, data.max_scale, data.color_jitter) == (640, 0.1, 2.0, False)
+    assert args.accelerator_config.dispatch_batches is False
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("gradient_accumulation_steps: 4", "total_batch_size"),
+        ("warmup_steps: 10", "head_warmup"),
+        ("lr_scheduler_type: cosine", "poly_power"),
+        ("eval_strategy: epoch", "eval_steps"),
+        ("save_strategy: epoch", "save_steps"),
+    ],
+)
+def test_options_of_trainer_that_would_be_ignored_are_refused(recipe, line, instead):
+    with pytest.raises(ValueError, match=f"has no effect in this recipe; use .*{instead}"):
+        parse_arguments(CLASSES, recipe(line))
+
+
+def test_a_key_without_a_value_is_refused_and_a_list_is_several_words(recipe, tmp_path):
+    with pytest.raises(ValueError, match="gives eval_split no value"):
+        parse_arguments(CLASSES, recipe("eval_split:\n"))
+    recipe("report_to: [tensorboard, wandb]\n")
+    assert recipe_words(tmp_path / "r.yaml") == ["--report_to", "tensorboard", "wandb"]
+
+
+def test_epochs_become_steps_by_the_rows_recorded(recipe):
+    """COCO's 118,287 images, 12 epochs and batch 16 are the published 88,692 steps, give or take the last batch of an epoch."""
+    _, _, args = parse_arguments(CLASSES, recipe("num_train_epochs: 12\n"))
+    set_max_steps(args, 118_287)
+    assert args.max_steps == pytest.approx(88_692, abs=30)
+    _, _, args = parse_arguments(CLASSES, recipe("max_steps: 7\n"))
+    set_max_steps(args, 118_287)
+    assert args.max_steps == 7

@@ -35,7 +35,7 @@ def scenes(tmp_path_factory):
 
 
 def run(scenes, out, *words):
-    return train.main([*BASE, "--data", str(scenes), "--output_dir", str(out), *words])
+    return train.run([*BASE, "--data", str(scenes), "--output_dir", str(out), *words])
 
 
 def test_a_run_logs_every_term_anneals_scores_and_saves_what_auto_classes_load(scenes, tmp_path):
@@ -116,7 +116,7 @@ def test_accelerate_launches_two_processes_that_end_alike(scenes, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     assert torch.load(tmp_path / "training_args.bin", weights_only=False).gradient_accumulation_steps == 1  # 4 = 2 x 2
     saved = AutoModel.from_pretrained(tmp_path)
-    trainer = train.main([*BASE, "--data", str(scenes), "--output_dir", str(tmp_path / "again"), "--max_steps", "1",
+    trainer = train.run([*BASE, "--data", str(scenes), "--output_dir", str(tmp_path / "again"), "--max_steps", "1",
                           "--learning_rate", "0", "--checkpoint", str(tmp_path), "--total_batch_size", "4"])  # fmt: skip
     assert all(torch.equal(a, b) for a, b in zip(saved.parameters(), trainer.model.parameters(), strict=True))
     two, one = (json.loads((folder / "eval_results.json").read_text()) for folder in (tmp_path, tmp_path / "again"))

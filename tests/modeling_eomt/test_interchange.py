@@ -101,6 +101,13 @@ def test_device_map(device_map, tmp_path):
     assert_same_logits(writer, reader)
 
 
+@pytest.mark.parametrize("device_map", ["auto", {"": "cpu"}], ids=["auto", "cpu"])  # stock can't be offloaded to disk
+def test_device_map_of_stock_reading_ours(device_map, tmp_path):
+    writer = built(EomtForUniversalSegmentation, EomtConfig, **SHAPES["S"])
+    writer.save_pretrained(tmp_path, max_shard_size="5MB")
+    assert_same_logits(writer, StockModel.from_pretrained(tmp_path, device_map=device_map))
+
+
 def test_without_masking_probabilities_a_checkpoint_is_unmasked(tmp_path):
     stock = built(StockModel, StockConfig, **SHAPES["S"])
     stock.save_pretrained(tmp_path)

@@ -7,6 +7,12 @@ import torch
 from torch import Tensor
 
 
+def key_of(*parts: int | str) -> int:
+    """A number in 0..2^63 - 1 that depends on `parts` alone."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
 class ImageDraws:
     """
     Source of the model's random numbers, asked for once a purpose and forward pass.
@@ -45,8 +51,7 @@ class ImageDraws:
             raise ValueError(f"sample_keys has {len(self.keys)} entries for a batch of {len(rows)} images; give one an image")
         drawn = []
         for key, count in zip(self.keys, rows, strict=True):
-            digest = hashlib.blake2b(f"{key}/{purpose}".encode(), digest_size=8).digest()
-            generator = torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
+            generator = torch.Generator(device).manual_seed(key_of(key, purpose))
             drawn.append(torch.rand(count, *shape, device=device, generator=generator))
         return torch.cat(drawn)
 

@@ -6,7 +6,6 @@ again. A sample's augmentation depends on seed, epoch and image_id alone, not on
 Shapes: B images, S pixels of a crop's side, n segments of an image.
 """
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from torchvision import tv_tensors
 
 from eomt.image_processing.augmentation import normalize
+from eomt.randomness import key_of
 from eomt.train_scripts.data import load_split, read_labels
 from eomt.train_scripts.samples import Sample, decode_row, present_segments
 
@@ -126,12 +126,6 @@ def augment(sample: Sample, augmentation: Callable, key: int) -> dict:
         "segment_ids": ids[present],
         "class_labels": labels[present],
     }
-
-
-def key_of(*parts: int | str) -> int:
-    """A number in 0..2^63 - 1 that depends on `parts` alone."""
-    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
 
 
 class TrainingCollator:

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 
 from eomt import EomtImageProcessor
 from eomt.image_processing.augmentation import training_augmentation
+from eomt.randomness import key_of
 from eomt.train_scripts import scenes
 from eomt.train_scripts.data import write_labels, write_split
 from eomt.train_scripts.samples import Sample
@@ -18,7 +19,6 @@ from eomt.train_scripts.streams import (
     augment,
     collate_evaluation,
     evaluation_stream,
-    key_of,
     training_stream,
 )
 

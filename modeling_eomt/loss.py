@@ -63,14 +63,14 @@ class EomtLoss(nn.Module):
     def __init__(self, config: EomtConfig):
         super().__init__()
         self.config = config
-        self.register_buffer("empty_weight", torch.ones(config.num_labels + 1))
-        self.weight_classes()
+        # for stock to read: the loss itself follows the configuration, since a loaded buffer may hold others, or half precision
+        self.register_buffer("empty_weight", self.class_weights())
 
-    @torch.no_grad()
-    def weight_classes(self) -> None:
-        """Sets the class weights from the configuration: 1, and `no_object_weight` for the no-object class."""
-        self.empty_weight.fill_(1.0)
-        self.empty_weight[-1] = self.config.no_object_weight
+    def class_weights(self) -> Tensor:
+        """(C + 1,) float32: 1, and `no_object_weight` for the no-object class."""
+        weights = torch.ones(self.config.num_labels + 1)
+        weights[-1] = self.config.no_object_weight
+        return weights
 
     @torch.compiler.disable  # runs on the host in part, and every new number of segments would be compiled anew
     def forward(
@@ -154,8 +154,7 @@ class EomtLoss(nn.Module):
         matched = torch.cat(list(class_labels))[(firsts[matches.image] + matches.segment).to(logits.device)]
         here = matches.to(logits.device)
         wanted[here.image, here.block, here.query] = matched
-        weights = torch.ones_like(self.empty_weight, dtype=torch.float32)
-        weights[-1] = self.config.no_object_weight  # the buffer may be of half precision, or loaded from another checkpoint
+        weights = self.class_weights().to(logits.device)
         losses = F.cross_entropy(logits.flatten(0, 2), wanted.flatten(), weight=weights, reduction="none")
         return losses.view(wanted.shape).sum((0, 2))
 

@@ -99,9 +99,7 @@ class EomtPreTrainedModel(PreTrainedModel):
         elif module is self.query:
             init.normal_(module.weight)
         elif isinstance(module, EomtLoss):
-            weights = torch.ones(self.config.num_labels + 1)
-            weights[-1] = self.config.no_object_weight
-            init.copy_(module.empty_weight, weights)
+            init.copy_(module.empty_weight, module.class_weights())
         elif isinstance(module, EomtForUniversalSegmentation):
             init.ones_(module.attn_mask_probs)
 
@@ -151,7 +149,8 @@ class EomtForUniversalSegmentation(EomtPreTrainedModel):
             model.resize_position_embeddings(image_size)
         if "attn_mask_probs" in info["missing_keys"]:
             model.attn_mask_probs.zero_()
-        model.criterion.weight_classes()
+        with torch.no_grad():
+            model.criterion.empty_weight.copy_(model.criterion.class_weights())
         model._refresh_masked_blocks()
         return (model, info) if wants_info else model
 

@@ -34,22 +34,12 @@ class MaskAnnealingCallback(TrainerCallback):
         return [mask_probability(progress, block, num_blocks, self.power) for block in range(num_blocks)]
 
     def on_step_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: EomtForUniversalSegmentation,
-        **_,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: EomtForUniversalSegmentation, **_
     ) -> None:
         model.set_attn_mask_probs(self.probabilities(self.progress.value, model.config.num_blocks))
 
     def on_train_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: EomtForUniversalSegmentation,
-        **_,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: EomtForUniversalSegmentation, **_
     ) -> None:
         """A finished model is stored with the probabilities it ends on: zeros, unless it is masked to the end."""
         model.set_attn_mask_probs(self.probabilities(1.0, model.config.num_blocks))

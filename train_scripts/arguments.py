@@ -21,6 +21,10 @@ class ModelArguments:
     attn_implementation: str = field(
         default="sdpa", metadata={"help": "eager trains faster in bf16 on a CPU; sdpa or flash_attention_2 elsewhere"}
     )
+    frozen_blocks: int = field(
+        default=0,
+        metadata={"help": "train neither embeddings nor the first N blocks; -1: no block before the queries join, 0: train all"},
+    )
     config: str = field(default="{}", metadata={"help": "EomtConfig fields as JSON, over what the start brings"})
 
     def __post_init__(self):

@@ -1,17 +1,21 @@
 """From arguments to the objects of a run: model, image processor and streams."""
 
+import torch
+
 from eomt import EomtConfig, EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.image_processing.augmentation import training_augmentation
 from eomt.timm_weights import from_timm
 from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.class_head import fit_class_head
 from eomt.train_scripts.data import Labels
+from eomt.train_scripts.freezing import freeze_blocks
 from eomt.train_scripts.streams import EvaluationStream, TrainingStream, evaluation_stream, training_stream
 
 
 def build_model(model_args: ModelArguments, data_args: DataArguments, labels: Labels) -> EomtForUniversalSegmentation:
     """A model for the dataset's classes, from a checkpoint, a timm ViT or random weights.
 
-    What of a checkpoint doesn't fit, such as the head of other classes, is new.
+    What of a checkpoint doesn't fit is new; its class head is kept for classes of the same names, see [`fit_class_head`].
     """
     fields = {
         "image_size": data_args.image_size,
@@ -26,19 +30,24 @@ def build_model(model_args: ModelArguments, data_args: DataArguments, labels: La
     else:
         model = EomtForUniversalSegmentation(EomtConfig(**fields))
     model.set_attn_implementation(model_args.attn_implementation)
+    freeze_blocks(model, model_args.frozen_blocks)
     return model
 
 
 def load_checkpoint(name: str, fields: dict) -> EomtForUniversalSegmentation:
-    """An EoMT checkpoint with `fields` of its configuration replaced.
+    """An EoMT checkpoint with `fields` of its configuration replaced, in float32 whatever it is stored in.
 
     Raises:
         OSError: naming the checkpoint, if it is no folder and the Hub doesn't give it.
     """
     try:
-        return EomtForUniversalSegmentation.from_pretrained(name, ignore_mismatched_sizes=True, **fields)
+        stored = EomtConfig.from_pretrained(name)
+        # half precision is autocast's: weights of it would round small updates away
+        model = EomtForUniversalSegmentation.from_pretrained(name, dtype=torch.float32, ignore_mismatched_sizes=True, **fields)
     except OSError as error:
         raise OSError(f"checkpoint={name!r} is no folder with a model and didn't load from the Hub: {error}") from error
+    fit_class_head(model, [stored.id2label[index] for index in range(stored.num_labels)])
+    return model
 
 
 def build_processor(data_args: DataArguments, labels: Labels) -> EomtImageProcessor:

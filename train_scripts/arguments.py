@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 from transformers import TrainingArguments
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from eomt.train_scripts.mask_annealing import MASKING_MODES
 from eomt.train_scripts.schedules import ENCODER_WARMUP, HEAD_WARMUP
@@ -85,30 +86,41 @@ class EomtTrainingArguments(TrainingArguments):
     per_device_train_batch_size: int = field(default=4, metadata={"help": "images a process and forward pass"})
     per_device_eval_batch_size: int = field(default=4, metadata={"help": "images a process and evaluation batch"})
     num_train_epochs: float = field(default=12.0, metadata={"help": "passes over the data"})
-    eval_before: bool = field(default=False, metadata={"help": "evaluate before the first step as well"})
+    ema_decay: float | None = field(
+        default=None, metadata={"help": "score and store a moving average of the weights, such as 0.999; less in the first steps"}
+    )
     logging_steps: float = field(default=50, metadata={"help": "steps between two logged means"})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "replace losses that are not finite in the log"})
     remove_unused_columns: bool = field(default=False, metadata={"help": "must stay off: the collator makes the columns"})
     ddp_find_unused_parameters: bool = field(default=False, metadata={"help": "every parameter is used in every step"})
     ddp_broadcast_buffers: bool = field(default=False, metadata={"help": "every process sets its own masking probabilities"})
-    report_to: None | str | list[str] = field(default="none", metadata={"help": "none, tensorboard or wandb"})
+    report_to: list[str] = field(default_factory=lambda: ["none"], metadata={"help": "none, tensorboard, wandb, or several"})
 
     def __post_init__(self):
         if self.accelerator_config is None:
             # whole batches come from each process's own stream; accelerate's default would cut ragged targets apart
             self.accelerator_config = {"dispatch_batches": False, "split_batches": False}
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()  # or bf16 is refused where there is only a CPU
-        self._refuse_what_streams_and_schedules_replace()
+        self._refuse_what_schedules_replace()
+        best = self.metric_for_best_model, self.greater_is_better
         super().__post_init__()
+        if best[0] is None:  # it has become the loss, which evaluation doesn't compute: the Trainer chooses the task's main score
+            self.metric_for_best_model, self.greater_is_better = best
         if self.n_gpu > 1:
             self._n_gpu = 1  # DataParallel would cut ragged targets apart: several GPUs take a launcher
         if self.masking not in MASKING_MODES:
             raise ValueError(f"masking={self.masking!r} is unknown; choose one of {', '.join(MASKING_MODES)}")
+        if self.fp16 and self.use_cpu:
+            raise ValueError("fp16=True needs a GPU; train with bf16 on a CPU")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"ema_decay={self.ema_decay} must be between 0 and 1, such as 0.999; leave it out for no averages")
         if self.minutes is not None and (self.minutes <= 0 or max(self.head_warmup, self.encoder_warmup) >= 1):
             raise ValueError(
                 f"minutes={self.minutes} must be positive, and with it head_warmup={self.head_warmup} and "
                 f"encoder_warmup={self.encoder_warmup} must be shares below 1: steps are not known beforehand"
             )
+        if self.minutes is not None and self.logging_steps < 1:
+            raise ValueError(f"logging_steps={self.logging_steps} is a share of steps that minutes leave open; give steps")
         step_images = self.per_device_train_batch_size * self.world_size
         if self.total_batch_size % step_images:
             raise ValueError(
@@ -118,20 +130,36 @@ class EomtTrainingArguments(TrainingArguments):
             )
         self.gradient_accumulation_steps = self.total_batch_size // step_images
 
-    def _refuse_what_streams_and_schedules_replace(self) -> None:
-        epochs = {"eval_strategy": self.eval_strategy, "save_strategy": self.save_strategy}
-        given = {name: value for name, value in epochs.items() if value == "epoch"}
+    def _refuse_what_schedules_replace(self) -> None:
         defaults = {"gradient_accumulation_steps": 1, "lr_scheduler_type": "linear", "warmup_steps": 0}
-        given |= {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
+        given = {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
         instead = {
-            "eval_strategy": "steps with eval_steps, since a stream has no epochs",
-            "save_strategy": "steps with save_steps, since a stream has no epochs",
             "gradient_accumulation_steps": "total_batch_size",
             "lr_scheduler_type": "poly_power",
             "warmup_steps": "head_warmup and encoder_warmup",
         }
         for name, value in given.items():
             raise ValueError(f"{name}={value!r} has no effect in this recipe; use {instead[name]}")
+
+    def epochs_to_steps(self, rows: int) -> None:
+        """Turns what was given in epochs into steps, since a stream has no length.
+
+        A budget of minutes ends long before the number of steps that stands for it.
+
+        Args:
+            rows: images that an epoch has, over all processes.
+        """
+        epoch = max(1, round(rows / self.total_batch_size))
+        if self.minutes is not None:
+            self.max_steps = 10**7
+        elif self.max_steps <= 0:
+            self.max_steps = max(1, round(self.num_train_epochs * rows / self.total_batch_size))
+        if self.eval_strategy == IntervalStrategy.EPOCH:
+            self.eval_strategy, self.eval_steps, self.eval_delay = IntervalStrategy.STEPS, epoch, self.eval_delay * epoch
+        if self.save_strategy == SaveStrategy.EPOCH:
+            self.save_strategy, self.save_steps = SaveStrategy.STEPS, epoch
+        if self.logging_strategy == IntervalStrategy.EPOCH:
+            self.logging_strategy, self.logging_steps = IntervalStrategy.STEPS, epoch
 
     def warmup_shares(self) -> tuple[float, float]:
         """Warm-ups of new parameters and encoder as shares of the training; needs `max_steps` where they are given in steps.

@@ -71,11 +71,3 @@ def build_streams(
     if not data_args.eval_split:
         return train, None
     return train, evaluation_stream(data_args.data, data_args.eval_split, processor, **share)
-
-
-def set_max_steps(args: EomtTrainingArguments, rows: int) -> None:
-    """Turns epochs into steps, since a stream has no length; a budget of minutes ends long before its number of steps."""
-    if args.minutes is not None:
-        args.max_steps = 10**7
-    elif args.max_steps <= 0:
-        args.max_steps = max(1, round(args.num_train_epochs * rows / args.total_batch_size))

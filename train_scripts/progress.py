@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from accelerate.utils import broadcast
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 
 class TrainingProgress(TrainerCallback):
@@ -15,18 +16,20 @@ class TrainingProgress(TrainerCallback):
 
     Args:
         minutes: a budget of training time. Progress is then the time spent over it, and training stops at 1; evaluation
-            does not count. None: steps over `max_steps`. With several processes the first one's clock counts for all.
+            does not count, and `eval_steps` and `save_steps` below 1 are shares of the budget. With several processes the first
+            one's clock counts for all. None: steps over `max_steps`.
     """
 
     def __init__(self, minutes: float | None = None):
         self.minutes = minutes
         self.value = 0.0
+        self._last = 0.0  # value, a step ago
         self._started = 0.0
         self._paused = 0.0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         self._started, self._paused = time.monotonic(), 0.0
-        self.value = state.global_step / state.max_steps
+        self._last = self.value = state.global_step / state.max_steps
 
     def on_optimizer_step(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         """Runs before the learning-rate scheduler, so that it sees the progress of the coming step."""
@@ -37,12 +40,22 @@ class TrainingProgress(TrainerCallback):
         self.value = min(1.0, broadcast(torch.tensor([spent], device=args.device)).item())
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        if self.minutes is not None:  # the Trainer would count in max_steps, which are never reached
+            control.should_evaluate |= args.eval_strategy == IntervalStrategy.STEPS and self._passed(args.eval_steps)
+            control.should_save |= args.save_strategy == SaveStrategy.STEPS and self._passed(args.save_steps)
+            self._last = self.value
         if self.value >= 1:
             control.should_training_stop = True
+
+    def _passed(self, share: float) -> bool:
+        """Whether this step is the last, or the first after another share of the budget."""
+        return self.value >= 1 or (share < 1 and int(self.value / share) > int(self._last / share))
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Stops the clock of a time budget."""
         start = time.monotonic()
-        yield
-        self._paused += time.monotonic() - start
+        try:
+            yield
+        finally:
+            self._paused += time.monotonic() - start

@@ -130,7 +130,8 @@ def augment(sample: Sample, augmentation: Callable, key: int) -> dict:
 
 class TrainingCollator:
     """Training samples -> a batch for the model: `pixel_values` (B, 3, S, S) float32, `id_maps` (B, S, S) int32,
-    `segment_ids` and `class_labels` lists of (n,), `sample_keys` (B,).
+    `segment_ids` and `class_labels` lists of (n,), `sample_keys` (B,); and `images`, which names them: B dicts of `image_id`,
+    `sample_key` and `epoch`.
 
     Args:
         mean, std: that pixels in 0..1 are normalised with.
@@ -146,6 +147,7 @@ class TrainingCollator:
             "segment_ids": [sample["segment_ids"] for sample in samples],
             "class_labels": [sample["class_labels"] for sample in samples],
             "sample_keys": torch.tensor([sample["sample_key"] for sample in samples]),
+            "images": [{name: sample[name] for name in ("image_id", "sample_key", "epoch")} for sample in samples],
         }
 
 

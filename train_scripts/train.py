@@ -8,11 +8,12 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from transformers import set_seed
 
 from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
-from eomt.train_scripts.building import build_model, build_processor, build_streams, set_max_steps
+from eomt.train_scripts.building import build_model, build_processor, build_streams
 from eomt.train_scripts.data import count_rows, read_labels
 from eomt.train_scripts.recipe import parse_arguments
 from eomt.train_scripts.trainer import EomtTrainer
@@ -30,7 +31,7 @@ def run(argv: Sequence[str]) -> EomtTrainer:
     model_args, data_args, args = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), argv)
     set_seed(args.seed)
     labels = read_labels(data_args.data)
-    set_max_steps(args, count_rows(data_args.data, data_args.train_split))
+    args.epochs_to_steps(count_rows(data_args.data, data_args.train_split))
     processor = build_processor(data_args, labels)
     train_stream, eval_stream = build_streams(data_args, args, processor)
     trainer = EomtTrainer(
@@ -43,15 +44,24 @@ def run(argv: Sequence[str]) -> EomtTrainer:
         threshold=data_args.threshold,
         processing_class=processor,
     )
-    if args.eval_before and eval_stream is not None:
-        trainer.save_metrics("before", trainer.evaluate(metric_key_prefix="before"))
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     trainer.save_model()
     trainer.save_metrics("train", result.metrics)
     trainer.save_state()
+    _save_scores_before(trainer)
     if eval_stream is not None:
         trainer.save_metrics("eval", trainer.evaluate())
     return trainer
+
+
+def _save_scores_before(trainer: EomtTrainer) -> None:
+    """What `--eval_on_start` scored, in `before_results.json`; a run without it leaves none that an earlier one wrote."""
+    scored = [entry for entry in trainer.state.log_history if entry["step"] == 0]
+    before = {f"before_{name[5:]}": value for entry in scored for name, value in entry.items() if name.startswith("eval_")}
+    if before:
+        trainer.save_metrics("before", before)
+    elif trainer.is_world_process_zero():
+        (Path(trainer.args.output_dir) / "before_results.json").unlink(missing_ok=True)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """`Trainer` for EoMT: one stream a process, exact loss normalisation over accumulated batches, its own scoring."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 from accelerate.utils import reduce
@@ -12,6 +13,7 @@ from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.loss import loss_normalizers, mean_over_processes
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.train_scripts.arguments import EomtTrainingArguments
+from eomt.train_scripts.finite_loss import FiniteLoss
 from eomt.train_scripts.inference import panoptic_predictions
 from eomt.train_scripts.mask_annealing import MaskAnnealingCallback
 from eomt.train_scripts.panoptic_quality import PanopticQuality
@@ -20,6 +22,7 @@ from eomt.train_scripts.progress import TrainingProgress
 from eomt.train_scripts.progress_bar import TrainingBar
 from eomt.train_scripts.schedules import learning_rate_factor
 from eomt.train_scripts.streams import EvaluationStream, TrainingCollator, TrainingStream
+from eomt.train_scripts.weight_average import WeightAverage, refuse_averages
 
 
 class EomtTrainer(Trainer):
@@ -53,6 +56,8 @@ class EomtTrainer(Trainer):
         self.progress = TrainingProgress(args.minutes)
         self.masking = MaskAnnealingCallback(self.progress, args.masking, args.poly_power)
         self.things, self.pretrained, self.threshold = things, pretrained, threshold
+        self.finite = FiniteLoss(args.output_dir, args.process_index, check_norms=not args.fp16)
+        self.average = WeightAverage(args.ema_decay) if args.ema_decay else None
         self._term_sums: dict[str, Tensor] = {}  # of all steps since the last log
         self._terms_logged_at = 0
         self._head_rate = 0.0
@@ -70,6 +75,8 @@ class EomtTrainer(Trainer):
             self.remove_callback(ProgressCallback)
             self.add_callback(TrainingBar(self.progress))
         self.add_callback(self.masking)
+        if self.average is not None:
+            self.add_callback(self.average)
 
     def get_train_dataloader(self) -> DataLoader:
         """The stream is this process's already, so accelerate must not shard it again."""
@@ -121,6 +128,7 @@ class EomtTrainer(Trainer):
     def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device) -> tuple[list, Tensor | None]:
         """The batches of a step, and the divisors of their joint loss over all processes."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self.finite.start_step(self.state.global_step + 1, [batch.pop("images") for batch in batches])
         config = self.model.config
         sums = [loss_normalizers(batch["class_labels"], config.num_queries, config.no_object_weight) for batch in batches]
         return batches, mean_over_processes(torch.stack(sums).sum(0).to(device)) if sums else None
@@ -134,12 +142,52 @@ class EomtTrainer(Trainer):
     ):
         outputs = model(**inputs, loss_normalizers=num_items_in_batch)
         self._head_rate = self.optimizer.param_groups[-1]["lr"]
+        self.finite.add_terms(outputs.loss_terms)
         for name, term in outputs.loss_terms.items():
             self._term_sums[name] = self._term_sums.get(name, 0) + term.detach()
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Tensor | None = None) -> Tensor:
+        norm = super()._get_grad_norm(model, grad_norm)
+        self.finite.add_gradient_norm(norm)
+        return norm
+
+    @contextmanager
+    def finished_model(self) -> Iterator[None]:
+        """Within, the model is what it would be if the training ended now: its averaged weights, masked as it will end.
+
+        So a checkpoint holds the model that was scored, and loads as that.
+
+        Raises:
+            FloatingPointError: the loss has not been finite.
+        """
+        self.finite.check()
+        masking = self.model.attn_mask_probs.clone()
+        with nullcontext() if self.average is None else self.average.swapped_in():
+            self.model.set_attn_mask_probs(self.masking.probabilities(1.0, self.model.config.num_blocks))
+            try:
+                yield
+            finally:
+                self.model.set_attn_mask_probs(masking)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        with self.finished_model():
+            super().save_model(output_dir, _internal_call)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.average is None:
+            refuse_averages(resume_from_checkpoint)
+        else:
+            self.average.resume(resume_from_checkpoint, self.model)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the loss terms, means since the last log like `loss`, the masking probabilities and the head's rate."""
+        """Adds the loss terms, means since the last log like `loss`, the masking probabilities and the head's rate.
+
+        Raises:
+            FloatingPointError: the loss has not been finite.
+        """
+        self.finite.check()
         if "loss" in logs and self._term_sums:
             steps = max(1, self.state.global_step - self._terms_logged_at)
             sums = mean_over_processes(torch.stack(list(self._term_sums.values()))) / steps
@@ -157,11 +205,8 @@ class EomtTrainer(Trainer):
         Each process scores its own images, and only small sums are added up.
         """
         stream = self.eval_dataset if eval_dataset is None else eval_dataset
-        masking = self.model.attn_mask_probs.clone()
-        with self.progress.paused():
-            self.model.set_attn_mask_probs(self.masking.probabilities(1.0, self.model.config.num_blocks))
+        with self.progress.paused(), self.finished_model():
             scores = self._score(stream)
-            self.model.set_attn_mask_probs(masking)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)

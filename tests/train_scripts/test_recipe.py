@@ -3,7 +3,6 @@
 import pytest
 
 from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
-from eomt.train_scripts.building import set_max_steps
 from eomt.train_scripts.recipe import parse_arguments, recipe_words
 
 CLASSES = (ModelArguments, DataArguments, EomtTrainingArguments)
@@ -52,6 +51,9 @@ def test_accumulation_follows_from_the_total_batch_size(recipe):
         ("masking: sometimes", "masking='sometimes'"),
         ("minutes: -1", "minutes=-1.0 must be positive"),
         ("config: '{'", "is not JSON"),
+        ("ema_decay: 1", "ema_decay=1.0 must be between 0 and 1"),
+        ("minutes: 1\nlogging_steps: 0.1", "logging_steps=0.1 is a share of steps"),
+        ("fp16: true\nuse_cpu: true", "fp16=True needs a GPU"),
         ("min_scale: 3", "min_scale=3.0, max_scale=2.0"),
         ("checkpoint: a\ntimm_model: b", "give one start"),
     ],
@@ -83,8 +85,6 @@ def test_the_defaults_are_the_papers_recipe(recipe):
         ("gradient_accumulation_steps: 4", "total_batch_size"),
         ("warmup_steps: 10", "head_warmup"),
         ("lr_scheduler_type: cosine", "poly_power"),
-        ("eval_strategy: epoch", "eval_steps"),
-        ("save_strategy: epoch", "save_steps"),
     ],
 )
 def test_options_of_trainer_that_would_be_ignored_are_refused(recipe, line, instead):
@@ -102,8 +102,22 @@ def test_a_key_without_a_value_is_refused_and_a_list_is_several_words(recipe, tm
 def test_epochs_become_steps_by_the_rows_recorded(recipe):
     """COCO's 118,287 images, 12 epochs and batch 16 are the published 88,692 steps, give or take the last batch of an epoch."""
     _, _, args = parse_arguments(CLASSES, recipe("num_train_epochs: 12\n"))
-    set_max_steps(args, 118_287)
+    args.epochs_to_steps(118_287)
     assert args.max_steps == pytest.approx(88_692, abs=30)
     _, _, args = parse_arguments(CLASSES, recipe("max_steps: 7\n"))
-    set_max_steps(args, 118_287)
+    args.epochs_to_steps(118_287)
     assert args.max_steps == 7
+
+
+def test_evaluating_saving_and_logging_once_an_epoch_become_steps_too(recipe):
+    text = "eval_strategy: epoch\nsave_strategy: epoch\nlogging_strategy: epoch\neval_delay: 2\nload_best_model_at_end: true\n"
+    _, _, args = parse_arguments(CLASSES, recipe(text))
+    args.epochs_to_steps(1600)
+    assert (args.eval_strategy, args.save_strategy, args.logging_strategy) == ("steps", "steps", "steps")
+    assert (args.eval_steps, args.save_steps, args.logging_steps, args.eval_delay) == (100, 100, 100, 200)
+
+
+def test_several_reports(recipe):
+    _, _, args = parse_arguments(CLASSES, [*recipe("seed: 0\n"), "--report_to", "tensorboard", "wandb"])
+    assert args.report_to == ["tensorboard", "wandb"]
+    assert parse_arguments(CLASSES, recipe("seed: 0\n"))[2].report_to == []

@@ -39,7 +39,7 @@ def run(scenes, out, *words):
 
 
 def test_a_run_logs_every_term_anneals_scores_and_saves_what_auto_classes_load(scenes, tmp_path):
-    trainer = run(scenes, tmp_path / "model", "--max_steps", "6", "--total_batch_size", "4", "--eval_before", "true")
+    trainer = run(scenes, tmp_path / "model", "--max_steps", "6", "--total_batch_size", "4", "--eval_on_start", "true")
     logs = [entry for entry in trainer.state.log_history if "loss" in entry]
     assert len(logs) == 6
     for entry in logs:

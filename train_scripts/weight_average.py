@@ -1,0 +1,120 @@
+"""An exponential moving average of the weights, which is scored and stored in their place (Polyak averaging)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+FILE = "training_weights.safetensors"
+
+
+def average_decay(updates: int, decay: float) -> float:
+    """Share that the average keeps at an update: `decay`, and less in the beginning, so that short runs don't keep their start.
+
+    Args:
+        updates: made before this one.
+        decay: of long runs, in (0, 1).
+    """
+    return min(decay, (1 + updates) / (10 + updates))
+
+
+class WeightAverage(TrainerCallback):
+    """
+    Averages all trained parameters after every step, in float32.
+
+    A checkpoint's model file holds the averages; the weights that are trained lie beside it in `training_weights.safetensors`,
+    with the number of updates, so that a resumed run goes on as if it had not been interrupted. Every process keeps the
+    averages, which are equal as the weights are.
+
+    Args:
+        decay: see [`average_decay`].
+    """
+
+    def __init__(self, decay: float):
+        self.decay, self.updates = decay, 0
+        self._parameters: list[nn.Parameter] = []
+        self._averages: list[Tensor] = []
+        self._resumed = False
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **_) -> None:
+        if not self._resumed:
+            self._start(model)
+        self._resumed = False
+
+    @torch.no_grad()
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        torch._foreach_lerp_(self._averages, self._parameters, 1 - average_decay(self.updates, self.decay))
+        self.updates += 1
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **_) -> None:
+        if args.should_save and not args.save_only_model:
+            folder = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+            weights = {name: parameter.detach().contiguous() for name, parameter in _trained(model).items()}
+            save_file(weights, folder / FILE, metadata={"updates": str(self.updates)})
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        """The averages become the model's weights, unless those of the best checkpoint have been loaded."""
+        if not (args.load_best_model_at_end and state.best_model_checkpoint):
+            self._swap()
+        self._parameters, self._averages = [], []
+
+    @contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        """Within, the model has the averages for weights; before and after a training, its own."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def resume(self, folder: str | Path, model: nn.Module) -> None:
+        """Takes averages and weights up again.
+
+        Args:
+            folder: of a checkpoint.
+            model: that has loaded the checkpoint's model file, and so the averages.
+
+        Raises:
+            ValueError: the checkpoint is of a run without averages, or of other trained parameters.
+        """
+        path, trained = Path(folder) / FILE, _trained(model)
+        if not path.is_file():
+            raise ValueError(f"{path} is missing: the checkpoint is of a run without ema_decay. Resume it without, or start anew")
+        self._start(model)
+        with safe_open(path, "pt") as file:
+            if set(file.keys()) != set(trained):
+                raise ValueError(f"{path} holds other parameters than those trained. Resume with the frozen_blocks of that run")
+            for name, parameter in trained.items():
+                parameter.copy_(file.get_tensor(name))
+            self.updates = int(file.metadata()["updates"])
+        self._resumed = True
+
+    def _start(self, model: nn.Module) -> None:
+        self.updates, self._parameters = 0, list(_trained(model).values())
+        if wrong := {parameter.dtype for parameter in self._parameters} - {torch.float32}:
+            raise ValueError(f"ema_decay averages float32 weights, not {wrong}; load the model in float32 and train with bf16")
+        self._averages = [parameter.detach().clone() for parameter in self._parameters]
+
+    def _swap(self) -> None:
+        """Exchanges storages, so that nothing is copied."""
+        for index, parameter in enumerate(self._parameters):
+            parameter.data, self._averages[index] = self._averages[index], parameter.data
+
+
+def refuse_averages(folder: str | Path) -> None:
+    """Raises ValueError for a checkpoint that a run without averages can't resume, since its model file holds some."""
+    if (Path(folder) / FILE).is_file():
+        raise ValueError(
+            f"{folder} is a checkpoint of a run with ema_decay. Resume it with the same, or start from it as checkpoint"
+        )
+
+
+def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}

@@ -95,6 +95,7 @@ class EomtTrainingArguments(TrainingArguments):
     ddp_find_unused_parameters: bool = field(default=False, metadata={"help": "every parameter is used in every step"})
     ddp_broadcast_buffers: bool = field(default=False, metadata={"help": "every process sets its own masking probabilities"})
     report_to: list[str] = field(default_factory=lambda: ["none"], metadata={"help": "none, tensorboard, wandb, or several"})
+    license: str | None = field(default=None, metadata={"help": "licence to state in the model card, such as apache-2.0"})
 
     def __post_init__(self):
         if self.accelerator_config is None:
@@ -129,6 +130,10 @@ class EomtTrainingArguments(TrainingArguments):
                 f"{max(1, round(self.total_batch_size / step_images)) * step_images}"
             )
         self.gradient_accumulation_steps = self.total_batch_size // step_images
+
+    def __getstate__(self) -> dict:
+        """Without the token: the Trainer pickles its arguments into training_args.bin, which is pushed with the rest."""
+        return {**self.__dict__, "hub_token": None}
 
     def _refuse_what_schedules_replace(self) -> None:
         defaults = {"gradient_accumulation_steps": 1, "lr_scheduler_type": "linear", "warmup_steps": 0}

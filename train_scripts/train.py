@@ -44,13 +44,15 @@ def run(argv: Sequence[str]) -> EomtTrainer:
         threshold=data_args.threshold,
         processing_class=processor,
     )
+    trainer.run_arguments = model_args, data_args
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
-    trainer.save_model()
+    trainer.save_model(_internal_call=True)  # the push comes last, with scores and card
     trainer.save_metrics("train", result.metrics)
     trainer.save_state()
     _save_scores_before(trainer)
     if eval_stream is not None:
         trainer.save_metrics("eval", trainer.evaluate())
+    trainer.push_to_hub() if args.push_to_hub else trainer.create_model_card()
     return trainer
 
 

@@ -12,10 +12,12 @@ from transformers import ProgressCallback, Trainer
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.loss import loss_normalizers, mean_over_processes
 from eomt.modeling_eomt import EomtForUniversalSegmentation
-from eomt.train_scripts.arguments import EomtTrainingArguments
+from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.data import Labels
 from eomt.train_scripts.finite_loss import FiniteLoss
 from eomt.train_scripts.inference import panoptic_predictions
 from eomt.train_scripts.mask_annealing import MaskAnnealingCallback
+from eomt.train_scripts.model_card import write_model_card
 from eomt.train_scripts.panoptic_quality import PanopticQuality
 from eomt.train_scripts.parameter_groups import group_parameters
 from eomt.train_scripts.progress import TrainingProgress
@@ -40,6 +42,7 @@ class EomtTrainer(Trainer):
     """
 
     loss_is_scaled_for_ga = True  # the model divides by the normalizers of all accumulated batches
+    run_arguments: tuple[ModelArguments | None, DataArguments | None] = None, None  # for the model card; the script sets them
 
     def __init__(
         self,
@@ -198,6 +201,49 @@ class EomtTrainer(Trainer):
             logs["learning_rate_head"] = self._head_rate
             self._term_sums, self._terms_logged_at = {}, self.state.global_step
         super().log(logs, start_time)
+
+    def create_model_card(
+        self,
+        language: str | None = None,
+        license: str | None = None,
+        tags: str | list[str] | None = None,
+        model_name: str | None = None,
+        finetuned_from: str | None = None,
+        **metadata,
+    ) -> None:
+        """Writes the run's card and curves, as every push does before it uploads; see [`write_model_card`]."""
+        if not self.is_world_process_zero():
+            return
+        self.save_state()  # the card is written from it
+        names = self.model.config.id2label
+        model_args, data_args = self.run_arguments
+        write_model_card(
+            self.args.output_dir,
+            labels=Labels([names[index] for index in range(len(names))], list(self.things)),
+            task="panoptic",
+            args=self.args,
+            model_args=model_args,
+            data_args=data_args,
+            name=model_name,
+            model_id=self.hub_model_id or self.args.hub_model_id,
+            license=license or self.args.license,
+            base_model=finetuned_from,
+            language=language,
+            tags=tags,
+            **metadata,
+        )
+
+    def push_to_hub(self, *args, **kwargs):
+        """Uploads the output folder: weights, configuration, processor, card, curves and what else a run leaves there."""
+        try:
+            return super().push_to_hub(*args, **kwargs)
+        except Exception as error:
+            name, folder = self.hub_model_id or self.args.hub_model_id, self.args.output_dir
+            error.add_note(
+                f"{name} was not pushed. The whole run is in {folder}; when the cause is gone, upload it by\n"
+                f'    hf upload {name} {folder} . --exclude "checkpoint-*"'
+            )
+            raise
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
         """Scores the model masked as it will end, which is not at all unless masking is kept.

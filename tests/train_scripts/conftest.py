@@ -32,7 +32,7 @@ def few_scenes(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_words(few_scenes) -> list[str]:
     """The options of a run of one step of 4 images; later words win."""
     return [*WORDS, "--data", str(few_scenes)]

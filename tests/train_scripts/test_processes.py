@@ -1,0 +1,89 @@
+"""Two processes on a CPU: averages stay equal, and a broken loss on one of them ends both."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from eomt.train_scripts import train
+from eomt.train_scripts.finite_loss import FILE
+from eomt.train_scripts.streams import TrainingCollator
+
+SPLIT = ["--total_batch_size", "4", "--per_device_train_batch_size", "1", "--eval_split", ""]  # 2 processes x 2 batches
+
+
+def launch(words: list[str], mode: str) -> list[tuple[int, str]]:
+    """Exit status and errors of both processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = []
+    for rank in range(2):
+        names = {
+            "RANK": rank,
+            "LOCAL_RANK": rank,
+            "WORLD_SIZE": 2,
+            "LOCAL_WORLD_SIZE": 2,
+            "MASTER_PORT": port,
+            "OMP_NUM_THREADS": 1,
+        }
+        env = {**os.environ, "MASTER_ADDR": "127.0.0.1", "CUDA_VISIBLE_DEVICES": "", **{k: str(v) for k, v in names.items()}}
+        command = [sys.executable, __file__, mode, *words]
+        processes.append(subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True))
+    errors = [process.communicate(timeout=240)[1] for process in processes]
+    return [(process.returncode, error) for process, error in zip(processes, errors, strict=True)]
+
+
+@pytest.mark.slow
+def test_a_broken_loss_on_one_process_ends_both_and_names_each_ones_images(tiny_words, tmp_path):
+    words = [*tiny_words, *SPLIT, "--output_dir", str(tmp_path), "--max_steps", "8", "--logging_steps", "4"]
+    ended = launch([*words, "--save_strategy", "steps", "--save_steps", "2"], "nan")
+    assert [status for status, _ in ended] == [1, 1], ended
+    saved = json.loads((tmp_path / FILE).read_text())
+    assert saved["step"] == 3  # found before the checkpoint of step 4 was written
+    assert [folder.name for folder in tmp_path.glob("checkpoint-*")] == ["checkpoint-2"]
+    assert not (tmp_path / "model.safetensors").exists()
+    assert [(image["process"], image["loss_finite"]) for image in saved["images"]] == [(0, True), (0, True), (1, False), (1, True)]
+    assert saved["numbers"]["1"]["loss_mask"] == "nan" and "nan" not in saved["numbers"]["0"]["loss_mask"]
+    names = [image["image_id"] for image in saved["images"]]
+    for process, own in enumerate([f"{names[0]}, {names[1]}", names[2]]):
+        assert f"step 3: the loss or its gradients are not finite. On process {process} of 2" in ended[process][1]
+        assert f"; images {own}. The images of all processes are in " in ended[process][1]
+
+
+@pytest.mark.slow
+def test_averages_of_two_processes_are_those_of_one(tiny_words, tiny_run, tmp_path):
+    words = ["--max_steps", "3", "--ema_decay", "0.5", "--learning_rate", "1e-3", "--max_grad_norm", "1", *SPLIT]
+    ended = launch([*tiny_words, *words, "--output_dir", str(tmp_path)], "averages")
+    assert [status for status, _ in ended] == [0, 0], ended
+    one, other = (torch.load(tmp_path / f"averages-{rank}.pt") for rank in range(2))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    alone = dict(tiny_run(*words, "--output_dir", str(tmp_path / "alone")).model.named_parameters())
+    torch.testing.assert_close(one, {name: p.detach() for name, p in alone.items()}, atol=1e-5, rtol=0)
+
+
+def _run(mode: str, words: list[str]) -> None:
+    """One of the two processes."""
+    torch.set_num_threads(1)
+    rank, collate, calls = int(os.environ["RANK"]), TrainingCollator.__call__, []
+
+    def spoil(self, samples):
+        calls.append(1)
+        batch = collate(self, samples)
+        if rank == 1 and len(calls) == 5:  # the first batch of step 3
+            batch["pixel_values"][:] = float("nan")
+        return batch
+
+    if mode == "nan":
+        TrainingCollator.__call__ = spoil
+    trainer = train.run(words)
+    state = {name: parameter.detach() for name, parameter in trainer.model.named_parameters()}
+    torch.save(state, os.path.join(trainer.args.output_dir, f"averages-{rank}.pt"))
+
+
+if __name__ == "__main__":
+    _run(sys.argv[1], sys.argv[2:])

@@ -61,3 +61,12 @@ def group_parameters(
         key = GroupKey(rate * layer_decay_factor(name, num_layers, decay), is_encoder(name))
         groups.setdefault(key, []).append(parameter)
     return groups
+
+
+def optimizer_groups(groups: dict[GroupKey, list[nn.Parameter]]) -> list[dict]:
+    """The groups as an optimizer takes them, each with `encoder`, whether the encoder's warm-up applies.
+
+    The encoder's last block comes first, whose rate the Trainer logs, and new parameters last.
+    """
+    ordered = sorted(groups.items(), key=lambda group: (not group[0].encoder, -group[0].peak))
+    return [{"params": params, "lr": key.peak, "encoder": key.encoder} for key, params in ordered]

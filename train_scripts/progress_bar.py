@@ -5,6 +5,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from eomt.train_scripts.progress import TrainingProgress
 
+SHOWN = ("pq", "sq", "rq", "miou", "pixel_accuracy", "ap", "ap50", "ap75")  # of an evaluation; the log has all
+
 
 class TrainingBar(TrainerCallback):
     """
@@ -35,7 +37,7 @@ class TrainingBar(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_
     ) -> None:
         if state.is_world_process_zero:
-            shown = {name: value for name, value in metrics.items() if name.endswith(("_pq", "_sq", "_rq"))}
+            shown = {name: value for name, value in metrics.items() if name.partition("_")[2] in SHOWN}
             tqdm.write(f"step {state.global_step}: " + ", ".join(f"{name} {value:.1f}" for name, value in shown.items()))
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:

@@ -19,7 +19,7 @@ from eomt.train_scripts.inference import panoptic_predictions
 from eomt.train_scripts.mask_annealing import MaskAnnealingCallback
 from eomt.train_scripts.model_card import write_model_card
 from eomt.train_scripts.panoptic_quality import PanopticQuality
-from eomt.train_scripts.parameter_groups import group_parameters
+from eomt.train_scripts.parameter_groups import group_parameters, optimizer_groups
 from eomt.train_scripts.progress import TrainingProgress
 from eomt.train_scripts.progress_bar import TrainingBar
 from eomt.train_scripts.schedules import learning_rate_factor
@@ -95,20 +95,13 @@ class EomtTrainer(Trainer):
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
-            model = self.model if model is None else model
-            args = self.args
+            args, model = self.args, self.model if model is None else model
             head_rate = args.learning_rate if args.head_learning_rate is None else args.head_learning_rate
-            groups = group_parameters(
-                model.named_parameters(), self.model.config.num_hidden_layers, args.learning_rate, head_rate, args.layer_decay
-            )
-            # the encoder's last block comes first, whose rate the Trainer logs, and new parameters last
-            ordered = sorted(groups.items(), key=lambda group: (not group[0].encoder, -group[0].peak))
+            layers = self.model.config.num_hidden_layers
+            groups = group_parameters(model.named_parameters(), layers, args.learning_rate, head_rate, args.layer_decay)
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(args, self.model)
-            self.optimizer = optimizer_class(
-                [{"params": params, "lr": key.peak, "encoder": key.encoder} for key, params in ordered],
-                weight_decay=args.weight_decay,
-                **{name: value for name, value in options.items() if name != "lr"},
-            )
+            options.pop("lr", None)  # each group has its own
+            self.optimizer = optimizer_class(optimizer_groups(groups), weight_decay=args.weight_decay, **options)
         return self.optimizer
 
     def create_scheduler(

@@ -74,7 +74,7 @@ def segments() -> Callable[..., tuple[torch.Tensor, list[torch.Tensor], list[tor
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
     """`shared_data(name)`: a path under `../shared/data`; the test is skipped, saying so, where it is not there."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
-from accelerate.utils import reduce
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import ProgressCallback, Trainer
@@ -17,8 +17,8 @@ from eomt.train_scripts.data import Labels
 from eomt.train_scripts.finite_loss import FiniteLoss
 from eomt.train_scripts.inference import panoptic_predictions
 from eomt.train_scripts.mask_annealing import MaskAnnealingCallback
+from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
 from eomt.train_scripts.model_card import write_model_card
-from eomt.train_scripts.panoptic_quality import PanopticQuality
 from eomt.train_scripts.parameter_groups import group_parameters, optimizer_groups
 from eomt.train_scripts.progress import TrainingProgress
 from eomt.train_scripts.progress_bar import TrainingBar
@@ -263,8 +263,6 @@ class EomtTrainer(Trainer):
             show_progress=self.is_world_process_zero() and not self.args.disable_tqdm,
         )
         for sample, result in predictions:
-            truth = sample.id_map, sample.segment_ids, sample.class_labels, sample.is_crowd
-            quality.add(result["segmentation"], result["segments_info"], *truth)
-        if self.args.world_size > 1:
-            quality.state = reduce(quality.state.to(self.args.device), "sum").cpu()
+            quality.add(result, sample)
+        quality.merge(gather_object([quality.state]))
         return {name: value for name, value in quality.compute().items() if isinstance(value, float)}

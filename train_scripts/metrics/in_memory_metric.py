@@ -60,7 +60,7 @@ class InMemoryMetric(evaluate.Metric, ABC):
     def compute(self, predictions: Sequence | None = None, references: Sequence | None = None) -> dict:
         """The scores of all images since the last call, these included; the next image starts anew, as `evaluate` has it."""
         if predictions is not None or references is not None:
-            self.add_batch(predictions or (), references or ())
+            self.add_batch(() if predictions is None else predictions, () if references is None else references)
         scores = self._compute()
         self.reset()
         return scores

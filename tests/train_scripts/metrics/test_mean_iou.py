@@ -29,6 +29,13 @@ def test_no_class_at_all_is_wrong(sample):
     assert MeanIoU(2).compute([torch.full((1, 2), -1)], [sample([[1, 2]], {1: 0, 2: 1})])["pixel_accuracy"] == 0.0
 
 
+def test_a_batch_may_be_one_tensor(sample):
+    truths = [sample([[1, 2]], {1: 0, 2: 1}), sample([[1, 1]], {1: 0})]
+    assert MeanIoU(2).compute(torch.tensor([[[0, 1]], [[0, 0]]]), truths)["miou"] == 100.0
+    with pytest.raises(ValueError, match="predictions has 0 entries, but references 2"):
+        MeanIoU(2).compute(references=truths)
+
+
 def test_nothing_to_score(sample):
     assert MeanIoU(1).compute() == {"miou": 0.0, "pixel_accuracy": 0.0, "per_class": [None]}
     assert MeanIoU(1).compute([torch.tensor([[0]])], [sample([[0]], {})])["miou"] == 0.0

@@ -4,9 +4,13 @@ Shapes: Q queries, C classes, n instances, H, W pixels of the target.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from pycocotools import mask as coco_mask
 
 from eomt.image_processing.sizes import Placement
 from eomt.image_processing.upsampling import upsampled_masks
@@ -20,16 +24,32 @@ class Mask:
     pixels: torch.Tensor  # bool (y1 - y0, x1 - x0)
     score: float  # mean probability inside
 
+    target: tuple[int, int]  # (H, W)
+
     def paint(self, canvas: torch.Tensor, value: float) -> None:
         x0, y0, x1, y1 = self.box
         canvas[y0:y1, x0:x1][self.pixels] = value
+
+    def rle(self) -> dict:
+        """COCO's compressed run lengths, {size, counts}, as pycocotools takes them."""
+        x0, y0, x1, y1 = self.box
+        plane = np.zeros(self.target, dtype=np.uint8, order="F")
+        plane[y0:y1, x0:x1] = self.pixels.cpu().numpy()
+        return coco_mask.encode(plane)
+
+    def runs(self) -> list[int]:
+        """Start, length, start, length ..., row by row, as in transformers' `return_coco_annotation`."""
+        plane = torch.zeros(self.target, dtype=torch.bool, device=self.pixels.device)
+        self.paint(plane, True)
+        return run_lengths(plane)
 
 
 @dataclass(frozen=True)
 class Instance:
     label_id: int
     score: float  # class probability x mask score
-    mask: Mask
+    box: tuple[int, int, int, int]
+    mask: Any  # a `Mask`, or what `keep` made of it
 
 
 def find_instances(
@@ -39,6 +59,7 @@ def find_instances(
     threshold: float,
     mask_threshold: float,
     top_k: int | None,
+    keep: Callable[[Mask], Any] = lambda mask: mask,
 ) -> list[Instance]:
     """The instances of an image whose score is at least `threshold`.
 
@@ -48,22 +69,28 @@ def find_instances(
         mask_threshold: a pixel belongs to a mask when its probability is above this.
         top_k: the best so many of all Q x C pairs are candidates (the official code's 100), ordered by score. None:
             each query with its best class, in the queries' order, as in stock.
+        keep: makes of each mask, one after the other, what is kept of it: of a large image not all masks fit in memory.
     """
     if not 0 < mask_threshold < 1:
         raise ValueError(f"mask_threshold is {mask_threshold}, but must lie between 0 and 1, both excluded.")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k is {top_k}, but must be at least 1, or None for one class a query.")
     class_scores, labels, queries = _candidates(class_logits.softmax(-1)[:, :-1], top_k)
-    possible = class_scores >= threshold  # a mask's score is at most 1
+    level = math.log(mask_threshold / (1 - mask_threshold))
+    # a mask's score is at most 1, and upsampling, which takes means, raises no logit above the largest
+    possible = (class_scores >= threshold) & (mask_logits.amax((1, 2)) > level)[queries]
     class_scores, labels, queries = class_scores[possible].tolist(), labels[possible].tolist(), queries[possible]
     unique, mask_of = queries.unique(return_inverse=True)
-    level = math.log(mask_threshold / (1 - mask_threshold))
-    masks = [_cut_mask(logits, level) for logits in upsampled_masks(mask_logits[unique], place)]
-    instances = [
-        Instance(label, class_score * masks[m].score, masks[m])
-        for class_score, label, m in zip(class_scores, labels, mask_of.tolist(), strict=True)
-        if masks[m] is not None and class_score * masks[m].score >= threshold
-    ]
+    found = []
+    for logits in upsampled_masks(mask_logits[unique], place):
+        mask = _cut_mask(logits, level)
+        found.append(None if mask is None else (mask.score, mask.box, keep(mask)))
+    instances = []
+    for class_score, label, m in zip(class_scores, labels, mask_of.tolist(), strict=True):
+        if found[m] is not None:
+            mask_score, box, kept = found[m]
+            instances.append(Instance(label, class_score * mask_score, box, kept))
+    instances = [instance for instance in instances if instance.score >= threshold]
     return instances if top_k is None else sorted(instances, key=lambda instance: -instance.score)
 
 
@@ -87,14 +114,13 @@ def _cut_mask(logits: torch.Tensor, level: float) -> Mask | None:
     x0, x1 = cols[0].item(), cols[-1].item() + 1
     pixels = inside[y0:y1, x0:x1].clone()  # a view would keep the whole plane
     probs = logits[y0:y1, x0:x1].sigmoid() * pixels
-    return Mask((x0, y0, x1, y1), pixels, (probs.sum() / (pixels.sum() + 1e-6)).item())
+    return Mask((x0, y0, x1, y1), pixels, (probs.sum() / (pixels.sum() + 1e-6)).item(), tuple(inside.shape))
 
 
 def segments_info(instances: list[Instance]) -> list[dict]:
     """[{id, label_id, score, bbox}], ids counting from 0; bbox is [x0, y0, x1, y1] in pixels."""
     return [
-        {"id": i, "label_id": one.label_id, "score": round(one.score, 6), "bbox": list(one.mask.box)}
-        for i, one in enumerate(instances)
+        {"id": i, "label_id": one.label_id, "score": round(one.score, 6), "bbox": list(one.box)} for i, one in enumerate(instances)
     ]
 
 

@@ -13,6 +13,8 @@ import torch
 from eomt.image_processing.sizes import Placement
 from eomt.image_processing.upsampling import upsampled_masks
 
+ROWS = 256  # whose segments are looked up at a time: indices are four times as large as what they look up
+
 
 def panoptic_segmentation(
     mask_logits: torch.Tensor,
@@ -51,7 +53,10 @@ def panoptic_segmentation(
     )
     table = torch.full((2 * len(scores),), -1, device=winners.device)
     table[1::2] = torch.tensor(segment_of_query, device=winners.device)
-    return {"segmentation": torch.take(table, winners.long()), "segments_info": segments}
+    segmentation = torch.empty(place.target, dtype=torch.int64, device=winners.device)
+    for rows, ids in zip(winners.split(ROWS), segmentation.split(ROWS), strict=True):
+        ids.copy_(table[rows.long()])
+    return {"segmentation": segmentation, "segments_info": segments}
 
 
 def _winners(

@@ -1,13 +1,8 @@
-"""The class scores of an image's windows -> the class scores of the image (paper A.3).
-
-Shapes: C classes, N windows of all images, S the side of a window, h, w an image's content.
-"""
+"""Which window belongs to which image, and where in it."""
 
 from collections.abc import Iterable, Sequence
 
 import torch
-
-from eomt.image_processing.sizes import Size, crop_of
 
 
 def read_offsets(patch_offsets: Iterable | None) -> list[tuple[int, int, int]]:
@@ -36,24 +31,3 @@ def check_offsets(offsets: Sequence[tuple[int, int, int]], num_windows: int, num
             f"patch_offsets has {len(offsets)} windows of the images {sorted(images)}, but the outputs are of "
             f"{num_windows} windows and target_sizes of {num_images} images. Pass outputs, offsets and sizes of one batch."
         )
-
-
-def merge_windows(windows: Iterable[tuple[torch.Tensor, tuple[int, int]]], content: Size) -> torch.Tensor:
-    """One image's scores at the size of its content: the mean of the windows that show a pixel.
-
-    Args:
-        windows: scores (C, S, S) of each window with its start and end along the content's long side.
-        content: (h, w).
-
-    Returns:
-        (C, h, w).
-    """
-    total, count = None, None
-    for scores, window in windows:
-        if total is None:
-            total, count = scores.new_zeros(scores.shape[0], *content), scores.new_zeros(content)
-        rows, cols = crop_of(content, window)
-        shown = total[:, rows, cols].shape[-2:]  # a lone window may be longer than the image: padding
-        total[:, rows, cols] += scores[:, : shown[0], : shown[1]]
-        count[rows, cols] += 1
-    return total / count.clamp(min=1)

@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 import transformers
 from PIL import Image
+from pycocotools import mask as coco_mask
 from transformers import pipeline
 from transformers.image_transforms import get_size_with_aspect_ratio
 
 from eomt.image_processing import EomtImageProcessor, EomtImageProcessorPil
+from eomt.image_processing.upsampling import resize_rows, rows_under
 
 BOTH = pytest.mark.parametrize("processor_class", [EomtImageProcessor, EomtImageProcessorPil])
 SQUARE = {"shortest_edge": 64, "longest_edge": 64}
@@ -156,6 +158,19 @@ def test_binary_maps_runs_and_boxes_agree():
     assert overlaps > 0
 
 
+def test_rles_are_those_of_the_binary_maps():
+    given, sizes = random_outputs(3), [(37, 150), (90, 61)]
+    ours = EomtImageProcessor(size=SQUARE)
+    call = dict(target_sizes=sizes, threshold=0.1, top_k=20)
+    binary = ours.post_process_instance_segmentation(given, **call, return_binary_maps=True)
+    for maps, rles in zip(binary, ours.post_process_instance_segmentation(given, **call, return_rles=True), strict=True):
+        assert maps["segments_info"] == rles["segments_info"] and len(rles["segmentation"]) > 3
+        decoded = coco_mask.decode(rles["segmentation"])
+        assert np.array_equal(decoded.transpose(2, 0, 1), maps["segmentation"].numpy())
+    with pytest.raises(ValueError, match="return_binary_maps and return_rles are both True"):
+        ours.post_process_instance_segmentation(given, **call, return_binary_maps=True, return_rles=True)
+
+
 def test_run_lengths_as_in_mask2former():
     from transformers.models.mask2former.image_processing_mask2former import binary_mask_to_rle
 
@@ -202,6 +217,32 @@ def test_semantic_equals_stock_on_square_images(seed):
         assert (a["segmentation"] == b["segmentation"]).float().mean() > 0.999
     maps = ours.post_process_semantic_segmentation(given, sizes)
     assert all(torch.equal(a["segmentation"], b) for a, b in zip(mine, maps, strict=True))
+
+
+@pytest.mark.parametrize("settings", [{"size": SQUARE}, {"size": {"shortest_edge": 64}, "do_split_image": True}])
+def test_with_a_tolerance_a_class_is_as_good_as_the_best_to_that(settings):
+    processor, sizes = EomtImageProcessor(**settings), [(64, 170), (250, 90)]
+    offsets = processor([np.zeros((*size, 3), np.uint8) for size in sizes])["patch_offsets"]
+    given = random_outputs(0, images=len(offsets) or 2, queries=40, num_classes=30, confidence=4.0)
+    given.patch_offsets = offsets
+    exact = processor.post_process_semantic_segmentation(given, sizes, return_segmentation_scores=True)
+    loose = processor.post_process_semantic_segmentation(given, sizes, tolerance=0.2)
+    changed = 0
+    for truth, classes in zip(exact, loose, strict=True):
+        chosen = truth["segmentation_scores"].gather(0, classes[None])[0]
+        assert (truth["segmentation_scores"].amax(0) - chosen).max() <= 0.2 + 1e-6
+        changed += int((classes != truth["segmentation"]).sum())
+    assert 0 < changed < 0.1 * sum(height * width for height, width in sizes)  # something was left out, and little changed
+
+
+@pytest.mark.parametrize(("old", "new"), [((16, 16), (64, 64)), ((40, 53), (30, 71)), ((1, 1), (5, 3)), ((7, 5), (7, 5))])
+def test_rows_are_those_of_the_whole_resized(old, new):
+    planes = torch.randn(3, *old, generator=torch.Generator().manual_seed(0))
+    whole = F.interpolate(planes[None], size=new, mode="bilinear")[0]
+    for start, end in ((0, new[0]), (0, 1), (new[0] - 1, new[0]), (new[0] // 3, new[0] // 2 + 1)):
+        first, last = rows_under(start, end, old[0], new[0])
+        rows = resize_rows(planes[:, first:last], new, start, end, old[0], first)
+        assert torch.allclose(rows, whole[:, start:end], atol=1e-6)
 
 
 def test_windows_equal_stock():

@@ -9,6 +9,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from eomt.train_scripts.mask_annealing import MASKING_MODES
 from eomt.train_scripts.schedules import ENCODER_WARMUP, HEAD_WARMUP
+from eomt.train_scripts.tasks import TASKS, check_task
 
 
 @dataclass
@@ -44,6 +45,7 @@ class DataArguments:
     """What is trained on, and how it is augmented."""
 
     data: str = field(metadata={"help": "folder of parquet shards and labels.json"})
+    task: str = field(default="panoptic", metadata={"help": f"what to train and score: {', '.join(TASKS)}"})
     train_split: str = field(default="train", metadata={"help": "prefix of the shards to train on"})
     eval_split: str | None = field(default="val", metadata={"help": "prefix of the shards to evaluate on; '' for none"})
     image_size: int = field(default=640, metadata={"help": "side of the square training crops and evaluation inputs, pixels"})
@@ -51,9 +53,10 @@ class DataArguments:
     max_scale: float = field(default=2.0, metadata={"help": "largest scale jitter"})
     color_jitter: bool = field(default=False, metadata={"help": "brightness, contrast, saturation and hue (ADE20K, Cityscapes)"})
     shuffle_buffer: int = field(default=1000, metadata={"help": "rows held for shuffling; nothing is held but encoded images"})
-    threshold: float = field(default=0.8, metadata={"help": "class score that a query needs to become a segment"})
+    threshold: float = field(default=0.8, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
 
     def __post_init__(self):
+        check_task(self.task)
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")
 

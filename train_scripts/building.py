@@ -50,20 +50,11 @@ def load_checkpoint(name: str, fields: dict) -> EomtForUniversalSegmentation:
     return model
 
 
-def build_processor(data_args: DataArguments, labels: Labels) -> EomtImageProcessor:
-    """Padded inference at the training size (paper, section A.3); stuff classes are stored, so that the pipeline merges them."""
-    return EomtImageProcessor(
-        size={"shortest_edge": data_args.image_size, "longest_edge": data_args.image_size},
-        do_pad=True,
-        stuff_classes=[index for index, isthing in enumerate(labels.isthing) if not isthing],
-    )
-
-
 def build_streams(
     data_args: DataArguments, args: EomtTrainingArguments, processor: EomtImageProcessor
 ) -> tuple[TrainingStream, EvaluationStream | None]:
     """This process's share of the augmented training samples, and of the evaluation samples."""
-    share = {"world_size": args.world_size, "rank": args.process_index}
+    share = {"world_size": args.world_size, "rank": args.process_index, "task": data_args.task}
     augmentation = training_augmentation(data_args.image_size, data_args.min_scale, data_args.max_scale, data_args.color_jitter)
     train = training_stream(
         data_args.data, data_args.train_split, augmentation, args.seed, shuffle_buffer=data_args.shuffle_buffer, **share

@@ -3,7 +3,7 @@
 The streams share themselves out: give them to a plain DataLoader, and let nothing (accelerate in particular) shard them
 again. A sample's augmentation depends on seed, epoch and image_id alone, not on how many processes and workers there are.
 
-Shapes: B images, S pixels of a crop's side, n segments of an image.
+Shapes: B images, W windows of an image, S pixels of a crop's side, n segments of an image.
 """
 
 import itertools
@@ -19,8 +19,9 @@ from torchvision import tv_tensors
 
 from eomt.image_processing.augmentation import normalize
 from eomt.randomness import key_of
-from eomt.train_scripts.data import load_split, read_labels
+from eomt.train_scripts.data import Labels, load_split, read_labels
 from eomt.train_scripts.samples import Sample, decode_row, present_segments
+from eomt.train_scripts.tasks import TaskSamples
 
 ATTEMPTS = 10  # at a crop that shows a segment
 EVEN_SHARE = 20  # row groups a process; with fewer, handing out whole ones would be uneven
@@ -34,6 +35,7 @@ def training_stream(
     world_size: int = 1,
     rank: int = 0,
     shuffle_buffer: int = 1000,
+    task: str = "panoptic",
 ) -> "TrainingStream":
     """The endless stream of one process; see [`TrainingStream`].
 
@@ -43,6 +45,7 @@ def training_stream(
         seed: of order and augmentation.
         world_size, rank: number of processes, and which this is.
         shuffle_buffer: rows that each worker holds, encoded, to draw from.
+        task: one of `eomt.train_scripts.tasks.TASKS`, whose targets the samples have.
 
     Raises:
         ValueError: something is wrong with the dataset, or an argument is out of range.
@@ -52,7 +55,25 @@ def training_stream(
     if shuffle_buffer < 1:
         raise ValueError(f"shuffle_buffer={shuffle_buffer} must be at least 1 row")
     rows = load_split(folder, split)
-    return TrainingStream(rows, len(labels), augmentation, seed, world_size, rank, shuffle_buffer, f"{folder}, split {split}")
+    decode = SampleDecoder(labels, task, f"{folder}, split {split}")
+    return TrainingStream(rows, decode, augmentation, seed, world_size, rank, shuffle_buffer)
+
+
+class SampleDecoder:
+    """A row -> the task's sample.
+
+    Args:
+        labels: the dataset's classes.
+        task: one of `TASKS`.
+        source: where rows come from, for error messages.
+    """
+
+    def __init__(self, labels: Labels, task: str, source: str):
+        self.num_classes, self.source = len(labels), source
+        self.of_task = TaskSamples(labels, task)
+
+    def __call__(self, row: dict) -> Sample:
+        return self.of_task(decode_row(row, self.num_classes, self.source))
 
 
 class TrainingStream(IterableDataset):
@@ -67,16 +88,15 @@ class TrainingStream(IterableDataset):
     def __init__(
         self,
         rows: datasets.IterableDataset,
-        num_classes: int,
+        decode: SampleDecoder,
         augmentation: Callable,
         seed: int,
         world_size: int,
         rank: int,
         shuffle_buffer: int,
-        source: str,
     ):
-        self.rows, self.num_classes, self.augmentation, self.seed = rows, num_classes, augmentation, seed
-        self.world_size, self.rank, self.shuffle_buffer, self.source = world_size, rank, shuffle_buffer, source
+        self.rows, self.decode, self.augmentation, self.seed = rows, decode, augmentation, seed
+        self.world_size, self.rank, self.shuffle_buffer = world_size, rank, shuffle_buffer
 
     def epoch_rows(self, epoch: int) -> datasets.IterableDataset:
         """This process's rows of an epoch. A new stream each time: `set_epoch` is shared between workers, which may be in
@@ -95,12 +115,13 @@ class TrainingStream(IterableDataset):
                 return  # more workers than row groups: nothing to do for this one
             for row in rows:
                 seen += 1
-                sample = decode_row(row, self.num_classes, self.source)
+                sample = self.decode(row)
                 key = key_of(self.seed, epoch, sample.image_id)
                 yield {**augment(sample, self.augmentation, key), "sample_key": key, "epoch": epoch}
             if not seen:
                 raise ValueError(
-                    f"{self.source}: too few rows for world_size={self.world_size} processes and their workers. Use fewer of them."
+                    f"{self.decode.source}: too few rows for world_size={self.world_size} processes and their workers. "
+                    "Use fewer of them."
                 )
 
 
@@ -152,36 +173,40 @@ class TrainingCollator:
 
 
 def evaluation_stream(
-    folder: str | Path, split: str, processor: Callable, world_size: int = 1, rank: int = 0
+    folder: str | Path, split: str, processor: Callable, world_size: int = 1, rank: int = 0, task: str = "panoptic"
 ) -> "EvaluationStream":
-    """One process's share of a split, in order; see [`EvaluationStream`]."""
+    """One process's share of a split, in order, with the truth of a task; see [`EvaluationStream`]."""
     labels = read_labels(folder)
     _check_rank(world_size, rank)
     rows = split_dataset_by_node(load_split(folder, split), rank, world_size)
-    return EvaluationStream(rows, len(labels), processor, f"{folder}, split {split}")
+    return EvaluationStream(rows, SampleDecoder(labels, task, f"{folder}, split {split}"), processor)
 
 
 class EvaluationStream(IterableDataset):
     """
     One pass; over all processes each row comes once, none is repeated to fill up.
 
-    Yields dicts: `pixel_values` (1, 3, S, S), what `processor` makes of the image, and `sample`, a [`Sample`] at its own size.
+    Yields dicts: `pixel_values` (W, 3, S, S) and `patch_offsets`, what `processor` makes of the image: W windows and where
+    they lie, or one padded input and no offsets; and `sample`, a [`Sample`] at its own size.
     """
 
-    def __init__(self, rows: datasets.IterableDataset, num_classes: int, processor: Callable, source: str):
-        self.rows, self.num_classes, self.processor, self.source = rows, num_classes, processor, source
+    def __init__(self, rows: datasets.IterableDataset, decode: SampleDecoder, processor: Callable):
+        self.rows, self.decode, self.processor = rows, decode, processor
 
     def __iter__(self) -> Iterator[dict]:
         for row in self.rows:
-            sample = decode_row(row, self.num_classes, self.source)
+            sample = self.decode(row)
             inputs = self.processor(images=[sample.image], return_tensors="pt")
-            yield {"pixel_values": inputs["pixel_values"], "sample": sample}
+            yield {"pixel_values": inputs["pixel_values"], "patch_offsets": inputs["patch_offsets"], "sample": sample}
 
 
 def collate_evaluation(examples: list[dict]) -> dict:
-    """Evaluation examples -> `pixel_values` (B, 3, S, S) and `samples`, a list of B [`Sample`]s."""
+    """B evaluation examples -> `pixel_values` (all their windows, 3, S, S), `windows`, how many each image has, and the lists of B
+    `patch_offsets` and `samples`."""
     return {
         "pixel_values": torch.cat([example["pixel_values"] for example in examples]),
+        "windows": [len(example["pixel_values"]) for example in examples],
+        "patch_offsets": [example["patch_offsets"] for example in examples],
         "samples": [example["sample"] for example in examples],
     }
 

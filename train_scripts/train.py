@@ -1,4 +1,4 @@
-"""Fine-tunes EoMT for panoptic segmentation.
+"""Fine-tunes EoMT for semantic, instance or panoptic segmentation.
 
     python train_scripts/train.py --recipe demo --data DIR
     accelerate launch train_scripts/train.py --timm_model vit_small_patch14_reg4_dinov2 --data DIR --output_dir OUT
@@ -13,9 +13,10 @@ from pathlib import Path
 from transformers import set_seed
 
 from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
-from eomt.train_scripts.building import build_model, build_processor, build_streams
+from eomt.train_scripts.building import build_model, build_streams
 from eomt.train_scripts.data import count_rows, read_labels
 from eomt.train_scripts.recipe import parse_arguments
+from eomt.train_scripts.tasks import task_labels, task_processor
 from eomt.train_scripts.trainer import EomtTrainer
 
 
@@ -30,16 +31,17 @@ def run(argv: Sequence[str]) -> EomtTrainer:
     """
     model_args, data_args, args = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), argv)
     set_seed(args.seed)
-    labels = read_labels(data_args.data)
+    labels = task_labels(read_labels(data_args.data), data_args.task)
     args.epochs_to_steps(count_rows(data_args.data, data_args.train_split))
-    processor = build_processor(data_args, labels)
+    processor = task_processor(data_args.task, data_args.image_size, labels)
     train_stream, eval_stream = build_streams(data_args, args, processor)
     trainer = EomtTrainer(
         build_model(model_args, data_args, labels),
         args,
         train_stream,
         eval_stream,
-        things=labels.isthing,
+        labels=labels,
+        task=data_args.task,
         pretrained=bool(model_args.checkpoint or model_args.timm_model),
         threshold=data_args.threshold,
         processing_class=processor,

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
-from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import ProgressCallback, Trainer
@@ -15,29 +14,30 @@ from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.data import Labels
 from eomt.train_scripts.finite_loss import FiniteLoss
-from eomt.train_scripts.inference import panoptic_predictions
+from eomt.train_scripts.inference import predictions, score_predictions
 from eomt.train_scripts.mask_annealing import MaskAnnealingCallback
-from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
 from eomt.train_scripts.model_card import write_model_card
 from eomt.train_scripts.parameter_groups import group_parameters, optimizer_groups
 from eomt.train_scripts.progress import TrainingProgress
 from eomt.train_scripts.progress_bar import TrainingBar
 from eomt.train_scripts.schedules import learning_rate_factor
 from eomt.train_scripts.streams import EvaluationStream, TrainingCollator, TrainingStream
+from eomt.train_scripts.tasks import make_metric
 from eomt.train_scripts.weight_average import WeightAverage, refuse_averages
 
 
 class EomtTrainer(Trainer):
     """
-    Trains EoMT by the paper's recipe and scores panoptic quality.
+    Trains EoMT by the paper's recipe and scores its task.
 
     Args:
         model: to train.
         args: the run.
         train_stream, eval_stream: this process's share of the samples; nothing shards them again.
-        things: for each class, whether it is a thing.
+        labels: the task's classes.
+        task: one of `TASKS`.
         pretrained: whether the encoder is; a new one warms up with the rest.
-        threshold: class score a query needs to become a segment.
+        threshold: class score a query needs to become a segment (panoptic).
         processing_class: the image processor, which post-processes and is saved with the model.
     """
 
@@ -50,7 +50,8 @@ class EomtTrainer(Trainer):
         args: EomtTrainingArguments,
         train_stream: TrainingStream,
         eval_stream: EvaluationStream | None,
-        things: list[bool],
+        labels: Labels,
+        task: str,
         pretrained: bool,
         processing_class: EomtImageProcessor,
         threshold: float = 0.8,
@@ -58,7 +59,7 @@ class EomtTrainer(Trainer):
     ):
         self.progress = TrainingProgress(args.minutes)
         self.masking = MaskAnnealingCallback(self.progress, args.masking, args.poly_power)
-        self.things, self.pretrained, self.threshold = things, pretrained, threshold
+        self.labels, self.task, self.pretrained, self.threshold = labels, task, pretrained, threshold
         self.finite = FiniteLoss(args.output_dir, args.process_index, check_norms=not args.fp16)
         self.average = WeightAverage(args.ema_decay) if args.ema_decay else None
         self._term_sums: dict[str, Tensor] = {}  # of all steps since the last log
@@ -208,12 +209,11 @@ class EomtTrainer(Trainer):
         if not self.is_world_process_zero():
             return
         self.save_state()  # the card is written from it
-        names = self.model.config.id2label
         model_args, data_args = self.run_arguments
         write_model_card(
             self.args.output_dir,
-            labels=Labels([names[index] for index in range(len(names))], list(self.things)),
-            task="panoptic",
+            labels=self.labels,
+            task=self.task,
             args=self.args,
             model_args=model_args,
             data_args=data_args,
@@ -241,7 +241,7 @@ class EomtTrainer(Trainer):
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
         """Scores the model masked as it will end, which is not at all unless masking is kept.
 
-        Each process scores its own images, and only small sums are added up.
+        Each process scores its own images, and only the metric's states are joined.
         """
         stream = self.eval_dataset if eval_dataset is None else eval_dataset
         with self.progress.paused(), self.finished_model():
@@ -252,17 +252,15 @@ class EomtTrainer(Trainer):
         return metrics
 
     def _score(self, stream: EvaluationStream) -> dict[str, float]:
-        quality = PanopticQuality(self.things)
-        predictions = panoptic_predictions(
+        results = predictions(
             self.model,
             self.processing_class,
             stream,
+            self.task,
             self.args.per_device_eval_batch_size,
             self.threshold,
             self.accelerator.autocast,
             show_progress=self.is_world_process_zero() and not self.args.disable_tqdm,
         )
-        for sample, result in predictions:
-            quality.add(result, sample)
-        quality.merge(gather_object([quality.state]))
-        return {name: value for name, value in quality.compute().items() if isinstance(value, float)}
+        scores = score_predictions(results, make_metric(self.task, self.labels))
+        return {name: value for name, value in scores.items() if isinstance(value, float)}

@@ -15,7 +15,7 @@ from transformers import AutoImageProcessor, AutoModel
 
 from eomt.train_scripts.coco_panoptic import convert
 from eomt.train_scripts.data import read_labels
-from eomt.train_scripts.inference import panoptic_predictions
+from eomt.train_scripts.inference import predictions
 from eomt.train_scripts.launching import launch_training
 from eomt.train_scripts.reporting import draw_predictions, print_scores
 from eomt.train_scripts.streams import evaluation_stream
@@ -38,8 +38,8 @@ def main() -> None:
 
     processor = AutoImageProcessor.from_pretrained(folder)
     stream = evaluation_stream(photos, "train", processor)
-    predictions = panoptic_predictions(AutoModel.from_pretrained(folder), processor, stream, batch_size=2)
-    draw_predictions(predictions, read_labels(photos), out / "picture.png")
+    results = predictions(AutoModel.from_pretrained(folder), processor, stream, "panoptic", batch_size=2)
+    draw_predictions(results, read_labels(photos), out / "picture.png")
     print_scores(folder, "100 photos")
     steps = json.loads((folder / "trainer_state.json").read_text())["global_step"]
     seconds = json.loads((folder / "train_results.json").read_text())["train_runtime"]

@@ -131,6 +131,12 @@ def load_split(folder: str | Path, split: str, streaming: bool = True) -> datase
     return rows.decode(False).reshard()
 
 
+def check_split_is_new(folder: str | Path, split: str) -> None:
+    """Raises ValueError if `folder` has shards of the split."""
+    if any((match := SHARD_NAME.fullmatch(path.name)) and match["split"] == split for path in Path(folder).glob("*.parquet")):
+        raise ValueError(f"{folder} has a split {split!r} already. Remove its shards or choose another folder.")
+
+
 def write_split(folder: str | Path, split: str, rows: Iterable[dict], total: int, rows_a_shard: int = 1000) -> None:
     """Writes a split's shards, which appear in `folder` only when all are complete.
 
@@ -147,8 +153,7 @@ def write_split(folder: str | Path, split: str, rows: Iterable[dict], total: int
     folder = Path(folder)
     count = max(1, -(-total // rows_a_shard))
     group = min(MAX_GROUP, max(1, total // MIN_GROUPS))
-    if any((match := SHARD_NAME.fullmatch(path.name)) and match["split"] == split for path in folder.glob("*.parquet")):
-        raise ValueError(f"{folder} has a split {split!r} already. Remove its shards or choose another folder.")
+    check_split_is_new(folder, split)
     part = folder / f".{split}.partial"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

@@ -14,7 +14,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from transformers import AutoImageProcessor, AutoModel
 
 from eomt.train_scripts.data import read_labels
-from eomt.train_scripts.inference import panoptic_predictions
+from eomt.train_scripts.inference import predictions
 from eomt.train_scripts.launching import launch_training
 from eomt.train_scripts.reporting import draw_predictions, print_scores
 from eomt.train_scripts.scenes import write_scenes
@@ -48,8 +48,8 @@ def main() -> None:
 
     processor = AutoImageProcessor.from_pretrained(folder)
     stream = evaluation_stream(scenes, "val", processor)
-    predictions = panoptic_predictions(AutoModel.from_pretrained(folder), processor, stream, batch_size=6, threshold=0.5)
-    draw_predictions(predictions, read_labels(scenes), out / "picture.png")
+    results = predictions(AutoModel.from_pretrained(folder), processor, stream, "panoptic", batch_size=6, threshold=0.5)
+    draw_predictions(results, read_labels(scenes), out / "picture.png")
     print_scores(folder, "200 unseen scenes")
     to_pil_image(next(iter(stream))["sample"].image).save(out / "scene.png")
     subprocess.run([sys.executable, "-c", SERVE, str(folder), str(out / "scene.png")], check=True)

@@ -1,40 +1,109 @@
-"""What a finished run shows a person: a picture of predictions and a table of scores."""
+"""What a run shows a person: a picture of predictions and tables of scores, for every task."""
 
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import torch
+from pycocotools import mask as coco_mask
+from torch import Tensor
 
 from eomt.image_processing.pictures import GridRow, Segmentation, picture_grid
 from eomt.train_scripts.data import Labels
 from eomt.train_scripts.samples import Sample
 
+# titles of the scores, in the order in which tables show them
+COLUMNS = {
+    "pq": "PQ", "sq": "SQ", "rq": "RQ", "pq_things": "PQ things", "pq_stuff": "PQ stuff",
+    "miou": "mIoU", "pixel_accuracy": "accuracy",
+    "ap": "AP", "ap50": "AP50", "ap75": "AP75", "ap_small": "AP small", "ap_medium": "AP medium", "ap_large": "AP large",
+    "boundary_ap": "boundary AP", "boundary_ap50": "boundary AP50",
+}  # fmt: skip
+CLASS_COLUMN = {"miou": "IoU", "ap": "AP"}  # of a metric with one figure a class
+GROUPS = {"all": "", "things": "_things", "stuff": "_stuff"}
 
-def draw_predictions(predictions: Iterable[tuple[Sample, dict]], labels: Labels, path: str | Path, images: int = 6) -> None:
-    """Writes a grid of the first images with truth and prediction.
+
+def draw_predictions(
+    results: Iterable[tuple[Sample, dict | Tensor]],
+    labels: Labels,
+    path: str | Path,
+    images: int = 6,
+    instance_threshold: float = 0.5,
+) -> None:
+    """Writes a grid of the first images with truth and prediction, and a legend.
 
     Args:
-        predictions: as [`panoptic_predictions`] yields them.
-        labels: the classes.
+        results: as `eomt.train_scripts.inference.predictions` yields them.
+        labels: the task's classes.
         path: of the PNG.
         images: rows of the grid.
+        instance_threshold: instances of a lower score are not drawn.
     """
     rows = []
-    for sample, result in itertools.islice(predictions, images):
+    for sample, result in itertools.islice(results, images):
         truth = Segmentation(sample.id_map, dict(zip(sample.segment_ids.tolist(), sample.class_labels.tolist(), strict=True)))
-        rows.append(GridRow(sample.image, truth, Segmentation.of_result(result)))
+        rows.append(GridRow(sample.image, truth, drawable(result, tuple(sample.id_map.shape), instance_threshold)))
     picture_grid(rows, path, labels.names, labels.isthing)
 
 
+def drawable(result: dict | Tensor, size: tuple[int, int], instance_threshold: float) -> Segmentation:
+    """A result of any task as segments; of overlapping instances the best shows."""
+    if isinstance(result, Tensor):
+        return Segmentation(result, {label: label for label in result.unique().tolist() if label >= 0})
+    if "rles" not in result:
+        return Segmentation.of_result(result)
+    painted = torch.full(size, -1, dtype=torch.int32)
+    shown = [i for i in result["scores"].argsort().tolist() if result["scores"][i] >= instance_threshold]
+    for i in shown:
+        painted[torch.from_numpy(coco_mask.decode(result["rles"][i])).bool()] = i
+    return Segmentation(painted, {i: result["labels"][i].item() for i in sorted(shown)})
+
+
 def print_scores(folder: str | Path, title: str) -> None:
-    """Prints panoptic, segmentation and recognition quality before and after training.
+    """Prints a run's scores before and after training.
 
     Args:
         folder: a run's output, with `before_results.json` and `eval_results.json`.
         title: says what was scored.
     """
-    print(f"{title:<18}" + "".join(f"{name:>12}" for name in ("PQ", "SQ", "RQ", "PQ things", "PQ stuff")))
+    rows = {}
     for row, prefix in (("before training", "before"), ("after training", "eval")):
         scores = json.loads((Path(folder) / f"{prefix}_results.json").read_text())
-        values = (scores[f"{prefix}_{name}"] for name in ("pq", "sq", "rq", "pq_things", "pq_stuff"))
-        print(f"{row:<18}" + "".join(f"{value:12.1f}" for value in values))
+        rows[row] = {name.removeprefix(f"{prefix}_"): value for name, value in scores.items()}
+    columns = [key for key in COLUMNS if key in rows["after training"]]
+    print(table(title, columns, {name: [row.get(key) for key in columns] for name, row in rows.items()}))
+
+
+def table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[float | None]]) -> str:
+    """A table of scores; what doesn't occur, None, is a dash."""
+    width = max(18, *(len(name) + 2 for name in rows), len(title) + 2)
+    heads = [COLUMNS.get(column, column) for column in columns]
+    widths = [max(10, len(head) + 2) for head in heads]
+    lines = [f"{title:<{width}}" + "".join(f"{head:>{w}}" for head, w in zip(heads, widths, strict=True))]
+    for name, values in rows.items():
+        cells = (f"{'-' if value is None else format(value, '.1f'):>{w}}" for value, w in zip(values, widths, strict=True))
+        lines.append(f"{name:<{width}}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def score_tables(scores: Mapping[str, Any], labels: Labels) -> str:
+    """The scores of a metric: over all classes (and things and stuff, or sizes), and by class.
+
+    Args:
+        scores: what a metric's `compute` gives.
+        labels: the task's classes.
+    """
+    if "pq" in scores:
+        names = ("pq", "sq", "rq")
+        groups = {group: suffix for group, suffix in GROUPS.items() if f"pq{suffix}" in scores}
+        overall = table("", names, {group: [scores[name + suffix] for name in names] for group, suffix in groups.items()})
+        by_class = [[None] * 3 if row is None else [row[name] for name in names] for row in scores["per_class"]]
+    else:
+        columns = [key for key in COLUMNS if key in scores]
+        # the metric gives -1 where there is no object of a size
+        overall = table("", columns, {"all": [scores[key] if scores[key] >= 0 else None for key in columns]})
+        names = [CLASS_COLUMN[columns[0]]]
+        by_class = [[value] for value in scores["per_class"]]
+    return overall + "\n\n" + table("class", names, dict(zip(labels.names, by_class, strict=True)))

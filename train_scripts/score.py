@@ -1,0 +1,149 @@
+"""Scores an EoMT checkpoint, of this package or of transformers, on a prepared dataset.
+
+    eomt-score --checkpoint outputs/street --data data/street --split val --task semantic --output scores.json --picture grid.png
+    accelerate launch -m eomt.train_scripts.score --checkpoint ... --data ... --task ...     (several GPUs)
+
+The model is scored without masked attention, in float32. Its image processor is the checkpoint's own, or the task's where the
+checkpoint has none.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+
+from eomt import EomtForUniversalSegmentation, EomtImageProcessor
+from eomt.train_scripts.data import Labels, read_labels
+from eomt.train_scripts.inference import predictions, score_predictions
+from eomt.train_scripts.reporting import draw_predictions, score_tables
+from eomt.train_scripts.streams import evaluation_stream
+from eomt.train_scripts.tasks import TASKS, make_metric, task_labels, task_processor
+
+PICTURED = 6  # images
+
+
+def load_model(checkpoint: str, labels: Labels) -> EomtForUniversalSegmentation:
+    """A whole checkpoint with the dataset's classes, unmasked.
+
+    Raises:
+        OSError: there is no such checkpoint.
+        ValueError: weights are missing in it, or its classes are others.
+    """
+    try:
+        model, loaded = EomtForUniversalSegmentation.from_pretrained(checkpoint, dtype=torch.float32, output_loading_info=True)
+    except OSError as error:
+        raise OSError(f"checkpoint={checkpoint!r} is no folder with a model and didn't load from the Hub: {error}") from error
+    # transformers' own checkpoints lack buffers that are only for training
+    if missing := sorted(set(loaded["missing_keys"]) & {name for name, _ in model.named_parameters()}):
+        raise ValueError(f"checkpoint={checkpoint!r} lacks the weights {missing[:5]}; give a complete EoMT checkpoint")
+    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    check_classes(names, labels.names, checkpoint)
+    model.set_attn_mask_probs([0.0] * model.config.num_blocks)
+    return model
+
+
+def check_classes(own: Sequence[str], names: Sequence[str], checkpoint: str) -> None:
+    """Raises ValueError, saying which differ, unless the checkpoint's class names are the dataset's, in their order."""
+    if list(own) == list(names):
+        return
+    lacks, more = sorted(set(names) - set(own)), sorted(set(own) - set(names))
+    place = next((i for i, (a, b) in enumerate(zip(own, names, strict=False)) if a != b), min(len(own), len(names)))
+    differ = f"it lacks {lacks[:10]} and has {more[:10]} besides" if lacks or more else "their order differs"
+    raise ValueError(
+        f"checkpoint={checkpoint!r} has {len(own)} classes, the data {len(names)} for this task: {differ}, from index {place} on. "
+        "Score it on data with the classes it was trained on (of instance segmentation the things alone)."
+    )
+
+
+def load_processor(checkpoint: str, task: str, image_size: int, labels: Labels) -> EomtImageProcessor:
+    """The checkpoint's image processor, or the task's.
+
+    Raises:
+        ValueError: the checkpoint's cuts windows, across which the task's instances can't be told apart.
+    """
+    try:
+        processor = EomtImageProcessor.from_pretrained(checkpoint)
+    except OSError:  # there is none: the model has been loaded, so the checkpoint is there
+        return task_processor(task, image_size, labels)
+    if processor.do_split_image and task != "semantic":
+        raise ValueError(
+            f"checkpoint={checkpoint!r} cuts images into windows (do_split_image), across which segments can't be told apart; "
+            f"task={task!r} needs a padded image processor: set do_split_image to false in its preprocessor_config.json"
+        )
+    return processor
+
+
+def score(
+    checkpoint: str,
+    data: str | Path,
+    split: str,
+    task: str,
+    batch_size: int = 1,
+    threshold: float = 0.8,
+    boundary: bool = False,
+    picture: str | Path | None = None,
+) -> tuple[dict[str, Any], Labels]:
+    """Scores a checkpoint; with several processes each scores its share, and all return the joint scores.
+
+    Args:
+        checkpoint: a folder or a Hub name.
+        data, split: a dataset in the form of `eomt.train_scripts.data`.
+        task: one of `TASKS`.
+        batch_size: images a process and forward pass.
+        threshold: class score a query needs to become a segment (panoptic).
+        boundary: gives boundary AP as well (instance).
+        picture: of the first images with truth and prediction, written here by the first process.
+
+    Returns:
+        What the task's metric computes, and the task's classes.
+    """
+    state = PartialState(cpu=not torch.accelerator.is_available())
+    labels = task_labels(read_labels(data), task)
+    metric = make_metric(task, labels, boundary)
+    model = load_model(checkpoint, labels).to(state.device)
+    processor = load_processor(checkpoint, task, min(model.config.image_size_hw), labels)
+    stream = evaluation_stream(data, split, processor, state.num_processes, state.process_index, task)
+    results = predictions(model, processor, stream, task, batch_size, threshold, show_progress=state.is_main_process)
+    if picture and state.is_main_process:
+        results = _drawn(results, labels, picture)
+    return score_predictions(results, metric, state.num_processes), labels
+
+
+def _drawn(results: Iterator[tuple], labels: Labels, picture: str | Path) -> Iterator[tuple]:
+    """Passes results on, and draws the first."""
+    first = []
+    for result in results:
+        if len(first) < PICTURED:
+            first.append(result)
+        yield result
+    draw_predictions(first, labels, picture, images=PICTURED)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Scores an EoMT checkpoint on a prepared dataset.")
+    parser.add_argument("--checkpoint", required=True, help="EoMT checkpoint, a folder or a Hub name")
+    parser.add_argument("--data", required=True, help="folder of parquet shards and labels.json")
+    parser.add_argument("--split", default="val", help="prefix of the shards to score")
+    parser.add_argument("--task", required=True, choices=TASKS)
+    parser.add_argument("--batch_size", type=int, default=1, help="images a process and forward pass")
+    parser.add_argument(
+        "--threshold", type=float, default=0.8, help="class score that a query needs to become a segment (panoptic)"
+    )
+    parser.add_argument("--boundary", action="store_true", help="boundary AP as well (instance)")
+    parser.add_argument("--output", help="JSON file for the scores")
+    parser.add_argument("--picture", help=f"PNG for a grid of the first {PICTURED} images, truths and predictions")
+    args = parser.parse_args(argv)
+    options = {name: value for name, value in vars(args).items() if name != "output"}
+    scores, labels = score(**options)
+    if PartialState().is_main_process:
+        print(score_tables(scores, labels))
+        if args.output:
+            Path(args.output).write_text(json.dumps({**options, **scores, "classes": labels.names}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

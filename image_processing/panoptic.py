@@ -13,7 +13,7 @@ import torch
 from eomt.image_processing.sizes import Placement
 from eomt.image_processing.upsampling import upsampled_masks
 
-ROWS = 256  # whose segments are looked up at a time: indices are four times as large as what they look up
+ROWS = 256  # worked on at a time: of a large image, what is made on the way takes more memory than the result
 
 
 def panoptic_segmentation(
@@ -65,16 +65,28 @@ def _winners(
     """2 k + (pixel is inside the mask of k) for the query k that wins it, int16 (H, W), and the masks' areas, (n,)."""
     best = torch.full(place.target, -1.0, device=mask_logits.device)
     winners = torch.zeros(place.target, dtype=torch.int16, device=mask_logits.device)
-    areas = []
-    for k, logits in enumerate(upsampled_masks(mask_logits, place)):
-        probs = logits.sigmoid_()
-        inside = probs >= mask_threshold
-        areas.append(inside.sum())
-        weighted = probs.mul_(scores[k])
-        better = weighted > best  # strictly: of equals the first wins, as in argmax
-        torch.maximum(best, weighted, out=best)
-        torch.where(better, inside.to(torch.int16).add_(2 * k), winners, out=winners)
+    planes = upsampled_masks(mask_logits, place)
+    areas = [_compete(next(planes), k, score, best, winners, mask_threshold) for k, score in enumerate(scores)]
     return winners, torch.stack(areas)
+
+
+def _compete(
+    logits: torch.Tensor, k: int, score: torch.Tensor, best: torch.Tensor, winners: torch.Tensor, mask_threshold: float
+) -> torch.Tensor:
+    """Enters query k with its (H, W) `logits`, which are used up, into `best` and `winners`; returns its mask's area.
+
+    A function of its own, so that its plane is gone when the next one is made.
+    """
+    area = torch.zeros((), dtype=torch.int64, device=logits.device)
+    for plane, leaders, places in zip(logits.split(ROWS), best.split(ROWS), winners.split(ROWS), strict=True):
+        probs = plane.sigmoid_()
+        inside = probs >= mask_threshold
+        area += inside.sum()
+        weighted = probs.mul_(score)
+        better = weighted > leaders  # strictly: of equals the first wins, as in argmax
+        torch.maximum(leaders, weighted, out=leaders)
+        torch.where(better, inside.to(torch.int16).add_(2 * k), places, out=places)
+    return area
 
 
 def _number_segments(

@@ -90,16 +90,14 @@ def result_of(
     }
 
 
-def score_predictions(results: Iterator[tuple[Sample, dict | Tensor]], metric: Any, world_size: int = 1) -> dict[str, Any]:
-    """Adds this process's images to a metric, joins the states of all processes, and computes.
+def score_predictions(results: Iterator[tuple[Sample, dict | Tensor]], metric: Any) -> dict[str, Any]:
+    """Adds this process's images to a metric, joins the states of all processes, which must all call this, and computes.
 
     Args:
         results: as [`predictions`] yields them.
         metric: of the task, see `eomt.train_scripts.tasks.make_metric`.
-        world_size: number of processes; each must call this.
     """
     for sample, result in results:
         metric.add_batch(predictions=[result], references=[sample])
-    if world_size > 1:
-        metric.merge(gather_object([metric.state]))
+    metric.merge(gather_object([metric.state]))
     return metric.compute()

@@ -110,7 +110,7 @@ def score(
     results = predictions(model, processor, stream, task, batch_size, threshold, show_progress=state.is_main_process)
     if picture and state.is_main_process:
         results = _drawn(results, labels, picture)
-    return score_predictions(results, metric, state.num_processes), labels
+    return score_predictions(results, metric), labels
 
 
 def _drawn(results: Iterator[tuple], labels: Labels, picture: str | Path) -> Iterator[tuple]:

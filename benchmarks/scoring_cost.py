@@ -1,0 +1,174 @@
+"""What scoring costs beside the forward pass, in time and in memory, for each task.
+
+    python benchmarks/scoring_cost.py                          both
+    python benchmarks/scoring_cost.py --peak panoptic          peak memory of one process, MB; forward alone with --forward_only
+
+Time: a ViT-S EoMT at 640 pixels with random weights, float32, 2 threads, an image of 640 x 480, the least of several runs. Memory:
+the peaks of two processes, one that runs a small model of 200 queries at 640 pixels, and one that also preprocesses,
+post-processes and scores an image of 4000 x 3000. Since random weights find nothing, post-processing gets made-up logits: an
+image of 14 segments, and 186 queries that mostly say no-object, with class scores spread as those of a trained model.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from eomt import EomtConfig, EomtForUniversalSegmentation
+from eomt.train_scripts.data import Labels
+from eomt.train_scripts.inference import images_of, predictions, result_of
+from eomt.train_scripts.samples import Sample
+from eomt.train_scripts.streams import collate_evaluation
+from eomt.train_scripts.tasks import TASKS, TaskSamples, make_metric, task_labels, task_processor
+
+SMALL = dict(hidden_size=384, num_hidden_layers=12, num_attention_heads=6, num_blocks=3)  # ViT-S
+TINY = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_blocks=1)
+SIDE, QUERIES, SEGMENTS = 640, 200, 14
+RUNS = 7
+
+
+def example_labels(num_classes: int) -> Labels:
+    """As in COCO, three classes of five are things."""
+    return Labels([f"class {i}" for i in range(num_classes)], [i % 5 < 3 for i in range(num_classes)])
+
+
+def example_sample(height: int, width: int, labels: Labels) -> Sample:
+    """An image with a segment around each of some points, and nothing void."""
+    generator = torch.Generator().manual_seed(0)
+    cells = torch.randint(0, SEGMENTS, (4, 6), generator=generator)
+    cells.view(-1)[:SEGMENTS] = torch.arange(SEGMENTS)
+    rows, cols = torch.arange(height) * 4 // height, torch.arange(width) * 6 // width
+    id_map = (cells[rows][:, cols] + 1).int()
+    image = torch.randint(0, 255, (3, height, width), dtype=torch.uint8, generator=generator)
+    classes = torch.arange(SEGMENTS) * 7 % len(labels)
+    return Sample("0", image, id_map, torch.arange(SEGMENTS) + 1, classes, torch.zeros(SEGMENTS, dtype=torch.bool))
+
+
+def trained_logits(inputs: int, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Mask logits (inputs, Q, 160, 160) and class logits (inputs, Q, C + 1)."""
+    generator = torch.Generator().manual_seed(0)
+    side = SIDE // 4
+    rows, cols = torch.arange(side)[:, None], torch.arange(side)
+    masks = torch.empty(QUERIES, side, side)
+    for mask in masks:
+        (y, x, size), rough = torch.rand(3, generator=generator), torch.randn(1, 1, 20, 20, generator=generator)
+        distance = ((rows - y * side) ** 2 + (cols - x * side) ** 2).sqrt()
+        mask.copy_((side * (0.02 + 0.2 * size) - distance).mul(1.5).clamp(-14, 10))  # pixels inside a disc
+        mask.add_(F.interpolate(rough, size=(side, side), mode="bicubic")[0, 0], alpha=2)
+    masks[SEGMENTS::2] -= 16  # half of the other queries have no mask
+    foreground = 10 ** (-4.5 + 3.5 * torch.rand(QUERIES, 1, generator=generator))  # 3e-5 to .1, median .002
+    foreground[:SEGMENTS] = 0.97
+    classes = torch.softmax(3 * torch.randn(QUERIES, num_classes, generator=generator), -1)
+    classes[range(SEGMENTS), torch.arange(SEGMENTS) * 7 % num_classes] += 50  # the segments' queries are sure
+    probs = torch.cat([foreground * classes / classes.sum(-1, keepdim=True), 1 - foreground], -1)
+    return masks.expand(inputs, -1, -1, -1), probs.log().expand(inputs, -1, -1)
+
+
+def build_model(sizes: dict, num_classes: int) -> EomtForUniversalSegmentation:
+    names = {i: str(i) for i in range(num_classes)}
+    model = EomtForUniversalSegmentation(EomtConfig(**sizes, image_size=SIDE, num_queries=QUERIES, id2label=names)).eval()
+    model.set_attn_mask_probs([0.0] * model.config.num_blocks)
+    return model
+
+
+def least(call: Callable[[], object], runs: int = RUNS) -> float:
+    """Milliseconds of the fastest of several calls."""
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return 1000 * min(times)
+
+
+def print_times(num_classes: int) -> None:
+    torch.set_num_threads(2)
+    print(f"640 x 480, {QUERIES} queries, {num_classes} classes; milliseconds")
+    print(f"{'':<10}{'forward':>10}{'post':>10}{'metric':>10}{'ratio':>10}")
+    for task in TASKS:
+        every = example_labels(num_classes)
+        labels = task_labels(every, task)
+        processor, sample = task_processor(task, SIDE, labels), TaskSamples(every, task)(example_sample(480, 640, every))
+        inputs = processor(images=[sample.image], return_tensors="pt")
+        batch = collate_evaluation([{**inputs, "sample": sample}])
+        model = build_model(SMALL, len(labels))
+        with torch.inference_mode():
+            outputs = model(pixel_values=batch["pixel_values"])
+            forward = least(lambda: model(pixel_values=batch["pixel_values"]))  # noqa: B023
+        outputs.masks_queries_logits, outputs.class_queries_logits = trained_logits(len(batch["pixel_values"]), len(labels))
+        one = next(images_of(outputs, batch))
+        result = result_of(one, processor, task, (480, 640), 0.8)
+        post = least(lambda: result_of(one, processor, task, (480, 640), 0.8))  # noqa: B023
+
+        def add() -> None:
+            metric = make_metric(task, labels)  # noqa: B023
+            metric.add_batch(predictions=[result], references=[sample])  # noqa: B023
+
+        scoring = least(add) - least(lambda: make_metric(task, labels))  # noqa: B023
+        print(f"{task:<10}{forward:>10.0f}{post:>10.1f}{scoring:>10.1f}{(post + scoring) / forward:>10.3f}")
+
+
+class Pretender(EomtForUniversalSegmentation):
+    """Runs as it is, but gives the logits of [`trained_logits`]."""
+
+    def forward(self, pixel_values: Tensor, **kwargs):
+        outputs = super().forward(pixel_values, **kwargs)
+        outputs.masks_queries_logits, outputs.class_queries_logits = trained_logits(len(pixel_values), self.config.num_labels)
+        return outputs
+
+
+def print_peak(task: str, num_classes: int, forward_only: bool) -> None:
+    """Runs the small model, and unless `forward_only` predicts and scores; prints this process's peak memory in MB."""
+    torch.set_num_threads(1)
+    every = example_labels(num_classes)
+    labels = task_labels(every, task)
+    model = build_model(TINY, len(labels))
+    processor, metric = task_processor(task, SIDE, labels), make_metric(task, labels)
+    with torch.inference_mode():
+        model(pixel_values=torch.zeros(2 if task == "semantic" else 1, 3, SIDE, SIDE))
+    if not forward_only:
+        model.__class__ = Pretender
+        sample = TaskSamples(every, task)(example_sample(3000, 4000, every))
+        stream = [{**processor(images=[sample.image], return_tensors="pt"), "sample": sample}]
+        del sample
+        for sample, result in predictions(model, processor, stream, task, batch_size=1, show_progress=False):
+            metric.add_batch(predictions=[result], references=[sample])
+    status = Path("/proc/self/status").read_text()
+    print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
+
+
+def added_peak(task: str, num_classes: int) -> tuple[float, float]:
+    """Peak memory of the model alone, and what predicting and scoring add, MB."""
+    command = [sys.executable, __file__, "--peak", task, "--classes", str(num_classes)]
+    alone, both = (
+        float(subprocess.run([*command, *more], check=True, capture_output=True, text=True).stdout)
+        for more in (["--forward_only"], [])
+    )
+    return alone, both - alone
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--classes", type=int, default=133, help="of the dataset")
+    parser.add_argument("--peak", choices=TASKS, help="print the peak memory of this task and stop")
+    parser.add_argument("--forward_only", action="store_true", help="with --peak: the model alone")
+    args = parser.parse_args()
+    if args.peak:
+        print_peak(args.peak, args.classes, args.forward_only)
+        return
+    print_times(args.classes)
+    print(f"\n4000 x 3000, {QUERIES} queries, {args.classes} classes; MB")
+    print(f"{'':<10}{'model':>10}{'added':>10}")
+    for task in TASKS:
+        alone, added = added_peak(task, args.classes)
+        print(f"{task:<10}{alone:>10.0f}{added:>10.0f}")
+
+
+if __name__ == "__main__":
+    main()

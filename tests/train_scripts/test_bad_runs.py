@@ -53,6 +53,7 @@ OPTIONS = {
     "missing weights": (["--timm_model", "gone.safetensors"], FileNotFoundError, "gone.safetensors"),
     "missing checkpoint": (["--checkpoint", "gone"], OSError, "gone"),
     "size off the patch grid": (["--image_size", "100"], Exception, "image_size=100.*use 96"),
+    "unknown task": (["--task", "depth"], ValueError, "task='depth' is unknown; choose one of semantic, instance"),
     "unknown masking": (["--masking", "often"], ValueError, "masking='often'"),
     "unknown option": (["--learning_rte", "1"], ValueError, "--learning_rte; did you mean --learning_rate"),
 }

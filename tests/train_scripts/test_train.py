@@ -63,6 +63,16 @@ def test_evaluation_between_steps_scores_the_unmasked_model_and_leaves_the_train
     assert sum("eval_pq" in entry for entry in trainer.state.log_history) == 5
 
 
+@pytest.mark.parametrize(("task", "scores"), [("semantic", {"eval_miou", "eval_pixel_accuracy"}), ("instance", {"eval_ap50"})])
+def test_other_tasks_from_the_same_data(scenes, tmp_path, task, scores):
+    trainer = run(scenes, tmp_path, "--task", task, "--max_steps", "2", "--total_batch_size", "4")
+    results = json.loads((tmp_path / "eval_results.json").read_text())
+    assert scores <= results.keys() and not any(name.startswith("eval_pq") for name in results)
+    processor, model = AutoImageProcessor.from_pretrained(tmp_path), AutoModel.from_pretrained(tmp_path)
+    assert processor.do_split_image == (task == "semantic") and model.config.num_labels == (8 if task == "instance" else 14)
+    assert trainer.labels.names == list(model.config.id2label.values())
+
+
 @pytest.mark.parametrize("mode", ["always", "never"])
 def test_masking_may_be_kept_or_left_out(scenes, tmp_path, mode):
     trainer = run(scenes, tmp_path, "--max_steps", "2", "--total_batch_size", "4", "--masking", mode, "--eval_split", "")

@@ -1,0 +1,132 @@
+"""The scoring command: any checkpoint, any task, alone and in several processes, and what it refuses."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+import transformers
+from PIL import Image
+
+from eomt import EomtConfig, EomtForUniversalSegmentation, EomtImageProcessor
+from eomt.train_scripts import scenes, score
+from eomt.train_scripts.data import Labels
+from eomt.train_scripts.scenes import write_scenes
+from eomt.train_scripts.tasks import TASKS, task_labels, task_processor
+
+CONFIG = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_blocks=1, num_queries=9, image_size=64)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "scenes"
+    write_scenes(folder, train=1, val=5)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """A checkpoint for each task, with queries sure enough of something to make segments."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for task in TASKS:
+        labels = task_labels(scenes.LABELS, task)
+        torch.manual_seed(0)
+        model = EomtForUniversalSegmentation(EomtConfig(**CONFIG, id2label=dict(enumerate(labels.names))))
+        with torch.no_grad():
+            model.class_predictor.weight.mul_(6)
+        model.save_pretrained(folder / task)  # masked in all blocks, as a model in training is
+        task_processor(task, 64, labels).save_pretrained(folder / task)
+    return folder
+
+
+def run(data, checkpoint, task: str, *words) -> dict:
+    out = checkpoint.parent / "scores.json"
+    score.main([*f"--checkpoint {checkpoint} --data {data} --task {task} --output {out}".split(), *words])
+    return json.loads(out.read_text())
+
+
+SHOWN = {
+    "semantic": ["mIoU", "accuracy", "class"],
+    "instance": ["AP", "AP50", "AP75", "AP small", "AP medium", "AP large", "boundary AP", "class"],
+    "panoptic": ["PQ", "SQ", "RQ", "things", "stuff", "class"],
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_it_prints_tables_and_writes_scores_and_a_picture(data, checkpoints, tmp_path, capsys, task):
+    picture = tmp_path / "grid.png"
+    words = ["--threshold", "0.2", "--picture", str(picture), *(["--boundary"] if task == "instance" else [])]
+    scores = run(data, checkpoints / task, task, *words, "--batch_size", "2")
+    shown = capsys.readouterr().out
+    labels = task_labels(scenes.LABELS, task)
+    assert all(word in shown for word in (*SHOWN[task], *labels.names))
+    assert scores["classes"] == labels.names and len(scores["per_class"]) == len(labels) and scores["split"] == "val"
+    assert Image.open(picture).height > 5 * 336  # five images are all there are
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_transformers_own_checkpoint_scores_the_same(data, checkpoints, tmp_path, task):
+    ours = run(data, checkpoints / task, task, "--threshold", "0.2")
+    transformers.EomtForUniversalSegmentation.from_pretrained(checkpoints / task).save_pretrained(tmp_path / "stock")
+    theirs = run(data, tmp_path / "stock", task, "--threshold", "0.2")  # without a processor: the task's is built
+    assert {**theirs, "checkpoint": ""} == {**ours, "checkpoint": ""}
+
+
+def test_masked_checkpoints_are_scored_unmasked(data, checkpoints, tmp_path):
+    model = EomtForUniversalSegmentation.from_pretrained(checkpoints / "semantic")
+    assert model.attn_mask_probs.tolist() == [1.0]
+    model.set_attn_mask_probs([0.0])
+    model.save_pretrained(tmp_path / "annealed")
+    results = [run(data, folder, "semantic") for folder in (checkpoints / "semantic", tmp_path / "annealed")]
+    assert results[0]["miou"] == results[1]["miou"] > 0
+
+
+def test_other_classes_are_named(data, checkpoints):
+    with pytest.raises(ValueError, match=r"14 classes, the data 8 for this task: it lacks \[\] and has \['\w+"):
+        run(data, checkpoints / "panoptic", "instance")
+    names = scenes.LABELS.names
+    with pytest.raises(ValueError, match="their order differs, from index 0 on"):
+        score.check_classes(names[::-1], names, "x")
+    with pytest.raises(ValueError, match=r"it lacks \['bee'\] and has \['wasp'\] besides, from index 0 on"):
+        score.check_classes(["wasp", *names[1:]], names, "x")
+
+
+def test_what_it_refuses(data, checkpoints, tmp_path):
+    with pytest.raises(OSError, match="checkpoint='gone' is no folder with a model"):
+        run(data, tmp_path.joinpath("x").with_name("gone").relative_to(tmp_path), "panoptic")
+    shutil.copytree(checkpoints / "semantic", tmp_path / "windows")
+    with pytest.raises(ValueError, match="cuts images into windows .*task='panoptic' needs a padded"):
+        run(data, tmp_path / "windows", "panoptic")
+    with pytest.raises(ValueError, match="boundary=True is for task='instance'"):
+        run(data, checkpoints / "panoptic", "panoptic", "--boundary")
+    with pytest.raises(ValueError, match=r"split 'test' is not in .*\['train', 'val'\]"):
+        run(data, checkpoints / "panoptic", "panoptic", "--split", "test")
+
+
+def test_an_incomplete_checkpoint_is_not_scored_with_random_weights(checkpoints, tmp_path):
+    model = EomtForUniversalSegmentation.from_pretrained(checkpoints / "panoptic")
+    kept = {name: value for name, value in model.state_dict().items() if not name.startswith("class_predictor")}
+    model.save_pretrained(tmp_path, state_dict=kept)
+    with pytest.raises(ValueError, match=r"lacks the weights \['class_predictor.bias', 'class_predictor.weight'\]"):
+        score.load_model(str(tmp_path), scenes.LABELS)
+
+
+def test_a_processor_of_the_checkpoint_is_used(checkpoints, tmp_path):
+    EomtImageProcessor(size={"shortest_edge": 32, "longest_edge": 32}).save_pretrained(tmp_path)
+    assert score.load_processor(str(tmp_path), "panoptic", 64, Labels(["a"], [True])).size.shortest_edge == 32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_two_processes_give_what_one_gives(data, checkpoints, tmp_path, task):
+    alone = run(data, checkpoints / task, task, "--threshold", "0.2")
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "eomt.train_scripts.score", "--threshold", "0.2"]
+    launch += [*f"--checkpoint {checkpoints / task} --data {data} --task {task} --output {tmp_path}/scores.json".split()]
+    done = subprocess.run(launch, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((tmp_path / "scores.json").read_text()) == alone
+    assert done.stdout.count("class ") == 1  # one process prints

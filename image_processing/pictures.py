@@ -128,7 +128,7 @@ def picture_grid(
             grid.paste(cell, (left + (CELL - cell.width) // 2, top))
         top += row[0].height + GAP
     grid.paste(legend, (0, top))
-    grid.save(path, "PNG", optimize=True)
+    grid.save(path, "PNG")  # optimising takes six times as long, for a file 4% smaller
 
 
 def _row_cells(row: GridRow, names: Sequence[str], isthing: list[bool]) -> list[Image.Image]:

@@ -9,7 +9,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from eomt.train_scripts.mask_annealing import MASKING_MODES
 from eomt.train_scripts.schedules import ENCODER_WARMUP, HEAD_WARMUP
-from eomt.train_scripts.tasks import TASKS, check_task
+from eomt.train_scripts.tasks import MAIN_SCORE, TASKS, check_task
 
 
 @dataclass
@@ -92,6 +92,9 @@ class EomtTrainingArguments(TrainingArguments):
     ema_decay: float | None = field(
         default=None, metadata={"help": "score and store a moving average of the weights, such as 0.999; less in the first steps"}
     )
+    overlays: int = field(
+        default=6, metadata={"help": "validation images to draw after every evaluation, to picture.png and what is reported to"}
+    )
     logging_steps: float = field(default=50, metadata={"help": "steps between two logged means"})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "replace losses that are not finite in the log"})
     remove_unused_columns: bool = field(default=False, metadata={"help": "must stay off: the collator makes the columns"})
@@ -108,7 +111,7 @@ class EomtTrainingArguments(TrainingArguments):
         self._refuse_what_schedules_replace()
         best = self.metric_for_best_model, self.greater_is_better
         super().__post_init__()
-        if best[0] is None:  # it has become the loss, which evaluation doesn't compute: the Trainer chooses the task's main score
+        if best[0] is None:  # it has become the loss, which evaluation doesn't compute: `settle` chooses the task's main score
             self.metric_for_best_model, self.greater_is_better = best
         if self.n_gpu > 1:
             self._n_gpu = 1  # DataParallel would cut ragged targets apart: several GPUs take a launcher
@@ -168,6 +171,25 @@ class EomtTrainingArguments(TrainingArguments):
             self.save_strategy, self.save_steps = SaveStrategy.STEPS, epoch
         if self.logging_strategy == IntervalStrategy.EPOCH:
             self.logging_strategy, self.logging_steps = IntervalStrategy.STEPS, epoch
+
+    def settle(self, task: str, has_images: bool) -> None:
+        """Settles how the best model is chosen, by the task's main score unless said otherwise.
+
+        Args:
+            task: one of `TASKS`.
+            has_images: whether there is something to evaluate on.
+
+        Raises:
+            ValueError: for what would have no effect: epochs, which a stream doesn't have, or scoring on nothing.
+        """
+        for name in ("eval_strategy", "save_strategy", "logging_strategy"):
+            if getattr(self, name) == "epoch":
+                raise ValueError(f"{name}='epoch': a stream has no epochs; call epochs_to_steps(rows) first, or give steps")
+        if self.eval_on_start and not has_images:
+            raise ValueError("eval_on_start=True needs images to evaluate on; give an eval_split, or leave it out")
+        if self.metric_for_best_model is None:
+            self.metric_for_best_model, self.greater_is_better = MAIN_SCORE[task], True
+        self.metric_for_best_model = f"eval_{self.metric_for_best_model.removeprefix('eval_')}"
 
     def warmup_shares(self) -> tuple[float, float]:
         """Warm-ups of new parameters and encoder as shares of the training; needs `max_steps` where they are given in steps.

@@ -15,8 +15,10 @@ from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, M
 from eomt.train_scripts.data import Labels
 from eomt.train_scripts.finite_loss import FiniteLoss
 from eomt.train_scripts.inference import predictions, score_predictions
+from eomt.train_scripts.loss_terms import LossTermMeans
 from eomt.train_scripts.mask_annealing import MaskAnnealingCallback
 from eomt.train_scripts.model_card import write_model_card
+from eomt.train_scripts.overlays import OverlayCallback
 from eomt.train_scripts.parameter_groups import group_parameters, optimizer_groups
 from eomt.train_scripts.progress import TrainingProgress
 from eomt.train_scripts.progress_bar import TrainingBar
@@ -62,8 +64,8 @@ class EomtTrainer(Trainer):
         self.labels, self.task, self.pretrained, self.threshold = labels, task, pretrained, threshold
         self.finite = FiniteLoss(args.output_dir, args.process_index, check_norms=not args.fp16)
         self.average = WeightAverage(args.ema_decay) if args.ema_decay else None
-        self._term_sums: dict[str, Tensor] = {}  # of all steps since the last log
-        self._terms_logged_at = 0
+        args.settle(task, eval_stream is not None)
+        self._term_means = LossTermMeans()
         self._head_rate = 0.0
         super().__init__(
             model,
@@ -81,6 +83,9 @@ class EomtTrainer(Trainer):
         self.add_callback(self.masking)
         if self.average is not None:
             self.add_callback(self.average)
+        images = args.overlays if self.is_world_process_zero() else 0
+        self.overlays = OverlayCallback(labels, images, self.progress, self.callback_handler.callbacks)
+        self.add_callback(self.overlays)
 
     def get_train_dataloader(self) -> DataLoader:
         """The stream is this process's already, so accelerate must not shard it again."""
@@ -125,6 +130,7 @@ class EomtTrainer(Trainer):
     def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device) -> tuple[list, Tensor | None]:
         """The batches of a step, and the divisors of their joint loss over all processes."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self._term_means.start_step()
         self.finite.start_step(self.state.global_step + 1, [batch.pop("images") for batch in batches])
         config = self.model.config
         sums = [loss_normalizers(batch["class_labels"], config.num_queries, config.no_object_weight) for batch in batches]
@@ -140,8 +146,7 @@ class EomtTrainer(Trainer):
         outputs = model(**inputs, loss_normalizers=num_items_in_batch)
         self._head_rate = self.optimizer.param_groups[-1]["lr"]
         self.finite.add_terms(outputs.loss_terms)
-        for name, term in outputs.loss_terms.items():
-            self._term_sums[name] = self._term_sums.get(name, 0) + term.detach()
+        self._term_means.add(outputs.loss_terms)
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Tensor | None = None) -> Tensor:
@@ -171,6 +176,12 @@ class EomtTrainer(Trainer):
         with self.finished_model():
             super().save_model(output_dir, _internal_call)
 
+    def _determine_best_metric(self, metrics: dict[str, float], trial) -> bool:
+        """Of equal scores the later is the better: a run whose scores are still zero must not end as it began."""
+        if metrics.get(self.args.metric_for_best_model) == self.state.best_metric:
+            self.state.best_metric = None
+        return super()._determine_best_metric(metrics, trial)
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         if self.average is None:
@@ -185,15 +196,12 @@ class EomtTrainer(Trainer):
             FloatingPointError: the loss has not been finite.
         """
         self.finite.check()
-        if "loss" in logs and self._term_sums:
-            steps = max(1, self.state.global_step - self._terms_logged_at)
-            sums = mean_over_processes(torch.stack(list(self._term_sums.values()))) / steps
-            logs |= {name: round(value, 4) for name, value in zip(self._term_sums, sums.tolist(), strict=True)}
+        if "loss" in logs:
+            logs |= self._term_means.take()
             probabilities = self.model.attn_mask_probs.tolist()
             logs |= {f"mask_probability_{block}": round(p, 4) for block, p in enumerate(probabilities)}
             logs["progress"] = round(self.progress.value, 4)
             logs["learning_rate_head"] = self._head_rate
-            self._term_sums, self._terms_logged_at = {}, self.state.global_step
         super().log(logs, start_time)
 
     def create_model_card(
@@ -262,5 +270,5 @@ class EomtTrainer(Trainer):
             self.accelerator.autocast,
             show_progress=self.is_world_process_zero() and not self.args.disable_tqdm,
         )
-        scores = score_predictions(results, make_metric(self.task, self.labels))
+        scores = score_predictions(self.overlays.passing(results), make_metric(self.task, self.labels))
         return {name: value for name, value in scores.items() if isinstance(value, float)}

@@ -24,7 +24,7 @@ CONFIG = {
     "train_num_points": 64,
 }
 BASE = ["--config", json.dumps(CONFIG), "--image_size", "112", "--save_strategy", "no", "--disable_tqdm", "true"]
-BASE += ["--shuffle_buffer", "8", "--logging_steps", "1", "--head_warmup", "0.1", "--layer_decay", "1.0"]
+BASE += ["--shuffle_buffer", "8", "--logging_steps", "1", "--head_warmup", "0.1", "--layer_decay", "1.0", "--overlays", "0"]
 
 
 @pytest.fixture(scope="module")

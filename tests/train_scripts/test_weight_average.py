@@ -111,6 +111,7 @@ def test_averages_are_scored_and_stored_and_frozen_weights_left_out(tiny_run, tm
 
 def test_a_resumed_run_ends_as_one_that_was_not_interrupted(tiny_run, tmp_path):
     words = [*TRAINING, "--max_steps", "4", "--ema_decay", "0.9", "--save_strategy", "steps", "--save_steps", "2"]
+    words += ["--logging_steps", "2"]
     whole = tiny_run(*words, "--output_dir", str(tmp_path / "whole"))
     resumed = tiny_run(
         *words, "--output_dir", str(tmp_path / "b"), "--resume_from_checkpoint", str(tmp_path / "whole/checkpoint-2")
@@ -119,6 +120,10 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(tiny_run, tmp_path):
     torch.testing.assert_close(dict(resumed.model.named_parameters()), dict(whole.model.named_parameters()), atol=1e-6, rtol=0)
     trained = [load_file(folder / "checkpoint-4" / FILE) for folder in (tmp_path / "whole", tmp_path / "b")]
     torch.testing.assert_close(*trained, atol=1e-6, rtol=0)
+    for log, again in zip(
+        *([entry for entry in run.state.log_history if "loss" in entry] for run in (whole, resumed)), strict=True
+    ):
+        assert again == pytest.approx(log, rel=1e-4)
 
 
 def test_resuming_with_or_without_averages_only_as_begun(tiny_run, tmp_path):

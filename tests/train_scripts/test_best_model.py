@@ -1,0 +1,97 @@
+"""The model that scored best is the one stored, by the task's main score."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModel
+
+from eomt.train_scripts.tasks import MAIN_SCORE
+from eomt.train_scripts.trainer import EomtTrainer
+
+TRAINING = ["--max_steps", "4", "--learning_rate", "1e-2", "--max_grad_norm", "1", "--load_best_model_at_end", "true"]
+EVERY_STEP = ["--eval_strategy", "steps", "--eval_steps", "1", "--save_strategy", "steps", "--save_steps", "1"]
+
+
+@pytest.fixture
+def scores(monkeypatch):
+    """Evaluations give these scores one after the other; the list returned gets the weights that were scored."""
+    scored = []
+
+    def score(self, stream):
+        assert not self.model.attn_mask_probs.any()  # the unmasked score
+        scored.append({name: parameter.detach().clone() for name, parameter in self.model.named_parameters()})
+        return {MAIN_SCORE[self.task]: [10.0, 50.0, 30.0, 20.0, 50.0][len(scored) - 1], "other": float(len(scored))}
+
+    monkeypatch.setattr(EomtTrainer, "_score", score)
+    return scored
+
+
+@pytest.mark.parametrize("task", ["semantic", "instance", "panoptic"])
+@pytest.mark.parametrize("averaging", [[], ["--ema_decay", "0.9"]], ids=["weights", "averages"])
+def test_the_best_and_not_the_last_is_stored(tiny_run, tmp_path, scores, task, averaging):
+    trainer = tiny_run(*TRAINING, *EVERY_STEP, "--task", task, *averaging)
+    assert trainer.state.best_metric == 50.0 and trainer.state.best_global_step == 2
+    saved = AutoModel.from_pretrained(tmp_path)
+    assert not saved.attn_mask_probs.any()
+    for stored in (saved, trainer.model, AutoModel.from_pretrained(tmp_path / "checkpoint-2")):
+        torch.testing.assert_close({name: p.detach() for name, p in stored.named_parameters()}, scores[1], atol=0, rtol=0)
+    assert not torch.equal(scores[1]["query.weight"], scores[3]["query.weight"])
+    final = json.loads((tmp_path / "eval_results.json").read_text())  # of the model stored, as scored again
+    assert final[f"eval_{MAIN_SCORE[task]}"] == 50.0 and torch.equal(scores[4]["query.weight"], scores[1]["query.weight"])
+
+
+def test_only_the_best_and_the_last_checkpoint_are_kept(tiny_run, tmp_path, scores):
+    tiny_run(*TRAINING, *EVERY_STEP, "--save_total_limit", "2")
+    assert sorted(folder.name for folder in tmp_path.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]
+
+
+def test_another_score_may_choose(tiny_run, scores):
+    trainer = tiny_run(*TRAINING, *EVERY_STEP, "--metric_for_best_model", "other", "--greater_is_better", "false")
+    assert trainer.state.best_global_step == 1
+
+
+def test_of_equal_scores_the_later_counts(tiny_run, monkeypatch):
+    monkeypatch.setattr(EomtTrainer, "_score", lambda self, stream: {"pq": 0.0})
+    assert tiny_run(*TRAINING, *EVERY_STEP).state.best_global_step == 4
+
+
+def test_once_an_epoch(tiny_run, tmp_path, scores):
+    """8 images in batches of 4: two steps an epoch."""
+    words = ["--eval_strategy", "epoch", "--save_strategy", "epoch"]
+    trainer = tiny_run(*TRAINING, *words)
+    assert [entry["step"] for entry in trainer.state.log_history if "eval_pq" in entry] == [2, 4, 4]
+    assert sorted(folder.name for folder in tmp_path.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]
+
+
+def test_shares_of_a_budget_of_minutes(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(EomtTrainer, "_score", lambda self, stream: {"pq": self.progress.value})
+    words = [
+        "--minutes",
+        "0.02",
+        "--eval_strategy",
+        "steps",
+        "--eval_steps",
+        "0.3",
+        "--save_strategy",
+        "steps",
+        "--save_steps",
+        "0.3",
+    ]
+    trainer = tiny_run(*TRAINING, *words, "--save_total_limit", "5")
+    values = [entry["eval_pq"] for entry in trainer.state.log_history if "eval_pq" in entry][:-1]
+    assert len(values) == 4 and values[-1] == 1
+    assert all(share <= value < share + 0.3 for share, value in zip((0.3, 0.6, 0.9), values, strict=False))
+    assert trainer.state.best_global_step == trainer.state.global_step
+    assert len(list(tmp_path.glob("checkpoint-*"))) == 4
+
+
+def test_epochs_need_a_number_of_rows(tiny_run, monkeypatch):
+    monkeypatch.setattr("eomt.train_scripts.arguments.EomtTrainingArguments.epochs_to_steps", lambda self, rows: None)
+    with pytest.raises(ValueError, match=r"eval_strategy='epoch'.*epochs_to_steps"):
+        tiny_run("--eval_strategy", "epoch")
+
+
+def test_scoring_on_nothing_is_refused(tiny_run):
+    with pytest.raises(ValueError, match="eval_on_start=True needs images to evaluate on; give an eval_split"):
+        tiny_run("--eval_on_start", "true", "--eval_split", "")

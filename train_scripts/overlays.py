@@ -1,0 +1,64 @@
+"""A picture of a few validation images, the same every time, with truth and prediction, after every evaluation."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations import TensorBoardCallback
+
+from eomt.train_scripts.data import Labels
+from eomt.train_scripts.progress import TrainingProgress
+from eomt.train_scripts.reporting import draw_predictions
+from eomt.train_scripts.samples import Sample
+
+FILE = "picture.png"
+NAME = "overlays"  # in TensorBoard and W&B
+
+
+class OverlayCallback(TrainerCallback):
+    """
+    Draws the first images of every evaluation, whose predictions pass by anyway, to `picture.png` in the output folder and to
+    what the run reports to. Only the first process draws, the clock of a time budget stands still meanwhile.
+
+    Args:
+        labels: the classes.
+        images: how many to draw; 0 draws nothing.
+        progress: of the training.
+        callbacks: of the Trainer, among which its TensorBoard writer is found.
+    """
+
+    def __init__(self, labels: Labels, images: int, progress: TrainingProgress, callbacks: Sequence[TrainerCallback]):
+        self.labels, self.images, self.progress, self.callbacks = labels, images, progress, callbacks
+        self._kept: list[tuple[Sample, Any]] = []
+
+    def passing(self, predictions: Iterable[tuple[Sample, Any]]) -> Iterator[tuple[Sample, Any]]:
+        """The predictions, of which the first are kept to be drawn."""
+        self._kept = []
+        for pair in predictions:
+            if len(self._kept) < self.images:
+                self._kept.append(pair)
+            yield pair
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        kept, self._kept = self._kept, []
+        if not kept or not state.is_world_process_zero:
+            return
+        with self.progress.paused():
+            path = Path(args.output_dir) / FILE
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draw_predictions(kept, self.labels, path, len(kept))
+            with Image.open(path) as picture:
+                self._report(picture.convert("RGB"), state.global_step, "wandb" in args.report_to)
+
+    def _report(self, picture: Image.Image, step: int, to_wandb: bool) -> None:
+        for callback in self.callbacks:
+            if isinstance(callback, TensorBoardCallback) and callback.tb_writer is not None:
+                callback.tb_writer.add_image(NAME, np.asarray(picture), step, dataformats="HWC")
+                callback.tb_writer.flush()
+        if to_wandb:
+            import wandb  # there, or the Trainer had refused to report to it
+
+            wandb.log({NAME: wandb.Image(picture), "train/global_step": step})

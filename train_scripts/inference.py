@@ -51,14 +51,17 @@ def predictions(
     check_task(task)
     training = model.training
     loader = DataLoader(stream, batch_size=batch_size, collate_fn=collate_evaluation)
+    bar = tqdm(total=stream.share, desc="predicting", unit="image", disable=not show_progress)
     model.eval()
     try:
-        for batch in tqdm(loader, desc="predicting", unit="batch", disable=not show_progress):
+        for batch in loader:
             with autocast():
                 outputs = model(pixel_values=batch["pixel_values"].to(model.device))
             for sample, one in zip(batch["samples"], images_of(outputs, batch), strict=True):
                 yield sample, result_of(one, processor, task, tuple(sample.id_map.shape), threshold)
+                bar.update()
     finally:
+        bar.close()
         model.train(training)
 
 

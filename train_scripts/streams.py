@@ -19,7 +19,7 @@ from torchvision import tv_tensors
 
 from eomt.image_processing.augmentation import normalize
 from eomt.randomness import key_of
-from eomt.train_scripts.data import Labels, load_split, read_labels
+from eomt.train_scripts.data import Labels, count_rows, load_split, read_labels
 from eomt.train_scripts.samples import Sample, decode_row, present_segments
 from eomt.train_scripts.tasks import TaskSamples
 
@@ -179,7 +179,8 @@ def evaluation_stream(
     labels = read_labels(folder)
     _check_rank(world_size, rank)
     rows = split_dataset_by_node(load_split(folder, split), rank, world_size)
-    return EvaluationStream(rows, SampleDecoder(labels, task, f"{folder}, split {split}"), processor)
+    share = -(-count_rows(folder, split) // world_size)
+    return EvaluationStream(rows, SampleDecoder(labels, task, f"{folder}, split {split}"), processor, share)
 
 
 class EvaluationStream(IterableDataset):
@@ -188,10 +189,12 @@ class EvaluationStream(IterableDataset):
 
     Yields dicts: `pixel_values` (W, 3, S, S) and `patch_offsets`, what `processor` makes of the image: W windows and where
     they lie, or one padded input and no offsets; and `sample`, a [`Sample`] at its own size.
+
+    `share` is how many images to expect: exact for one process, on average for several.
     """
 
-    def __init__(self, rows: datasets.IterableDataset, decode: SampleDecoder, processor: Callable):
-        self.rows, self.decode, self.processor = rows, decode, processor
+    def __init__(self, rows: datasets.IterableDataset, decode: SampleDecoder, processor: Callable, share: int):
+        self.rows, self.decode, self.processor, self.share = rows, decode, processor, share
 
     def __iter__(self) -> Iterator[dict]:
         for row in self.rows:

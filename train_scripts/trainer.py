@@ -1,18 +1,18 @@
 """`Trainer` for EoMT: one stream a process, exact loss normalisation over accumulated batches, its own scoring."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import ProgressCallback, Trainer
+from transformers import ProgressCallback
 
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.loss import loss_normalizers, mean_over_processes
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.data import Labels
+from eomt.train_scripts.finished_model import FinishedModelTrainer
 from eomt.train_scripts.finite_loss import FiniteLoss
 from eomt.train_scripts.inference import predictions, score_predictions
 from eomt.train_scripts.loss_terms import LossTermMeans
@@ -25,10 +25,10 @@ from eomt.train_scripts.progress_bar import TrainingBar
 from eomt.train_scripts.schedules import learning_rate_factor
 from eomt.train_scripts.streams import EvaluationStream, TrainingCollator, TrainingStream
 from eomt.train_scripts.tasks import make_metric
-from eomt.train_scripts.weight_average import WeightAverage, refuse_averages
+from eomt.train_scripts.weight_average import WeightAverage
 
 
-class EomtTrainer(Trainer):
+class EomtTrainer(FinishedModelTrainer):
     """
     Trains EoMT by the paper's recipe and scores its task.
 
@@ -153,41 +153,6 @@ class EomtTrainer(Trainer):
         norm = super()._get_grad_norm(model, grad_norm)
         self.finite.add_gradient_norm(norm)
         return norm
-
-    @contextmanager
-    def finished_model(self) -> Iterator[None]:
-        """Within, the model is what it would be if the training ended now: its averaged weights, masked as it will end.
-
-        So a checkpoint holds the model that was scored, and loads as that.
-
-        Raises:
-            FloatingPointError: the loss has not been finite.
-        """
-        self.finite.check()
-        masking = self.model.attn_mask_probs.clone()
-        with nullcontext() if self.average is None else self.average.swapped_in():
-            self.model.set_attn_mask_probs(self.masking.probabilities(1.0, self.model.config.num_blocks))
-            try:
-                yield
-            finally:
-                self.model.set_attn_mask_probs(masking)
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        with self.finished_model():
-            super().save_model(output_dir, _internal_call)
-
-    def _determine_best_metric(self, metrics: dict[str, float], trial) -> bool:
-        """Of equal scores the later is the better: a run whose scores are still zero must not end as it began."""
-        if metrics.get(self.args.metric_for_best_model) == self.state.best_metric:
-            self.state.best_metric = None
-        return super()._determine_best_metric(metrics, trial)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        if self.average is None:
-            refuse_averages(resume_from_checkpoint)
-        else:
-            self.average.resume(resume_from_checkpoint, self.model)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the loss terms, means since the last log like `loss`, the masking probabilities and the head's rate.

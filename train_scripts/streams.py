@@ -189,12 +189,14 @@ class EvaluationStream(IterableDataset):
 
     Yields dicts: `pixel_values` (W, 3, S, S) and `patch_offsets`, what `processor` makes of the image: W windows and where
     they lie, or one padded input and no offsets; and `sample`, a [`Sample`] at its own size.
-
-    `share` is how many images to expect: exact for one process, on average for several.
     """
 
     def __init__(self, rows: datasets.IterableDataset, decode: SampleDecoder, processor: Callable, share: int):
         self.rows, self.decode, self.processor, self.share = rows, decode, processor, share
+
+    def __len__(self) -> int:
+        """How many images to expect: exact for one process, on average for several."""
+        return self.share
 
     def __iter__(self) -> Iterator[dict]:
         for row in self.rows:

@@ -13,7 +13,7 @@ Line = list[tuple[float, float]]  # N points (step, value)
 
 SCALE = 2  # everything is drawn this much larger and shrunk, which smooths the lines
 PANEL = (560, 300)  # width and height in pixels
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 58, 34  # from a panel's edges to its axes
+LEFT, RIGHT, TOP, BOTTOM = 56, 24, 58, 34  # from a panel's edges to its axes
 FONT_SIZE = 12
 TICKS = 5  # on an axis, about
 COLORS = ("#1f6fb4", "#e07b16", "#2f9440", "#c93333", "#7d55b3", "#84594c")
@@ -69,7 +69,8 @@ def curves_of(log_history: Sequence[Mapping[str, float]]) -> dict[str, dict[str,
 
 
 def _line(log_history: Sequence[Mapping[str, float]], key: str) -> Line:
-    return [(entry["step"], entry[key]) for entry in log_history if key in entry and math.isfinite(entry[key])]
+    """Without what is not finite, and without the -1 of a score that doesn't exist."""
+    return [(entry["step"], entry[key]) for entry in log_history if key in entry and 0 <= entry[key] < math.inf]
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -149,18 +149,19 @@ def describe_start(model_args: ModelArguments) -> tuple[str, str | None]:
 
 
 def scores_of(log_history: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], dict[str, float]]:
-    """{metric: value} of the last evaluation, and of one before the first step, which may be missing: no times, no losses."""
-    evaluations = [
-        (
-            entry["step"],
-            {name[5:]: v for name, v in entry.items() if name.startswith("eval_") and not name.endswith(NO_SCORES)},
-        )
-        for entry in log_history
-    ]
-    evaluations = [(step, scores) for step, scores in evaluations if scores]
-    after = [scores for step, scores in evaluations if step > 0]
-    before = [scores for step, scores in evaluations if step == 0]
-    return (after or [{}])[-1], (before or [{}])[-1]
+    """{metric: value} of the last evaluation, and of one before the first step, which may be missing.
+
+    Left out are times, losses, and the -1 of a score that doesn't exist, such as AP of large objects where there are none.
+    """
+    after, before = {}, {}
+    for entry in log_history:
+        scores = {name.removeprefix("eval_"): value for name, value in entry.items() if name.startswith("eval_")}
+        scores = {name: value for name, value in scores.items() if not name.endswith(NO_SCORES) and value >= 0}
+        if scores and entry["step"] == 0:
+            before = scores
+        elif scores:
+            after = scores
+    return after, before
 
 
 def score_name(metric: str) -> str:

@@ -33,7 +33,9 @@ def test_the_picture_has_a_panel_for_each_kind_that_was_logged(tmp_path):
 
 
 def test_nothing_logged_is_nothing_drawn(tmp_path):
-    assert not draw_curves([{"step": 3, "train_runtime": 1.0, "loss": float("nan")}], tmp_path / "none.png")
+    assert not draw_curves(
+        [{"step": 3, "train_runtime": 1.0, "loss": float("nan")}, {"step": 3, "eval_ap": -1.0}], tmp_path / "none.png"
+    )
     assert not (tmp_path / "none.png").exists()
 
 

@@ -3,6 +3,8 @@
 import json
 import re
 import socket
+import subprocess
+import sys
 
 import pytest
 from huggingface_hub import ModelCard
@@ -19,7 +21,14 @@ LOG = [
     {"step": 0, "eval_pq": 1.0, "eval_runtime": 2.0},
     {"step": 10, "loss": 12.0, "loss_mask": 5.0, "loss_dice": 4.0, "loss_cross_entropy": 3.0, "learning_rate": 1e-4},
     {"step": 10, "eval_pq": 40.0, "eval_pq_things": 30.0},
-    {"step": 20, "eval_pq": 51.2345, "eval_pq_things": 31.0, "eval_runtime": 3.0, "eval_samples_per_second": 9.0},
+    {
+        "step": 20,
+        "eval_pq": 51.2345,
+        "eval_pq_things": 31.0,
+        "eval_ap_large": -1.0,
+        "eval_runtime": 3.0,
+        "eval_samples_per_second": 9.0,
+    },
     {"step": 20, "train_runtime": 90.0, "train_loss": 11.0},
 ]
 TOKEN = "hf_" + "NeverInACard"
@@ -123,3 +132,25 @@ def test_scores_have_their_names_of_the_field():
         "boundary AP",
         "AP50",
     ]
+
+
+# The card's words for transformers alone, in a process without this package.
+STOCK = """
+import re, sys
+from pathlib import Path
+folder = Path(sys.argv[1])
+text = (folder / "README.md").read_text().replace("path/to/" + folder.name, str(folder))
+exec(re.findall("```python\\n(.*?)```", text, re.S)[0])
+assert "eomt" not in sys.modules and type(model).__module__ == "transformers.models.eomt.modeling_eomt"
+classes = result if torch.is_tensor(result) else result["segmentation"]
+assert classes.shape == (image.height, image.width)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["semantic", "instance"])
+def test_the_way_to_load_it_with_transformers_alone_works_for_every_task(tiny_run, tmp_path, task):
+    tiny_run("--task", task)
+    Image.effect_noise((90, 61), 80).convert("RGB").save(tmp_path / "photo.jpg")
+    done = subprocess.run([sys.executable, "-c", STOCK, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eomt import EomtConfig, EomtForUniversalSegmentation
+from eomt.modeling_eomt import EomtForUniversalSegmentationOutput
 from eomt.train_scripts.data import Labels
 from eomt.train_scripts.inference import images_of, predictions, result_of
 from eomt.train_scripts.samples import Sample
@@ -77,14 +78,35 @@ def build_model(sizes: dict, num_classes: int) -> EomtForUniversalSegmentation:
     return model
 
 
-def least(call: Callable[[], object], runs: int = RUNS) -> float:
-    """Milliseconds of the fastest of several calls."""
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1000 * min(times)
+def least(*calls: Callable[[], object]) -> list[float]:
+    """Milliseconds of the fastest run of each; they take turns, so that all meet the same other load of the machine."""
+    times = [[] for _ in calls]
+    for _ in range(RUNS):
+        for own, call in zip(times, calls, strict=True):
+            start = time.perf_counter()
+            call()
+            own.append(time.perf_counter() - start)
+    return [1000 * min(own) for own in times]
+
+
+def task_times(task: str, num_classes: int) -> list[float]:
+    """Milliseconds of the forward pass, of post-processing, and of adding the image to the metric."""
+    every = example_labels(num_classes)
+    labels = task_labels(every, task)
+    processor, sample = task_processor(task, SIDE, labels), TaskSamples(every, task)(example_sample(480, 640, every))
+    batch = collate_evaluation([{**processor(images=[sample.image], return_tensors="pt"), "sample": sample}])
+    pixels, model, metric = batch["pixel_values"], build_model(SMALL, len(labels)), make_metric(task, labels)
+    masks, classes = trained_logits(len(pixels), len(labels))
+    outputs = EomtForUniversalSegmentationOutput(masks_queries_logits=masks, class_queries_logits=classes)
+    outputs = next(images_of(outputs, batch))
+    result = result_of(outputs, processor, task, (480, 640), 0.8)
+
+    def add() -> None:
+        metric.reset()
+        metric.add_batch(predictions=[result], references=[sample])
+
+    with torch.inference_mode():
+        return least(lambda: model(pixel_values=pixels), lambda: result_of(outputs, processor, task, (480, 640), 0.8), add)
 
 
 def print_times(num_classes: int) -> None:
@@ -92,26 +114,8 @@ def print_times(num_classes: int) -> None:
     print(f"640 x 480, {QUERIES} queries, {num_classes} classes; milliseconds")
     print(f"{'':<10}{'forward':>10}{'post':>10}{'metric':>10}{'ratio':>10}")
     for task in TASKS:
-        every = example_labels(num_classes)
-        labels = task_labels(every, task)
-        processor, sample = task_processor(task, SIDE, labels), TaskSamples(every, task)(example_sample(480, 640, every))
-        inputs = processor(images=[sample.image], return_tensors="pt")
-        batch = collate_evaluation([{**inputs, "sample": sample}])
-        model = build_model(SMALL, len(labels))
-        with torch.inference_mode():
-            outputs = model(pixel_values=batch["pixel_values"])
-            forward = least(lambda: model(pixel_values=batch["pixel_values"]))  # noqa: B023
-        outputs.masks_queries_logits, outputs.class_queries_logits = trained_logits(len(batch["pixel_values"]), len(labels))
-        one = next(images_of(outputs, batch))
-        result = result_of(one, processor, task, (480, 640), 0.8)
-        post = least(lambda: result_of(one, processor, task, (480, 640), 0.8))  # noqa: B023
-
-        def add() -> None:
-            metric = make_metric(task, labels)  # noqa: B023
-            metric.add_batch(predictions=[result], references=[sample])  # noqa: B023
-
-        scoring = least(add) - least(lambda: make_metric(task, labels))  # noqa: B023
-        print(f"{task:<10}{forward:>10.0f}{post:>10.1f}{scoring:>10.1f}{(post + scoring) / forward:>10.3f}")
+        forward, post, metric = task_times(task, num_classes)
+        print(f"{task:<10}{forward:>10.0f}{post:>10.1f}{metric:>10.1f}{(post + metric) / forward:>10.3f}")
 
 
 class Pretender(EomtForUniversalSegmentation):

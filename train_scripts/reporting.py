@@ -22,6 +22,7 @@ COLUMNS = {
     "boundary_ap": "boundary AP", "boundary_ap50": "boundary AP50",
 }  # fmt: skip
 CLASS_COLUMN = {"miou": "IoU", "ap": "AP"}  # of a metric with one figure a class
+PICTURE_SIDE = 640  # pixels, the least long side to which larger images are reduced
 GROUPS = {"all": "", "things": "_things", "stuff": "_stuff"}
 
 
@@ -41,11 +42,17 @@ def draw_predictions(
         images: rows of the grid.
         instance_threshold: instances of a lower score are not drawn.
     """
-    rows = []
-    for sample, result in itertools.islice(results, images):
-        truth = Segmentation(sample.id_map, dict(zip(sample.segment_ids.tolist(), sample.class_labels.tolist(), strict=True)))
-        rows.append(GridRow(sample.image, truth, drawable(result, tuple(sample.id_map.shape), instance_threshold)))
+    rows = [picture_row(*pair, instance_threshold) for pair in itertools.islice(results, images)]
     picture_grid(rows, path, labels.names, labels.isthing)
+
+
+def picture_row(sample: Sample, result: dict | Tensor, instance_threshold: float = 0.5) -> GridRow:
+    """An image's row in the grid; of a large image every k-th pixel, so that rows can be kept for a while."""
+    truth = Segmentation(sample.id_map, dict(zip(sample.segment_ids.tolist(), sample.class_labels.tolist(), strict=True)))
+    found = drawable(result, tuple(sample.id_map.shape), instance_threshold)
+    step = max(1, max(sample.id_map.shape) // PICTURE_SIDE)
+    maps = [Segmentation(part.id_map[::step, ::step].clone(), part.classes) for part in (truth, found)]
+    return GridRow(sample.image[:, ::step, ::step].clone(), *maps)
 
 
 def drawable(result: dict | Tensor, size: tuple[int, int], instance_threshold: float) -> Segmentation:

@@ -17,9 +17,10 @@ import torch
 from accelerate import PartialState
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
+from eomt.image_processing.pictures import picture_grid
 from eomt.train_scripts.data import Labels, read_labels
 from eomt.train_scripts.inference import predictions, score_predictions
-from eomt.train_scripts.reporting import draw_predictions, score_tables
+from eomt.train_scripts.reporting import picture_row, score_tables
 from eomt.train_scripts.streams import evaluation_stream
 from eomt.train_scripts.tasks import TASKS, make_metric, task_labels, task_processor
 
@@ -115,12 +116,12 @@ def score(
 
 def _drawn(results: Iterator[tuple], labels: Labels, picture: str | Path) -> Iterator[tuple]:
     """Passes results on, and draws the first."""
-    first = []
-    for result in results:
-        if len(first) < PICTURED:
-            first.append(result)
-        yield result
-    draw_predictions(first, labels, picture, images=PICTURED)
+    rows = []
+    for sample, result in results:
+        if len(rows) < PICTURED:
+            rows.append(picture_row(sample, result))
+        yield sample, result
+    picture_grid(rows, picture, labels.names, labels.isthing)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

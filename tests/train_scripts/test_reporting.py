@@ -9,7 +9,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from eomt.train_scripts.data import Labels
-from eomt.train_scripts.reporting import draw_predictions, drawable, print_scores, score_tables
+from eomt.train_scripts.reporting import draw_predictions, drawable, picture_row, print_scores, score_tables
 from eomt.train_scripts.samples import Sample
 
 LABELS = Labels(["cat", "a rather long class name", "sky"], [True, True, False])
@@ -45,6 +45,14 @@ def test_a_picture(tmp_path, result):
     sample = Sample("x", torch.zeros(3, 4, 6, dtype=torch.uint8), ids, torch.tensor([1]), torch.tensor([2]), torch.tensor([False]))
     draw_predictions(iter([(sample, result)] * 3), LABELS, tmp_path / "grid.png", images=2)
     assert 2 * 200 < Image.open(tmp_path / "grid.png").height < 3 * 240
+
+
+def test_large_images_are_reduced():
+    classes, image = torch.arange(3).repeat_interleave(1000).expand(40, 3000), torch.zeros(3, 40, 3000, dtype=torch.uint8)
+    sample = Sample("x", image, classes.int(), torch.tensor([1]), torch.tensor([2]), torch.tensor([False]))
+    row = picture_row(sample, classes)
+    assert row.image.shape[1:] == row.truth.id_map.shape == row.prediction.id_map.shape == (10, 750)
+    assert row.image.untyped_storage().nbytes() == 3 * 10 * 750 and row.prediction.classes == {0: 0, 1: 1, 2: 2}
 
 
 def test_tables_show_groups_sizes_and_classes_that_dont_occur():

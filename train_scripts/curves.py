@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from eomt.train_scripts.score_names import HEADLINES, score_name
+
 Line = list[tuple[float, float]]  # N points (step, value)
 
 SCALE = 2  # everything is drawn this much larger and shrunk, which smooths the lines
@@ -18,7 +20,6 @@ FONT_SIZE = 12
 TICKS = 5  # on an axis, about
 COLORS = ("#1f6fb4", "#e07b16", "#2f9440", "#c93333", "#7d55b3", "#84594c")
 LOSS_TERMS = ("loss_mask", "loss_dice", "loss_cross_entropy")
-SCORES = ("pq", "sq", "rq", "miou", "pixel_accuracy", "ap", "ap50", "boundary_ap")
 
 
 def draw_curves(log_history: Sequence[Mapping[str, float]], path: str | Path) -> bool:
@@ -58,7 +59,7 @@ def curves_of(log_history: Sequence[Mapping[str, float]]) -> dict[str, dict[str,
     prefix = "mask_probability_"
     blocks = {int(key.removeprefix(prefix)) for entry in log_history for key in entry if key.startswith(prefix)}
     probabilities = {f"block {block}": _line(log_history, f"{prefix}{block}") for block in sorted(blocks)}
-    scores = {name.replace("_", " "): _line(log_history, f"before_{name}") + _line(log_history, f"eval_{name}") for name in SCORES}
+    scores = {score_name(name): _line(log_history, f"eval_{name}") for name in HEADLINES}
     panels = {
         "loss": losses,
         "learning rate": rates,

@@ -4,8 +4,7 @@ from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from eomt.train_scripts.progress import TrainingProgress
-
-SHOWN = ("pq", "sq", "rq", "miou", "pixel_accuracy", "ap", "ap50", "ap75")  # of an evaluation; the log has all
+from eomt.train_scripts.score_names import HEADLINES
 
 
 class TrainingBar(TrainerCallback):
@@ -37,7 +36,7 @@ class TrainingBar(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_
     ) -> None:
         if state.is_world_process_zero:
-            shown = {name: value for name, value in metrics.items() if name.partition("_")[2] in SHOWN}
+            shown = {name: value for name, value in metrics.items() if name.partition("_")[2] in HEADLINES and value >= 0}
             tqdm.write(f"step {state.global_step}: " + ", ".join(f"{name} {value:.1f}" for name, value in shown.items()))
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:

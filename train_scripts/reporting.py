@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,11 @@ from torch import Tensor
 from eomt.image_processing.pictures import GridRow, Segmentation, picture_grid
 from eomt.train_scripts.data import Labels
 from eomt.train_scripts.samples import Sample
+from eomt.train_scripts.score_names import score_name
 
-# titles of the scores, in the order in which tables show them
-COLUMNS = {
-    "pq": "PQ", "sq": "SQ", "rq": "RQ", "pq_things": "PQ things", "pq_stuff": "PQ stuff",
-    "miou": "mIoU", "pixel_accuracy": "accuracy",
-    "ap": "AP", "ap50": "AP50", "ap75": "AP75", "ap_small": "AP small", "ap_medium": "AP medium", "ap_large": "AP large",
-    "boundary_ap": "boundary AP", "boundary_ap50": "boundary AP50",
-}  # fmt: skip
+# what tables show, in this order
+COLUMNS = ("pq", "sq", "rq", "pq_things", "pq_stuff", "miou", "pixel_accuracy")
+COLUMNS += ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "boundary_ap", "boundary_ap50")
 CLASS_COLUMN = {"miou": "IoU", "ap": "AP"}  # of a metric with one figure a class
 PICTURE_SIDE = 640  # pixels, the least long side to which larger images are reduced
 GROUPS = {"all": "", "things": "_things", "stuff": "_stuff"}
@@ -44,6 +41,16 @@ def draw_predictions(
     """
     rows = [picture_row(*pair, instance_threshold) for pair in itertools.islice(results, images)]
     picture_grid(rows, path, labels.names, labels.isthing)
+
+
+def keep_rows(
+    results: Iterable[tuple[Sample, dict | Tensor]], rows: list[GridRow], images: int
+) -> Iterator[tuple[Sample, dict | Tensor]]:
+    """Passes results on, and adds the first `images` to `rows`."""
+    for sample, result in results:
+        if len(rows) < images:
+            rows.append(picture_row(sample, result))
+        yield sample, result
 
 
 def picture_row(sample: Sample, result: dict | Tensor, instance_threshold: float = 0.5) -> GridRow:
@@ -84,13 +91,15 @@ def print_scores(folder: str | Path, title: str) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[float | None]]) -> str:
-    """A table of scores; what doesn't occur, None, is a dash."""
+    """A table of scores; what doesn't occur, None or the -1 of a metric, is a dash."""
     width = max(18, *(len(name) + 2 for name in rows), len(title) + 2)
-    heads = [COLUMNS.get(column, column) for column in columns]
+    heads = [score_name(column) for column in columns]
     widths = [max(10, len(head) + 2) for head in heads]
     lines = [f"{title:<{width}}" + "".join(f"{head:>{w}}" for head, w in zip(heads, widths, strict=True))]
     for name, values in rows.items():
-        cells = (f"{'-' if value is None else format(value, '.1f'):>{w}}" for value, w in zip(values, widths, strict=True))
+        cells = (
+            f"{'-' if value is None or value < 0 else format(value, '.1f'):>{w}}" for value, w in zip(values, widths, strict=True)
+        )
         lines.append(f"{name:<{width}}" + "".join(cells))
     return "\n".join(lines)
 
@@ -109,8 +118,7 @@ def score_tables(scores: Mapping[str, Any], labels: Labels) -> str:
         by_class = [[None] * 3 if row is None else [row[name] for name in names] for row in scores["per_class"]]
     else:
         columns = [key for key in COLUMNS if key in scores]
-        # the metric gives -1 where there is no object of a size
-        overall = table("", columns, {"all": [scores[key] if scores[key] >= 0 else None for key in columns]})
+        overall = table("", columns, {"all": [scores[key] for key in columns]})
         names = [CLASS_COLUMN[columns[0]]]
         by_class = [[value] for value in scores["per_class"]]
     return overall + "\n\n" + table("class", names, dict(zip(labels.names, by_class, strict=True)))

@@ -9,7 +9,7 @@ checkpoint has none.
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.image_processing.pictures import picture_grid
 from eomt.train_scripts.data import Labels, read_labels
 from eomt.train_scripts.inference import predictions, score_predictions
-from eomt.train_scripts.reporting import picture_row, score_tables
+from eomt.train_scripts.reporting import keep_rows, score_tables
 from eomt.train_scripts.streams import evaluation_stream
 from eomt.train_scripts.tasks import TASKS, make_metric, task_labels, task_processor
 
@@ -109,19 +109,13 @@ def score(
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), labels)
     stream = evaluation_stream(data, split, processor, state.num_processes, state.process_index, task)
     results = predictions(model, processor, stream, task, batch_size, threshold, show_progress=state.is_main_process)
-    if picture and state.is_main_process:
-        results = _drawn(results, labels, picture)
-    return score_predictions(results, metric), labels
-
-
-def _drawn(results: Iterator[tuple], labels: Labels, picture: str | Path) -> Iterator[tuple]:
-    """Passes results on, and draws the first."""
     rows = []
-    for sample, result in results:
-        if len(rows) < PICTURED:
-            rows.append(picture_row(sample, result))
-        yield sample, result
-    picture_grid(rows, picture, labels.names, labels.isthing)
+    if picture and state.is_main_process:
+        results = keep_rows(results, rows, PICTURED)
+    scores = score_predictions(results, metric)
+    if rows:
+        picture_grid(rows, picture, labels.names, labels.isthing)
+    return scores, labels
 
 
 def main(argv: Sequence[str] | None = None) -> None:

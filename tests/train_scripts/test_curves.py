@@ -18,7 +18,7 @@ def test_terms_sum_to_the_loss_and_blocks_are_in_order():
     panels = curves_of([{"step": 0, "eval_pq": 1.0}, *LOG])
     assert panels["loss"] == {"sum": [(5, 9.0)], "mask": [(5, 2.0)], "dice": [(5, 3.0)], "cross entropy": [(5, 4.0)]}
     assert list(panels["masking probability"]) == ["block 2", "block 10"]
-    assert panels["scores on the evaluation split (%)"] == {"pq": [(0, 1.0), (10, 12.0)]}
+    assert panels["scores on the evaluation split (%)"] == {"PQ": [(0, 1.0), (10, 12.0)]}
 
 
 def test_the_picture_has_a_panel_for_each_kind_that_was_logged(tmp_path):

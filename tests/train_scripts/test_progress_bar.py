@@ -27,7 +27,8 @@ def test_only_the_first_process_shows_anything(first, capfd):
     bar.on_train_begin(None, state, None)
     bar.on_step_end(None, state, None)
     bar.on_log(None, state, None, logs={"loss": 1.0})
-    bar.on_evaluate(None, state, None, metrics={"eval_miou": 75.25, "eval_pq_things": 1.0, "eval_ap_small": 2.0, "eval_ap50": 3.0})
+    scores = {"eval_miou": 75.25, "eval_pq_things": 1.0, "eval_ap_small": 2.0, "eval_ap50": 3.0, "eval_ap75": -1.0}
+    bar.on_evaluate(None, state, None, metrics=scores)
     bar.on_train_end(None, state, None)
     shown = capfd.readouterr()
     assert ("training" in shown.err) == first

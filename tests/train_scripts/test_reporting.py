@@ -65,14 +65,15 @@ def test_tables_show_groups_sizes_and_classes_that_dont_occur():
     lines = score_tables({**precision, "per_class": [1.0, None, 2.0]}, LABELS).splitlines()
     assert lines[1].split() == ["all", "5.0", "6.0", "7.0", "-", "8.0", "9.0"] and lines[-1].split() == ["sky", "2.0"]
     lines = score_tables({"miou": 40.0, "pixel_accuracy": 90.0, "per_class": [1.0, 2.0, 3.0]}, LABELS).splitlines()
-    assert lines[0].split() == ["mIoU", "accuracy"] and lines[3].split() == ["class", "IoU"]
+    assert lines[0].split() == ["mIoU", "pixel", "accuracy"] and lines[3].split() == ["class", "IoU"]
 
 
-@pytest.mark.parametrize(("scores", "head"), [({"pq": 10.0, "pq_stuff": 5.0}, "PQ  PQ stuff"), ({"ap": 10.0}, "AP")])
+@pytest.mark.parametrize(("scores", "head"), [({"pq": 10.0, "pq_stuff": -1.0}, "PQ  PQ stuff"), ({"ap": 10.0}, "AP")])
 def test_before_and_after(tmp_path, capsys, scores, head):
     for prefix in ("before", "eval"):
         values = {f"{prefix}_{name}": value for name, value in scores.items()}
         (tmp_path / f"{prefix}_results.json").write_text(json.dumps({**values, f"{prefix}_runtime": 3.0}))
     print_scores(tmp_path, "photos")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("photos") and lines[0].endswith(head) and lines[2].startswith("after training")
+    assert lines[0].startswith("photos") and lines[0].endswith(head)
+    assert lines[2].split() == ["after", "training", "10.0", *["-"] * (len(scores) - 1)]

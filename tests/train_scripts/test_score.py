@@ -49,7 +49,7 @@ def run(data, checkpoint, task: str, *words) -> dict:
 
 
 SHOWN = {
-    "semantic": ["mIoU", "accuracy", "class"],
+    "semantic": ["mIoU", "pixel accuracy", "class"],
     "instance": ["AP", "AP50", "AP75", "AP small", "AP medium", "AP large", "boundary AP", "class"],
     "panoptic": ["PQ", "SQ", "RQ", "things", "stuff", "class"],
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from eomt.loss import mean_over_processes
 
@@ -30,7 +31,7 @@ class _Batch:
         return torch.stack([*self.terms.values(), norm])
 
 
-class FiniteLoss:
+class FiniteLoss(TrainerCallback):
     """
     Holds loss terms, gradient norms and image ids of the recent batches, and looks at the numbers when told to.
 
@@ -48,6 +49,11 @@ class FiniteLoss:
         self.folder, self.process, self.check_norms = Path(folder), process, check_norms
         self._batches: list[_Batch] = []  # in the order computed
         self._waiting: list[_Batch] = []  # of the step about to be taken
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        """What stopped an earlier run in this folder is not of this one."""
+        if self.process == 0:
+            (self.folder / FILE).unlink(missing_ok=True)
 
     def start_step(self, step: int, batches: Sequence[Sequence[Mapping]]) -> None:
         """Announces a step.

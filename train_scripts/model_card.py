@@ -21,9 +21,11 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.curves import draw_curves
 from eomt.train_scripts.data import Labels, count_rows
+from eomt.train_scripts.overlays import FILE as PICTURE
+from eomt.train_scripts.score_names import score_name
 
 TEMPLATE = Path(__file__).parents[1] / "model_cards" / "template.md"  # beside this folder, in a checkout and when installed
-CURVES, PICTURE = "curves.png", "picture.png"
+CURVES = "curves.png"
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 # Options that say where a run reads, writes and reports, or that others imply: not the recipe.
 NO_RECIPE = {"checkpoint", "timm_model", "data", "output_dir", "license", "disable_tqdm", "use_cpu", "run_name", "project"}
@@ -88,31 +90,9 @@ def write_model_card(
         dataset = Path(data_args.data).resolve().name
     scores, before = scores_of(log)
     split = data_args.eval_split if data_args else None
-    card_data = ModelCardData(
-        model_name=name,
-        license=license,
-        base_model=base_model,
-        library_name="transformers",
-        pipeline_tag="image-segmentation",
-        tags=["eomt", f"{task}-segmentation", *([tags] if isinstance(tags, str) else tags or [])],
-        eval_results=[
-            EvalResult(
-                task_type="image-segmentation",
-                task_name=f"{task} segmentation",
-                dataset_type=re.sub(r"\W+", "-", dataset or "unnamed").lower(),
-                dataset_name=dataset or "unnamed",
-                dataset_split=split or None,
-                metric_type=metric,
-                metric_name=score_name(metric),
-                metric_value=round(value, 2),
-            )
-            for metric, value in scores.items()
-        ]
-        or None,
-        **metadata,
-    )
+    chosen = args.load_best_model_at_end and state["best_model_checkpoint"] is not None
     sections = {
-        "Scores": _score_table(scores, before, dataset, split) if scores else "Not evaluated.",
+        "Scores": _score_section(scores, before, dataset, split, chosen) if scores else "Not evaluated.",
         "Data": _data_section(labels, dataset, data_args),
         "Recipe": _recipe_section(state, args, start, [options for options in (model_args, data_args, args) if options]),
     }
@@ -121,7 +101,7 @@ def write_model_card(
     if (folder / PICTURE).is_file():
         sections["Predictions"] = f"![Images, truths and predictions]({PICTURE})"
     card = render_card(
-        card_data,
+        _metadata(task, scores, dataset, split, tags, model_name=name, license=license, base_model=base_model, **metadata),
         title=name,
         introduction=_introduction(task, labels),
         sections=sections,
@@ -164,12 +144,6 @@ def scores_of(log_history: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float
     return after, before
 
 
-def score_name(metric: str) -> str:
-    """`pq_things` -> `PQ things`."""
-    written = {"pq": "PQ", "sq": "SQ", "rq": "RQ", "miou": "mIoU", "ap": "AP", "ap50": "AP50", "ap75": "AP75"}
-    return " ".join(written.get(word, word) for word in metric.split("_"))
-
-
 def recipe_options(options: Sequence[Any]) -> dict[str, Any]:
     """The options that differ from their defaults, without names of places, hosts and accounts.
 
@@ -192,6 +166,37 @@ def recipe_options(options: Sequence[Any]) -> dict[str, Any]:
     return {name: value if isinstance(value, int | float | bool | list | dict) else str(value) for name, value in chosen.items()}
 
 
+def _metadata(
+    task: str,
+    scores: Mapping[str, float],
+    dataset: str | None,
+    split: str | None,
+    tags: str | Sequence[str] | None,
+    **fields: Any,
+) -> ModelCardData:
+    """The card's head, with the scores as the Hub lists them; `fields` are further ones of it."""
+    results = [
+        EvalResult(
+            task_type="image-segmentation",
+            task_name=f"{task} segmentation",
+            dataset_type=re.sub(r"\W+", "-", dataset or "unnamed").lower(),
+            dataset_name=dataset or "unnamed",
+            dataset_split=split or None,
+            metric_type=metric,
+            metric_name=score_name(metric),
+            metric_value=round(value, 2),
+        )
+        for metric, value in scores.items()
+    ]
+    return ModelCardData(
+        library_name="transformers",
+        pipeline_tag="image-segmentation",
+        tags=["eomt", f"{task}-segmentation", *([tags] if isinstance(tags, str) else tags or [])],
+        eval_results=results or None,
+        **fields,
+    )
+
+
 def _introduction(task: str, labels: Labels) -> str:
     return (
         f"An Encoder-only Mask Transformer (EoMT) for {task} segmentation into {len(labels)} classes: a plain ViT with learnable "
@@ -199,14 +204,18 @@ def _introduction(task: str, labels: Labels) -> str:
     )
 
 
-def _score_table(scores: Mapping[str, float], before: Mapping[str, float], dataset: str | None, split: str | None) -> str:
+def _score_section(
+    scores: Mapping[str, float], before: Mapping[str, float], dataset: str | None, split: str | None, chosen: bool
+) -> str:
+    """`chosen` says whether the scored images chose the checkpoint."""
     columns = ["before training", "after"] if before else ["value"]
     rows = [f"| metric (%) | {' | '.join(columns)} |", "| --- |" + " --- |" * len(columns)]
     for metric, value in scores.items():
         values = [before[metric], value] if metric in before else [value]
         rows.append(f"| {score_name(metric)} | " + " | ".join(f"{number:.1f}" for number in values) + " |")
-    where = f"Measured on the split `{split}` of {dataset}, at the images' own size.\n\n" if split else ""
-    return where + "\n".join(rows)
+    notes = [f"Measured on the split `{split}` of {dataset}, at the images' own size."] if split else []
+    notes += ["The model is the checkpoint of the run that scored best on these same images, which flatters it."] if chosen else []
+    return "\n\n".join(filter(None, [" ".join(notes), "\n".join(rows)]))
 
 
 def _data_section(labels: Labels, dataset: str | None, data_args: DataArguments | None) -> str:
@@ -226,7 +235,8 @@ def _data_section(labels: Labels, dataset: str | None, data_args: DataArguments 
 def _recipe_section(state: Mapping[str, Any], args: EomtTrainingArguments, start: str, options: Sequence[Any]) -> str:
     steps, batch = state["global_step"], args.total_batch_size
     seconds = [entry["train_runtime"] for entry in state["log_history"] if "train_runtime" in entry]
-    duration = f" in {seconds[-1] / 60:.1f} minutes" if seconds else ""
+    whole = seconds and not args.resume_from_checkpoint  # a resumed run has timed its last part alone
+    duration = f" in {seconds[-1] / 60:.1f} minutes, evaluations included" if whole else ""
     cuda = args.device.type == "cuda"
     device = (
         torch.cuda.get_device_name(args.device) if cuda else f"{args.device.type.upper()}, {torch.get_num_threads()} threads each"

@@ -9,9 +9,10 @@ from PIL import Image
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 
+from eomt.image_processing.pictures import GridRow, picture_grid
 from eomt.train_scripts.data import Labels
 from eomt.train_scripts.progress import TrainingProgress
-from eomt.train_scripts.reporting import draw_predictions
+from eomt.train_scripts.reporting import keep_rows
 from eomt.train_scripts.samples import Sample
 
 FILE = "picture.png"
@@ -32,24 +33,26 @@ class OverlayCallback(TrainerCallback):
 
     def __init__(self, labels: Labels, images: int, progress: TrainingProgress, callbacks: Sequence[TrainerCallback]):
         self.labels, self.images, self.progress, self.callbacks = labels, images, progress, callbacks
-        self._kept: list[tuple[Sample, Any]] = []
+        self._rows: list[GridRow] = []
 
     def passing(self, predictions: Iterable[tuple[Sample, Any]]) -> Iterator[tuple[Sample, Any]]:
         """The predictions, of which the first are kept to be drawn."""
-        self._kept = []
-        for pair in predictions:
-            if len(self._kept) < self.images:
-                self._kept.append(pair)
-            yield pair
+        self._rows = []
+        return keep_rows(predictions, self._rows, self.images)
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        """An earlier run's picture must not pass for this one's."""
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / FILE).unlink(missing_ok=True)
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
-        kept, self._kept = self._kept, []
-        if not kept or not state.is_world_process_zero:
+        rows, self._rows = self._rows, []
+        if not rows or not state.is_world_process_zero:
             return
         with self.progress.paused():
             path = Path(args.output_dir) / FILE
             path.parent.mkdir(parents=True, exist_ok=True)
-            draw_predictions(kept, self.labels, path, len(kept))
+            picture_grid(rows, path, self.labels.names, self.labels.isthing)
             with Image.open(path) as picture:
                 self._report(picture.convert("RGB"), state.global_step, "wandb" in args.report_to)
 

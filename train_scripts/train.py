@@ -45,8 +45,8 @@ def run(argv: Sequence[str]) -> EomtTrainer:
         pretrained=bool(model_args.checkpoint or model_args.timm_model),
         threshold=data_args.threshold,
         processing_class=processor,
+        run_arguments=(model_args, data_args),
     )
-    trainer.run_arguments = model_args, data_args
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     trainer.save_model(_internal_call=True)  # the push comes last, with scores and card
     trainer.save_metrics("train", result.metrics)

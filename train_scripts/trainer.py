@@ -41,10 +41,10 @@ class EomtTrainer(FinishedModelTrainer):
         pretrained: whether the encoder is; a new one warms up with the rest.
         threshold: class score a query needs to become a segment (panoptic).
         processing_class: the image processor, which post-processes and is saved with the model.
+        run_arguments: options of model and data, for the model card, which leaves start and data out without them.
     """
 
     loss_is_scaled_for_ga = True  # the model divides by the normalizers of all accumulated batches
-    run_arguments: tuple[ModelArguments | None, DataArguments | None] = None, None  # for the model card; the script sets them
 
     def __init__(
         self,
@@ -57,11 +57,13 @@ class EomtTrainer(FinishedModelTrainer):
         pretrained: bool,
         processing_class: EomtImageProcessor,
         threshold: float = 0.8,
+        run_arguments: tuple[ModelArguments | None, DataArguments | None] = (None, None),
         **kwargs,
     ):
         self.progress = TrainingProgress(args.minutes)
         self.masking = MaskAnnealingCallback(self.progress, args.masking, args.poly_power)
         self.labels, self.task, self.pretrained, self.threshold = labels, task, pretrained, threshold
+        self.run_arguments = run_arguments
         self.finite = FiniteLoss(args.output_dir, args.process_index, check_norms=not args.fp16)
         self.average = WeightAverage(args.ema_decay) if args.ema_decay else None
         args.settle(task, eval_stream is not None)
@@ -77,6 +79,7 @@ class EomtTrainer(FinishedModelTrainer):
             **kwargs,
         )
         self.add_callback(self.progress)
+        self.add_callback(self.finite)
         if not args.disable_tqdm:  # without a bar, lines are printed as by any Trainer
             self.remove_callback(ProgressCallback)
             self.add_callback(TrainingBar(self.progress))

@@ -62,6 +62,14 @@ def test_a_good_check_forgets_and_a_long_wait_for_one_is_cut_short(tmp_path):
     assert finite._batches == [] and not (tmp_path / FILE).exists()
 
 
+def test_a_run_removes_the_report_of_an_earlier_one(tiny_run, tmp_path):
+    (tmp_path / FILE).touch()
+    FiniteLoss(tmp_path, process=1).on_train_begin(None, None, None)
+    assert (tmp_path / FILE).exists()  # the first process removes it
+    tiny_run("--eval_split", "")
+    assert not (tmp_path / FILE).exists()
+
+
 @pytest.fixture
 def spoilt_image(monkeypatch):
     """Makes the pixels of an image NaN in the second epoch."""

@@ -13,7 +13,7 @@ from PIL import Image
 from eomt.train_scripts import model_card
 from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.data import Labels
-from eomt.train_scripts.model_card import describe_start, score_name, write_model_card
+from eomt.train_scripts.model_card import describe_start, write_model_card
 from eomt.train_scripts.recipe import parse_arguments
 
 LABELS = Labels(["bee", "sky", "moss"], [True, False, False])
@@ -39,10 +39,11 @@ def written(tmp_path, monkeypatch):
     """`written(*words, **fields)`: the card of a run with these options, its text, and the options."""
     monkeypatch.setattr(model_card, "count_rows", lambda folder, split: {"train": 700, "val": 50}[split])
 
-    def write(*words: str, log: list[dict] = LOG, **fields):
+    def write(*words: str, log: list[dict] = LOG, best: str | None = None, **fields):
         out = tmp_path / "home" / "alice" / "bees-small"
         out.mkdir(parents=True, exist_ok=True)
-        (out / "trainer_state.json").write_text(json.dumps({"global_step": 20, "log_history": log}))
+        state = {"global_step": 20, "log_history": log, "best_model_checkpoint": best}
+        (out / "trainer_state.json").write_text(json.dumps(state))
         words = ["--data", str(tmp_path / "disk7" / "meadow"), "--output_dir", str(out), "--hub_token", TOKEN, *words]
         model_args, data_args, args = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), words)
         options = dict(args=args, model_args=model_args, data_args=data_args)
@@ -73,8 +74,24 @@ def test_it_tells_data_recipe_hardware_and_scores(written):
         "Stuff (2): sky, moss.",
     ):
         assert line in text
-    assert "Started from random weights. 20 steps of 8 images (160 images) in 1.5 minutes, on 1 process (" in text
+    assert (
+        "Started from random weights. 20 steps of 8 images (160 images) in 1.5 minutes, evaluations included, on 1 process ("
+        in text
+    )
     assert "Not stated by who trained it." in text and "![Loss terms" in text and "picture.png" not in text
+
+
+def test_a_resumed_run_tells_no_duration_since_it_timed_its_last_part_alone(written):
+    _, text, _ = written("--resume_from_checkpoint", "somewhere")
+    assert "images), on 1 process (" in text and "minutes" not in text
+
+
+@pytest.mark.parametrize(("load", "best"), [("true", "checkpoint-10"), ("true", None), ("false", "checkpoint-10")])
+def test_it_tells_that_the_scored_images_chose_the_model(written, load, best):
+    words = ["--eval_strategy", "steps", "--save_strategy", "steps", "--load_best_model_at_end", load]
+    _, text, _ = written(*words, best=best)
+    told = "at the images' own size. The model is the checkpoint of the run that scored best on these same images" in text
+    assert told == (load == "true" and best is not None)
 
 
 def test_its_recipe_makes_the_same_options_again(written, tmp_path):
@@ -123,15 +140,6 @@ def test_pictures_and_scores_only_where_there_are_some(written, tmp_path):
 def test_only_hub_names_become_the_base_model(start, hub_name):
     words, found = describe_start(ModelArguments(**start))
     assert found == hub_name and ("runs" not in words and "weights.safetensors" not in words)
-
-
-def test_scores_have_their_names_of_the_field():
-    assert [score_name(name) for name in ("pq_things", "miou", "boundary_ap", "ap50")] == [
-        "PQ things",
-        "mIoU",
-        "boundary AP",
-        "AP50",
-    ]
 
 
 # The card's words for transformers alone, in a process without this package.

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,8 +20,8 @@ from eomt.train_scripts.samples import Sample
 
 def pair(name):
     id_map = torch.ones(8, 8, dtype=torch.int32)
-    one = torch.tensor([1])
-    sample = Sample(name, torch.zeros(3, 8, 8, dtype=torch.uint8), id_map, one, torch.tensor([0]), torch.tensor([False]))
+    one, image = torch.tensor([1]), torch.full((3, 8, 8), ord(name), dtype=torch.uint8)
+    sample = Sample(name, image, id_map, one, torch.tensor([0]), torch.tensor([False]))
     return sample, {"segmentation": id_map, "segments_info": [{"id": 1, "label_id": 0}]}
 
 
@@ -44,15 +45,36 @@ def callback(images=2, clock=None):
 def test_only_so_many_are_kept_and_drawn_each_time(evaluate, monkeypatch):
     drawn = []
 
-    def draw(predictions, labels, path, images):
-        drawn.append([sample.image_id for sample, _ in predictions])
+    def draw(rows, path, *labels):
+        drawn.append([chr(row.image[0, 0, 0]) for row in rows])
         Image.new("RGB", (2, 2)).save(path)
 
-    monkeypatch.setattr(overlays, "draw_predictions", draw)
+    monkeypatch.setattr(overlays, "picture_grid", draw)
     own = callback()
     evaluate(own)
     evaluate(own)
     assert drawn == [["a", "b"], ["a", "b"]]
+
+
+def test_whole_images_and_results_are_not_kept_until_they_are_drawn():
+    own, passed = callback(), []
+    for sample, result in own.passing(pair(name) for name in "abcd"):
+        passed += [weakref.ref(sample.image), weakref.ref(result["segmentation"])]
+    del sample, result
+    assert len(own._rows) == 2 and not any(whole() is not None for whole in passed)
+
+
+@pytest.mark.parametrize("images", ["0", "1"])
+def test_a_run_without_pictures_leaves_none_of_an_earlier_one(tiny_run, tmp_path, images):
+    (tmp_path / FILE).write_bytes(b"of an earlier run")
+    tiny_run("--overlays", images, "--eval_split", "")
+    assert not (tmp_path / FILE).exists() and FILE not in (tmp_path / "README.md").read_text()
+
+
+def test_other_processes_remove_nothing(tmp_path):
+    (tmp_path / FILE).touch()
+    callback().on_train_begin(SimpleNamespace(output_dir=str(tmp_path)), TrainerState(is_world_process_zero=False), None)
+    assert (tmp_path / FILE).exists()
 
 
 @pytest.mark.parametrize(("images", "first"), [(0, True), (2, False)])
@@ -65,11 +87,11 @@ def test_the_clock_stands_still(evaluate, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
-    def draw(predictions, labels, path, images):
+    def draw(rows, path, *labels):
         now[0] += 5
         Image.new("RGB", (2, 2)).save(path)
 
-    monkeypatch.setattr(overlays, "draw_predictions", draw)
+    monkeypatch.setattr(overlays, "picture_grid", draw)
     clock = TrainingProgress(1.0)
     evaluate(callback(clock=clock))
     assert clock._paused == 5

@@ -13,7 +13,7 @@ from eomt import EomtForUniversalSegmentation
 from eomt.train_scripts import train
 
 RUN = ["--image_size", "64", "--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_on_start", "true"]
-RUN += ["--report_to", "tensorboard", "--license", "apache-2.0", "--push_to_hub"]
+RUN += ["--report_to", "tensorboard", "--license", "apache-2.0", "--overlays", "1", "--push_to_hub"]
 
 # What the card says, run word for word; then a push of model and processor on their own.
 BACK = """
@@ -63,7 +63,14 @@ def pushed(local_hub, tiny_words, tmp_path_factory):
 def test_the_whole_run_is_pushed(local_hub, pushed):
     out, _ = pushed
     files = local_hub.repos["org/tiny"]
-    assert {"model.safetensors", "config.json", "preprocessor_config.json", "README.md", "curves.png"} <= files.keys()
+    assert {
+        "model.safetensors",
+        "config.json",
+        "preprocessor_config.json",
+        "README.md",
+        "curves.png",
+        "picture.png",
+    } <= files.keys()
     assert all((out / name).read_bytes() == content for name, content in files.items() if not name.startswith("checkpoint"))
     assert json.loads(files["config.json"])["id2label"]["0"] == "bee"
 
@@ -75,6 +82,7 @@ def test_the_pushed_card_has_the_scores_and_says_how_to_load_the_model(local_hub
     assert {f"eval_{result.metric_type}": result.metric_value for result in card.data.eval_results}.items() <= {
         name: round(value, 2) for name, value in scores.items()
     }.items()
+    assert "![Images, truths and predictions](picture.png)" in card.text
     assert 'from_pretrained("org/tiny")' in card.text and "AutoModel` needs the import" in card.text
 
 

@@ -20,23 +20,30 @@ class FinishedModelTrainer(Trainer):
     finite: FiniteLoss
     masking: MaskAnnealingCallback
     average: WeightAverage | None
+    _is_finished = False  # within `finished_model`
 
     @contextmanager
     def finished_model(self) -> Iterator[None]:
         """Within, the model is what it would be if the training ended now: its averaged weights, masked as it will end.
 
-        So a checkpoint holds the model that was scored, and loads as that.
+        So a checkpoint holds the model that was scored, and loads as that. A save that pushes saves again within, which changes
+        nothing.
 
         Raises:
             FloatingPointError: the loss has not been finite.
         """
+        if self._is_finished:
+            yield
+            return
         self.finite.check()
         masking = self.model.attn_mask_probs.clone()
         with nullcontext() if self.average is None else self.average.swapped_in():
             self.model.set_attn_mask_probs(self.masking.probabilities(1.0, self.model.config.num_blocks))
+            self._is_finished = True
             try:
                 yield
             finally:
+                self._is_finished = False
                 self.model.set_attn_mask_probs(masking)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:

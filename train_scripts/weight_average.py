@@ -82,11 +82,14 @@ class WeightAverage(TrainerCallback):
             model: that has loaded the checkpoint's model file, and so the averages.
 
         Raises:
-            ValueError: the checkpoint is of a run without averages, or of other trained parameters.
+            ValueError: the checkpoint is of a run without averages or with save_only_model, or of other trained parameters.
         """
         path, trained = Path(folder) / FILE, _trained(model)
         if not path.is_file():
-            raise ValueError(f"{path} is missing: the checkpoint is of a run without ema_decay. Resume it without, or start anew")
+            raise ValueError(
+                f"{path} is missing: the checkpoint is of a run without ema_decay, or of one with save_only_model. Resume the "
+                "first without ema_decay; the second can't be resumed: start from it as checkpoint"
+            )
         self._start(model)
         with safe_open(path, "pt") as file:
             if set(file.keys()) != set(trained):

@@ -1,11 +1,13 @@
 """The model that scored best is the one stored, by the task's main score."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 from transformers import AutoModel
 
+from eomt.train_scripts import progress
 from eomt.train_scripts.tasks import MAIN_SCORE
 from eomt.train_scripts.trainer import EomtTrainer
 
@@ -65,10 +67,23 @@ def test_once_an_epoch(tiny_run, tmp_path, scores):
 
 
 def test_shares_of_a_budget_of_minutes(tiny_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(EomtTrainer, "_score", lambda self, stream: {"pq": self.progress.value})
+    """12 steps of half a second; evaluations don't count."""
+    now, step = [100.0], EomtTrainer.training_step
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def timed_step(self, *args, **kwargs):
+        now[0] += 0.5
+        return step(self, *args, **kwargs)
+
+    def timed_score(self, stream):
+        now[0] += 100
+        return {"pq": self.progress.value}
+
+    monkeypatch.setattr(EomtTrainer, "training_step", timed_step)
+    monkeypatch.setattr(EomtTrainer, "_score", timed_score)
     words = [
         "--minutes",
-        "0.02",
+        "0.1",
         "--eval_strategy",
         "steps",
         "--eval_steps",
@@ -79,11 +94,10 @@ def test_shares_of_a_budget_of_minutes(tiny_run, tmp_path, monkeypatch):
         "0.3",
     ]
     trainer = tiny_run(*TRAINING, *words, "--save_total_limit", "5")
-    values = [entry["eval_pq"] for entry in trainer.state.log_history if "eval_pq" in entry][:-1]
-    assert len(values) == 4 and values[-1] == 1
-    assert all(share <= value < share + 0.3 for share, value in zip((0.3, 0.6, 0.9), values, strict=False))
-    assert trainer.state.best_global_step == trainer.state.global_step
-    assert len(list(tmp_path.glob("checkpoint-*"))) == 4
+    values = {entry["step"]: entry["eval_pq"] for entry in trainer.state.log_history if "eval_pq" in entry}
+    assert values == pytest.approx({4: 4 / 12, 8: 8 / 12, 11: 11 / 12, 12: 1})  # the first after 0.3, 0.6 and 0.9, and the last
+    assert trainer.state.best_global_step == trainer.state.global_step == 12
+    assert {folder.name for folder in tmp_path.glob("checkpoint-*")} == {f"checkpoint-{number}" for number in values}
 
 
 def test_epochs_need_a_number_of_rows(tiny_run, monkeypatch):

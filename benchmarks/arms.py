@@ -1,0 +1,75 @@
+"""What the comparisons share: arms that run side by side, each on its own share of the cores, so that what slows one slows the other."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BACKBONE = Path("data") / "vits14" / "vit_small_patch14_dinov2_fp16.safetensors"
+
+
+def parse_options(description: str, out: str, minutes: float) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", default="../shared", help="folder with data and baseline, which are not part of this project")
+    parser.add_argument("--out", default=out, help="folder for the dataset, the models and the pictures, a folder a seed")
+    parser.add_argument("--minutes", type=float, default=minutes, help="training time of an arm, in minutes of the whole machine")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def run_side_by_side(commands: Mapping[str, Sequence[str | Path | float]], logs: Path) -> None:
+    """Runs Python scripts at the same time and waits for all.
+
+    Args:
+        commands: the words after `python` of each arm.
+        logs: folder of their outputs, `<arm>.log`.
+
+    Raises:
+        ValueError: there are fewer cores than arms.
+        RuntimeError: an arm failed; names its log.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    share = len(cores) // len(commands)
+    if not share:
+        raise ValueError(f"{len(commands)} arms need as many cores, but there are {len(cores)}; run them on a larger machine")
+    logs.mkdir(parents=True, exist_ok=True)
+    running = {}
+    for place, (name, words) in enumerate(commands.items()):
+        own = cores[place * share : (place + 1) * share]
+        command = ["taskset", "--cpu-list", ",".join(map(str, own)), sys.executable, *map(str, words)]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(share), "NT": str(share), "TQDM_MININTERVAL": "30"}  # NT: the shared baselines' name
+        with open(logs / f"{name}.log", "w") as log:
+            running[name] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        print(f"{name}: on {share} of {len(cores)} cores, log {logs / f'{name}.log'}", flush=True)
+    if failed := [str(logs / f"{name}.log") for name, process in running.items() if process.wait()]:
+        raise RuntimeError(f"an arm failed; see {', '.join(failed)}")
+
+
+def training_words(args: argparse.Namespace, recipe: Path, data: Path, out: Path) -> list[str | Path | float]:
+    """Options of the training script; `--minutes` in those of half of the machine."""
+    words = ["--recipe", recipe, "--timm_model", Path(args.shared) / BACKBONE, "--data", data, "--output_dir", out]
+    return [*words, "--minutes", 2 * args.minutes, "--seed", args.seed]
+
+
+def score(checkpoint: Path, data: Path, split: str, task: str) -> dict:
+    """Scores a checkpoint with the scorer that users have, and draws it: `scores.json` and `picture.png` beside the model."""
+    script, found = HERE.parent / "train_scripts" / "score.py", checkpoint / "scores.json"
+    words = ["--checkpoint", checkpoint, "--data", data, "--split", split, "--task", task, "--output", found]
+    subprocess.run(list(map(str, [sys.executable, script, *words, "--picture", checkpoint / "picture.png"])), check=True)
+    return json.loads(found.read_text())
+
+
+def compare_models(args: argparse.Namespace, recipe: Path, out: Path, task: str, split: str) -> None:
+    """Trains our model and transformers' in one loop at the same time on `out / "data"`, scores both and prints it."""
+    scripts = {"ours": HERE.parent / "train_scripts" / "train.py", "stock": HERE / "stock_model.py"}
+    run_side_by_side({name: [script, *training_words(args, recipe, out / "data", out / name)] for name, script in scripts.items()}, out)
+    for name in scripts:
+        scores = score(out / name, out / "data", split, task)
+        state = json.loads((out / name / "trainer_state.json").read_text())
+        seconds = json.loads((out / name / "train_results.json").read_text())["train_runtime"]
+        shown = ", ".join(f"{key} {value:.1f}" for key, value in scores.items() if isinstance(value, float))
+        print(f"{name}: {state['global_step']} steps in {seconds / 60:.1f} minutes on half of the cores: {shown}", flush=True)

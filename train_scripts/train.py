@@ -7,7 +7,7 @@
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from transformers import set_seed
@@ -20,11 +20,12 @@ from eomt.train_scripts.tasks import task_labels, task_processor
 from eomt.train_scripts.trainer import EomtTrainer
 
 
-def run(argv: Sequence[str]) -> EomtTrainer:
+def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer:
     """Trains, scores and saves a model.
 
     Args:
         argv: the words after the script's name.
+        make_model: as [`build_model`], for a benchmark that trains another model in this loop.
 
     Returns:
         The trainer, with the trained model; its metrics are in `all_results.json` of the output folder.
@@ -36,7 +37,7 @@ def run(argv: Sequence[str]) -> EomtTrainer:
     processor = task_processor(data_args.task, data_args.image_size, labels)
     train_stream, eval_stream = build_streams(data_args, args, processor)
     trainer = EomtTrainer(
-        build_model(model_args, data_args, labels),
+        make_model(model_args, data_args, labels),
         args,
         train_stream,
         eval_stream,

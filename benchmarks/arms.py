@@ -1,4 +1,4 @@
-"""What the comparisons share: arms that run side by side, each on its own share of the cores, so that what slows one slows the other."""
+"""What comparisons share: arms that run side by side, each on its share of the cores, so that what slows one slows the other."""
 
 import argparse
 import json
@@ -41,7 +41,12 @@ def run_side_by_side(commands: Mapping[str, Sequence[str | Path | float]], logs:
     for place, (name, words) in enumerate(commands.items()):
         own = cores[place * share : (place + 1) * share]
         command = ["taskset", "--cpu-list", ",".join(map(str, own)), sys.executable, *map(str, words)]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(share), "NT": str(share), "TQDM_MININTERVAL": "30"}  # NT: the shared baselines' name
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": str(share),
+            "NT": str(share),
+            "TQDM_MININTERVAL": "30",
+        }  # NT: the shared baselines' name
         with open(logs / f"{name}.log", "w") as log:
             running[name] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
         print(f"{name}: on {share} of {len(cores)} cores, log {logs / f'{name}.log'}", flush=True)
@@ -66,7 +71,9 @@ def score(checkpoint: Path, data: Path, split: str, task: str) -> dict:
 def compare_models(args: argparse.Namespace, recipe: Path, out: Path, task: str, split: str) -> None:
     """Trains our model and transformers' in one loop at the same time on `out / "data"`, scores both and prints it."""
     scripts = {"ours": HERE.parent / "train_scripts" / "train.py", "stock": HERE / "stock_model.py"}
-    run_side_by_side({name: [script, *training_words(args, recipe, out / "data", out / name)] for name, script in scripts.items()}, out)
+    run_side_by_side(
+        {name: [script, *training_words(args, recipe, out / "data", out / name)] for name, script in scripts.items()}, out
+    )
     for name in scripts:
         scores = score(out / name, out / "data", split, task)
         state = json.loads((out / name / "trainer_state.json").read_text())

@@ -80,8 +80,11 @@ def report(rival: ModuleType, out: Path) -> None:
         scores[name] = rival.evaluate(model, rival.VAL(), SIZE, masked=False, amp=True)
         own = score(out / name, out / "data", "val", "semantic")["miou"]
         minutes, found = seconds[name] / 60, scores[name]
-        print(f"{name}: {steps[name]} steps of 4 in {minutes:.1f} minutes on half of the cores: mIoU {100 * found['miou']:.2f}, "
-              f"pixel accuracy {100 * found['pixacc']:.2f} (this project's scorer in float32: mIoU {own:.2f})", flush=True)
+        print(
+            f"{name}: {steps[name]} steps of 4 in {minutes:.1f} minutes on half of the cores: mIoU {100 * found['miou']:.2f}, "
+            f"pixel accuracy {100 * found['pixacc']:.2f} (this project's scorer in float32: mIoU {own:.2f})",
+            flush=True,
+        )
     print(f"{'class':<12}" + "".join(f"{name:>8}" for name in scores))
     for label in rival.NAMES:
         print(f"{label:<12}" + "".join(f"{100 * found['iou'][label]:8.1f}" for found in scores.values()))

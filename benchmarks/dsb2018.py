@@ -2,8 +2,8 @@
 
     python benchmarks/dsb2018.py --shared ../shared --out outputs/dsb2018 --seed 0
 
-Three of four images in sorted order are trained on, each fourth is scored. The arms train at the same time, each on half of the cores
-for as many more minutes, and `--minutes` counts those of the whole machine. They differ in model, matching and loss alone.
+Three of four images in sorted order are trained on, each fourth is scored. The arms train at the same time, each on half of the
+cores for twice the minutes: `--minutes` counts those of the whole machine. They differ in model, matching and loss alone.
 """
 
 import shutil
@@ -18,9 +18,7 @@ def main() -> None:
     args = parse_options(__doc__, out="outputs/dsb2018", minutes=20.0)
     photos, out = Path(args.shared) / "data" / "dsb2018", Path(args.out) / f"seed{args.seed}"
     shutil.rmtree(out, ignore_errors=True)
-    convert(
-        photos / "images", photos / "labels", out / "data", "train", kind="instance", classes=["nucleus"], val_share=0.25
-    )
+    convert(photos / "images", photos / "labels", out / "data", "train", kind="instance", classes=["nucleus"], val_share=0.25)
     compare_models(args, Path(__file__).with_suffix(".yaml"), out, task="instance", split="val")
 
 

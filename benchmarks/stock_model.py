@@ -17,7 +17,7 @@ from eomt.train_scripts.train import run
 
 
 class StockModel(transformers.EomtForUniversalSegmentation):
-    """Takes a batch of our collator. Its loss knows no joint divisors, and an image needs a segment, so those without are left out."""
+    """Takes a batch of our collator. The loss knows no joint divisors; images without a segment, on which it fails, stay out."""
 
     def forward(self, pixel_values: Tensor, id_maps=None, segment_ids=None, class_labels=None, **_):
         if id_maps is None:

@@ -117,10 +117,12 @@ def _cut_mask(logits: torch.Tensor, level: float) -> Mask | None:
     return Mask((x0, y0, x1, y1), pixels, (probs.sum() / (pixels.sum() + 1e-6)).item(), tuple(inside.shape))
 
 
-def segments_info(instances: list[Instance]) -> list[dict]:
-    """[{id, label_id, score, bbox}], ids counting from 0; bbox is [x0, y0, x1, y1] in pixels."""
+def segments_info(instances: list[Instance], exact: bool) -> list[dict]:
+    """[{id, label_id, score, bbox}], ids counting from 0; bbox is [x0, y0, x1, y1] in pixels, a score `exact` or to six digits."""
+    scores = [one.score if exact else round(one.score, 6) for one in instances]
     return [
-        {"id": i, "label_id": one.label_id, "score": round(one.score, 6), "bbox": list(one.box)} for i, one in enumerate(instances)
+        {"id": i, "label_id": one.label_id, "score": score, "bbox": list(one.box)}
+        for i, (one, score) in enumerate(zip(instances, scores, strict=True))
     ]
 
 

@@ -88,8 +88,8 @@ class PostProcessing:
             return_binary_maps: `segmentation` is bool (n, H, W), one mask an instance, overlaps kept.
             return_coco_annotation: `segmentation` is a list with the run lengths of each instance: start (the first pixel
                 is 1) and length of each run, row by row.
-            return_rles: `segmentation` is a list with COCO's compressed RLE of each instance, as pycocotools takes them. With
-                this format and the last, one mask is in memory at a time.
+            return_rles: `segmentation` is a list with COCO's compressed RLE of each instance, as pycocotools takes them,
+                and scores are not rounded. With this format and the last, one mask is in memory at a time.
 
         Returns:
             For each image `segmentation`, unless changed as above float32 (H, W) of ids with -1 for none, where the best
@@ -124,7 +124,7 @@ class PostProcessing:
             else:
                 draw = binary_maps if return_binary_maps else id_map
                 segmentation = draw(found, place.target, masks.device)
-            results.append({"segmentation": segmentation, "segments_info": segments_info(found)})
+            results.append({"segmentation": segmentation, "segments_info": segments_info(found, exact=return_rles)})
         return results
 
     def post_process_semantic_segmentation(

@@ -105,6 +105,8 @@ def best_classes(scene: Scene, tolerance: float = 0.0) -> tuple[torch.Tensor, to
         end = min(start + strip, scene.target[0])
         first, last = rows_under(start, end, scene.content[0], scene.target[0])
         scores, labels = class_scores(scene, first, last, tolerance)
+        if not len(labels):
+            continue  # nothing found in these rows: class 0 with score 0, as the largest of zeros
         at_once = max(1, CHUNK // ((end - start) * scene.target[1]))
         for planes, chunk in zip(scores.split(at_once), labels.split(at_once), strict=True):
             largest, where = resize_rows(planes, scene.target, start, end, scene.content[0], first).max(0)

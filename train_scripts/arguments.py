@@ -126,6 +126,11 @@ class EomtTrainingArguments(TrainingArguments):
                 f"minutes={self.minutes} must be positive, and with it head_warmup={self.head_warmup} and "
                 f"encoder_warmup={self.encoder_warmup} must be shares below 1: steps are not known beforehand"
             )
+        if self.minutes is not None and self.resume_from_checkpoint:
+            raise ValueError(
+                f"minutes={self.minutes} with resume_from_checkpoint={self.resume_from_checkpoint!r}: how much of the budget was "
+                "spent isn't stored, so the schedules would start anew. Resume runs of steps or epochs; give this one as checkpoint"
+            )
         if self.minutes is not None and self.logging_steps < 1:
             raise ValueError(f"logging_steps={self.logging_steps} is a share of steps that minutes leave open; give steps")
         step_images = self.per_device_train_batch_size * self.world_size

@@ -35,10 +35,7 @@ def fit_class_head(model: EomtForUniversalSegmentation, stored: Sequence[str]) -
     # a module of its own: transformers doesn't initialise anew what was loaded
     model.class_predictor = nn.Linear(head.in_features, head.out_features, dtype=head.weight.dtype, device=head.weight.device)
     model._init_weights(model.class_predictor)
-    logger.warning(
-        f"class head: new, since the data has other classes ({_shown(names)}) than the checkpoint ({_shown(stored)}); "
-        "everything else is kept"
-    )
+    logger.warning(f"class head: new, since the data has other classes ({_shown(names)}) than the checkpoint ({_shown(stored)})")
 
 
 def _shown(names: Sequence[str]) -> str:

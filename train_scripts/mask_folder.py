@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from eomt.train_scripts.data import LABELS_FILE, Labels, check_split_is_new, write_labels, write_split
-from eomt.train_scripts.samples import decode_row
+from eomt.train_scripts.samples import VOID, decode_row
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 MASK_SUFFIXES = IMAGE_SUFFIXES[2:]  # JPEG changes values
@@ -74,7 +74,8 @@ def read_indices(path: Path) -> np.ndarray:
 def make_row(image: Path, mask: Path, kind: str, classes: Sequence[str], void: Sequence[int]) -> dict:
     """One row of the dataset; raises ValueError naming the file for unknown values, another size, and broken files."""
     values = read_indices(mask)
-    present = np.unique(values).tolist()
+    present, places = np.unique(values, return_inverse=True)
+    present = present.tolist()
     if kind == "semantic":
         table = {value: (value + 1, value) for value in present if value not in void}  # value -> id, class: id 0 is void
         unknown = [value for value in table if not 0 <= value < len(classes)]
@@ -86,13 +87,11 @@ def make_row(image: Path, mask: Path, kind: str, classes: Sequence[str], void: S
     if unknown:
         pixels = int(np.isin(values, unknown).sum())
         raise ValueError(f"{mask} has the values {unknown[:10]} in {pixels} pixels; known are {known}. Add them there, or mend it.")
-    new_ids = np.zeros(max(present) + 1, dtype=np.uint16)
-    for value, (new_id, _) in table.items():
-        new_ids[value] = new_id
+    new_ids = np.array([table.get(value, (VOID, None))[0] for value in present], dtype=np.uint16)
     row = {
         "image_id": image.stem,
         "image": {"bytes": image.read_bytes(), "path": image.name},
-        "id_map": _png(new_ids[values]),
+        "id_map": _png(new_ids[places.reshape(values.shape)]),
         "segments": [{"id": new_id, "category": label, "iscrowd": False} for new_id, label in table.values()],
     }
     decode_row(row, len(classes), f"{image} and {mask}")

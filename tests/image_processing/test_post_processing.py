@@ -164,7 +164,8 @@ def test_rles_are_those_of_the_binary_maps():
     call = dict(target_sizes=sizes, threshold=0.1, top_k=20)
     binary = ours.post_process_instance_segmentation(given, **call, return_binary_maps=True)
     for maps, rles in zip(binary, ours.post_process_instance_segmentation(given, **call, return_rles=True), strict=True):
-        assert maps["segments_info"] == rles["segments_info"] and len(rles["segmentation"]) > 3
+        rounded = [{**segment, "score": round(segment["score"], 6)} for segment in rles["segments_info"]]
+        assert maps["segments_info"] == rounded != rles["segments_info"] and len(rles["segmentation"]) > 3
         decoded = coco_mask.decode(rles["segmentation"])
         assert np.array_equal(decoded.transpose(2, 0, 1), maps["segmentation"].numpy())
     with pytest.raises(ValueError, match="return_binary_maps and return_rles are both True"):
@@ -233,6 +234,15 @@ def test_with_a_tolerance_a_class_is_as_good_as_the_best_to_that(settings):
         assert (truth["segmentation_scores"].amax(0) - chosen).max() <= 0.2 + 1e-6
         changed += int((classes != truth["segmentation"]).sum())
     assert 0 < changed < 0.1 * sum(height * width for height, width in sizes)  # something was left out, and little changed
+
+
+@pytest.mark.parametrize(("level", "tolerance"), [(-20.0, 0.001), (-200.0, 0.0)])
+def test_rows_in_which_nothing_is_found_have_class_0(level, tolerance):
+    given = random_outputs(0)
+    given.masks_queries_logits = given.masks_queries_logits.clone()
+    given.masks_queries_logits[:, :, : given.masks_queries_logits.shape[2] // 2] = level
+    maps = EomtImageProcessor(size=SQUARE).post_process_semantic_segmentation(given, [(200, 200)] * 2, tolerance=tolerance)
+    assert all(not found[:45].any() and found[120:].any() for found in maps)
 
 
 @pytest.mark.parametrize(("old", "new"), [((16, 16), (64, 64)), ((40, 53), (30, 71)), ((1, 1), (5, 3)), ((7, 5), (7, 5))])

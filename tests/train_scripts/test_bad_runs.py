@@ -54,6 +54,7 @@ OPTIONS = {
     "missing checkpoint": (["--checkpoint", "gone"], OSError, "gone"),
     "size off the patch grid": (["--image_size", "100"], Exception, "image_size=100.*use 96"),
     "unknown task": (["--task", "depth"], ValueError, "task='depth' is unknown; choose one of semantic, instance"),
+    "budget of a resumed run": (["--minutes", "1", "--resume_from_checkpoint", "x"], ValueError, "minutes=1.0 with resume_from_ch"),
     "unknown masking": (["--masking", "often"], ValueError, "masking='often'"),
     "unknown option": (["--learning_rte", "1"], ValueError, "--learning_rte; did you mean --learning_rate"),
 }

@@ -56,6 +56,15 @@ def test_void_values_and_a_mask_of_nothing_else(folder):
     assert rows_of(folder)[2]["segments"] == [] and not decode_row(rows_of(folder)[2], 3, "here").id_map.any()
 
 
+@pytest.mark.parametrize("void", [-1, 2**31 - 1])
+def test_void_may_be_any_integer(folder, void):
+    mask = np.where(MASK == 255, void, MASK).astype(np.int32)
+    Image.fromarray(mask, "I").save(folder / "masks" / "2.tif")
+    (folder / "masks" / "2.png").unlink()
+    run(folder, void=(void, 255))
+    assert np.array_equal(decode_row(rows_of(folder)[2], 3, "here").id_map == 0, MASK == 255)
+
+
 def test_palette_masks_are_read_as_indices(folder):
     image = Image.fromarray(MASK, "L").convert("P")
     image.putpalette([9, 8, 7] * 256)

@@ -119,6 +119,12 @@ def test_a_processor_of_the_checkpoint_is_used(checkpoints, tmp_path):
     assert score.load_processor(str(tmp_path), "panoptic", 64, Labels(["a"], [True])).size.shortest_edge == 32
 
 
+def test_stuff_is_merged_with_a_processor_of_transformers_own(checkpoints, tmp_path):
+    transformers.EomtImageProcessor().save_pretrained(tmp_path)
+    labels = Labels(["bee", "sky", "sea"], [True, False, False])
+    assert score.load_processor(str(tmp_path), "panoptic", 64, labels).stuff_classes == [1, 2]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_two_processes_give_what_one_gives(data, checkpoints, tmp_path, task):

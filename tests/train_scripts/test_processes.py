@@ -1,17 +1,21 @@
-"""Two processes on a CPU: averages stay equal, and a broken loss on one of them ends both."""
+"""Two processes on a CPU: averages, scores and the best model are those of one, and a broken loss on one of them ends both."""
 
 import json
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
+from PIL import Image
+from transformers import AutoModel
 
 from eomt.train_scripts import train
 from eomt.train_scripts.finite_loss import FILE
-from eomt.train_scripts.streams import TrainingCollator
+from eomt.train_scripts.streams import EvaluationStream, TrainingCollator
+from eomt.train_scripts.trainer import EomtTrainer
 
 SPLIT = ["--total_batch_size", "4", "--per_device_train_batch_size", "1", "--eval_split", ""]  # 2 processes x 2 batches
 
@@ -55,15 +59,39 @@ def test_a_broken_loss_on_one_process_ends_both_and_names_each_ones_images(tiny_
         assert f"; images {own}. The images of all processes are in " in ended[process][1]
 
 
+def second_is_best() -> Callable[[EomtTrainer, EvaluationStream], dict[str, float]]:
+    """An `EomtTrainer._score` by which the second evaluation is the best."""
+    score, numbers = EomtTrainer._score, iter([10.0, 50.0, 30.0, 50.0])
+    return lambda self, stream: {**score(self, stream), "miou": next(numbers)}
+
+
+def outcome(trainer: EomtTrainer) -> dict:
+    """The weights that a training ends with, and what it scored on the way."""
+    weights = {name: parameter.detach() for name, parameter in trainer.model.named_parameters()}
+    name = "eval_pixel_accuracy"
+    scored = [entry[name] for entry in trainer.state.log_history if name in entry]
+    return {"weights": weights, "scored": scored, "best": trainer.state.best_global_step}
+
+
 @pytest.mark.slow
-def test_averages_of_two_processes_are_those_of_one(tiny_words, tiny_run, tmp_path):
+def test_the_best_averages_of_two_processes_are_those_of_one(tiny_words, tiny_run, tmp_path, monkeypatch):
+    """With an evaluation and a picture after every step."""
     words = ["--max_steps", "3", "--ema_decay", "0.5", "--learning_rate", "1e-3", "--max_grad_norm", "1", *SPLIT]
+    words += ["--eval_split", "val", "--eval_strategy", "steps", "--eval_steps", "1", "--task", "semantic", "--overlays", "2"]
+    words += ["--save_strategy", "best", "--load_best_model_at_end", "true"]
     ended = launch([*tiny_words, *words, "--output_dir", str(tmp_path)], "averages")
     assert [status for status, _ in ended] == [0, 0], ended
-    one, other = (torch.load(tmp_path / f"averages-{rank}.pt") for rank in range(2))
-    assert all(torch.equal(one[name], other[name]) for name in one)
-    alone = dict(tiny_run(*words, "--output_dir", str(tmp_path / "alone")).model.named_parameters())
-    torch.testing.assert_close(one, {name: p.detach() for name, p in alone.items()}, atol=1e-5, rtol=0)
+    one, other = (torch.load(tmp_path / f"outcome-{rank}.pt") for rank in range(2))
+    assert one["best"] == other["best"] == 2 and one["scored"] == other["scored"] and len(one["scored"]) == 4
+    assert all(torch.equal(weight, other["weights"][name]) for name, weight in one["weights"].items())
+    assert sorted(folder.name for folder in tmp_path.glob("checkpoint-*")) == ["checkpoint-1", "checkpoint-2"]
+    for stored in (tmp_path, tmp_path / "checkpoint-2"):
+        assert torch.equal(AutoModel.from_pretrained(stored).query.weight, one["weights"]["query.weight"])
+    assert Image.open(tmp_path / "picture.png").height > 2 * 336
+    monkeypatch.setattr(EomtTrainer, "_score", second_is_best())
+    alone = outcome(tiny_run(*words, "--output_dir", str(tmp_path / "alone")))
+    torch.testing.assert_close(one["weights"], alone["weights"], atol=1e-5, rtol=0)
+    assert one["scored"] == pytest.approx(alone["scored"], abs=0.1) and max(one["scored"]) > 0
 
 
 def _run(mode: str, words: list[str]) -> None:
@@ -80,9 +108,10 @@ def _run(mode: str, words: list[str]) -> None:
 
     if mode == "nan":
         TrainingCollator.__call__ = spoil
+    else:
+        EomtTrainer._score = second_is_best()
     trainer = train.run(words)
-    state = {name: parameter.detach() for name, parameter in trainer.model.named_parameters()}
-    torch.save(state, os.path.join(trainer.args.output_dir, f"averages-{rank}.pt"))
+    torch.save(outcome(trainer), os.path.join(trainer.args.output_dir, f"outcome-{rank}.pt"))
 
 
 if __name__ == "__main__":

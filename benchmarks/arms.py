@@ -78,5 +78,5 @@ def compare_models(args: argparse.Namespace, recipe: Path, out: Path, task: str,
         scores = score(out / name, out / "data", split, task)
         state = json.loads((out / name / "trainer_state.json").read_text())
         seconds = json.loads((out / name / "train_results.json").read_text())["train_runtime"]
-        shown = ", ".join(f"{key} {value:.1f}" for key, value in scores.items() if isinstance(value, float))
+        shown = ", ".join(f"{key} {value:.1f}" for key, value in scores.items() if isinstance(value, float) and key != "threshold")
         print(f"{name}: {state['global_step']} steps in {seconds / 60:.1f} minutes on half of the cores: {shown}", flush=True)

@@ -12,6 +12,7 @@ import transformers
 from torch import Tensor
 
 from eomt import EomtForUniversalSegmentation
+from eomt.modeling_eomt import EomtForUniversalSegmentationOutput
 from eomt.train_scripts.building import build_model
 from eomt.train_scripts.train import run
 
@@ -25,8 +26,12 @@ class StockModel(transformers.EomtForUniversalSegmentation):
         shown = [place for place, ids in enumerate(segment_ids) if len(ids)]
         masks = [(id_maps[place] == segment_ids[place][:, None, None]).float() for place in shown]
         outputs = super().forward(pixel_values[shown], mask_labels=masks, class_labels=[class_labels[place] for place in shown])
-        outputs.loss_terms = {}
-        return outputs
+        return EomtForUniversalSegmentationOutput(
+            loss=outputs.loss,
+            class_queries_logits=outputs.class_queries_logits,
+            masks_queries_logits=outputs.masks_queries_logits,
+            loss_terms={"loss_all_terms": outputs.loss},
+        )
 
     def set_attn_mask_probs(self, probabilities: Sequence[float] | Tensor) -> None:
         self.attn_mask_probs.copy_(self.attn_mask_probs.new_tensor([float(p) for p in probabilities]))

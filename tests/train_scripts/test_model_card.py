@@ -104,9 +104,8 @@ def test_its_recipe_makes_the_same_options_again(written, tmp_path):
     )
     same = {"config_fields", "minutes", "masking", "color_jitter", "bf16", "eval_strategy", "eval_steps", "learning_rate"}
     for mine, theirs in zip((options["model_args"], options["data_args"], options["args"]), again, strict=True):
-        assert [(n, getattr(mine, n)) for n in same if hasattr(mine, n)] == [
-            (n, getattr(theirs, n)) for n in same if hasattr(theirs, n)
-        ]
+        named = same & vars(mine).keys()
+        assert named and {n: vars(mine)[n] for n in named} == {n: vars(theirs)[n] for n in named}
 
 
 def test_it_names_no_path_no_host_and_no_account(written, tmp_path):

@@ -138,7 +138,7 @@ class EomtTrainingArguments(TrainingArguments):
             raise ValueError(
                 f"total_batch_size={self.total_batch_size} must be a multiple of per_device_train_batch_size="
                 f"{self.per_device_train_batch_size} x {self.world_size} processes; use "
-                f"{max(1, round(self.total_batch_size / step_images)) * step_images}"
+                f"{max(1, round(self.total_batch_size / step_images)) * step_images}, or fewer images a device"
             )
         self.gradient_accumulation_steps = self.total_batch_size // step_images
 

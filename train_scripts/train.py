@@ -50,23 +50,28 @@ def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer:
     )
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     trainer.save_model(_internal_call=True)  # the push comes last, with scores and card
+    _remove_results(trainer)
     trainer.save_metrics("train", result.metrics)
     trainer.save_state()
-    _save_scores_before(trainer)
+    if before := _scores_before(trainer):
+        trainer.save_metrics("before", before)
     if eval_stream is not None:
         trainer.save_metrics("eval", trainer.evaluate())
     trainer.push_to_hub() if args.push_to_hub else trainer.create_model_card()
     return trainer
 
 
-def _save_scores_before(trainer: EomtTrainer) -> None:
-    """What `--eval_on_start` scored, in `before_results.json`; a run without it leaves none that an earlier one wrote."""
+def _remove_results(trainer: EomtTrainer) -> None:
+    """Drops the scores of an earlier run in the same folder, so that none of them passes for this run's."""
+    if trainer.is_world_process_zero():
+        for name in ("before", "train", "eval", "all"):
+            (Path(trainer.args.output_dir) / f"{name}_results.json").unlink(missing_ok=True)
+
+
+def _scores_before(trainer: EomtTrainer) -> dict:
+    """What `--eval_on_start` scored; empty without it."""
     scored = [entry for entry in trainer.state.log_history if entry["step"] == 0]
-    before = {f"before_{name[5:]}": value for entry in scored for name, value in entry.items() if name.startswith("eval_")}
-    if before:
-        trainer.save_metrics("before", before)
-    elif trainer.is_world_process_zero():
-        (Path(trainer.args.output_dir) / "before_results.json").unlink(missing_ok=True)
+    return {f"before_{name[5:]}": value for entry in scored for name, value in entry.items() if name.startswith("eval_")}
 
 
 def main() -> None:

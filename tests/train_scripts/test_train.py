@@ -53,6 +53,14 @@ def test_a_run_logs_every_term_anneals_scores_and_saves_what_auto_classes_load(s
     assert processor.stuff_classes == list(range(8, 14)) and model.config.id2label[0] == "bee"
 
 
+def test_a_run_leaves_no_scores_of_an_earlier_one_in_its_folder(scenes, tmp_path):
+    run(scenes, tmp_path, "--max_steps", "2", "--total_batch_size", "4", "--eval_on_start", "true")
+    assert (tmp_path / "eval_results.json").exists() and (tmp_path / "before_results.json").exists()
+    run(scenes, tmp_path, "--max_steps", "2", "--total_batch_size", "4", "--eval_split", "")
+    assert {path.name for path in tmp_path.glob("*_results.json")} == {"all_results.json", "train_results.json"}
+    assert not any("eval" in name or "before" in name for name in json.loads((tmp_path / "all_results.json").read_text()))
+
+
 def test_evaluation_between_steps_scores_the_unmasked_model_and_leaves_the_training_as_it_was(scenes, tmp_path):
     words = ["--max_steps", "4", "--total_batch_size", "4", "--optim", "sgd"]
     losses = []

@@ -21,7 +21,7 @@ NAME = "overlays"  # in TensorBoard and W&B
 
 class OverlayCallback(TrainerCallback):
     """
-    Draws the first images of every evaluation, whose predictions pass by anyway, to `picture.png` in the output folder and to
+    Draws a few images of every evaluation, whose predictions pass by anyway, to `picture.png` in the output folder and to
     what the run reports to. Only the first process draws, the clock of a time budget stands still meanwhile.
 
     Args:
@@ -35,10 +35,10 @@ class OverlayCallback(TrainerCallback):
         self.labels, self.images, self.progress, self.callbacks = labels, images, progress, callbacks
         self._rows: list[GridRow] = []
 
-    def passing(self, predictions: Iterable[tuple[Sample, Any]]) -> Iterator[tuple[Sample, Any]]:
-        """The predictions, of which the first are kept to be drawn."""
+    def passing(self, predictions: Iterable[tuple[Sample, Any]], total: int) -> Iterator[tuple[Sample, Any]]:
+        """The predictions for `total` images, of which a few, the same every time, are kept to be drawn."""
         self._rows = []
-        return keep_rows(predictions, self._rows, self.images)
+        return keep_rows(predictions, self._rows, self.images, total)
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         """An earlier run's picture must not pass for this one's."""

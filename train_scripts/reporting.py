@@ -44,11 +44,12 @@ def draw_predictions(
 
 
 def keep_rows(
-    results: Iterable[tuple[Sample, dict | Tensor]], rows: list[GridRow], images: int
+    results: Iterable[tuple[Sample, dict | Tensor]], rows: list[GridRow], images: int, total: int
 ) -> Iterator[tuple[Sample, dict | Tensor]]:
-    """Passes results on, and adds the first `images` to `rows`."""
-    for sample, result in results:
-        if len(rows) < images:
+    """Passes `total` results on, and adds `images` of them to `rows`, evenly spread: neighbours are often frames of one video."""
+    every = max(1, total // max(1, images))
+    for place, (sample, result) in enumerate(results):
+        if place % every == 0 and len(rows) < images:
             rows.append(picture_row(sample, result))
         yield sample, result
 

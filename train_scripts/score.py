@@ -100,7 +100,7 @@ def score(
         batch_size: images a process and forward pass.
         threshold: class score a query needs to become a segment (panoptic).
         boundary: gives boundary AP as well (instance).
-        picture: of the first images with truth and prediction, written here by the first process.
+        picture: of a few images with truth and prediction, written here by the first process.
 
     Returns:
         What the task's metric computes, and the task's classes.
@@ -114,7 +114,7 @@ def score(
     results = predictions(model, processor, stream, task, batch_size, threshold, show_progress=state.is_main_process)
     rows = []
     if picture and state.is_main_process:
-        results = keep_rows(results, rows, PICTURED)
+        results = keep_rows(results, rows, PICTURED, len(stream))
     scores = score_predictions(results, metric)
     if rows:
         picture_grid(rows, picture, labels.names, labels.isthing)
@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--boundary", action="store_true", help="boundary AP as well (instance)")
     parser.add_argument("--output", help="JSON file for the scores")
-    parser.add_argument("--picture", help=f"PNG for a grid of the first {PICTURED} images, truths and predictions")
+    parser.add_argument("--picture", help=f"PNG for a grid of {PICTURED} images over the split, truths and predictions")
     args = parser.parse_args(argv)
     options = {name: value for name, value in vars(args).items() if name != "output"}
     scores, labels = score(**options)

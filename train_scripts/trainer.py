@@ -238,5 +238,5 @@ class EomtTrainer(FinishedModelTrainer):
             self.accelerator.autocast,
             show_progress=self.is_world_process_zero() and not self.args.disable_tqdm,
         )
-        scores = score_predictions(self.overlays.passing(results), make_metric(self.task, self.labels))
+        scores = score_predictions(self.overlays.passing(results, len(stream)), make_metric(self.task, self.labels))
         return {name: value for name, value in scores.items() if isinstance(value, float)}

@@ -5,7 +5,8 @@
 The rival is `baseline/stock_camvid.py` of the shared folder, unchanged: stock's model, matching and loss in a plain loop with the
 official recipe. Both train at the same time, each on half of the cores for as many more minutes, and `--minutes` counts those
 of the whole machine. The rival's schedule needs its number of steps, so its step is timed first, with both halves at work. Both
-finished models are scored by the rival's own scorer: short side 320, two windows, one confusion matrix at 480 x 360.
+finished models are scored by the rival's own scorer: the short side as long as the model's input, 320 pixels for the rival, two
+windows, one confusion matrix at 480 x 360.
 """
 
 import importlib.util
@@ -53,7 +54,7 @@ def write_dataset(camvid: Path, out: Path, names: list[str]) -> None:
 
 def rival_words(shared: Path, out: Path, name: str, steps: int, seed: int) -> list:
     words = [shared / "baseline" / "stock_camvid.py", *RIVAL, "--steps", steps, "--seed", seed, "--name", name, "--out", out]
-    return [*words, "--evals", ""]
+    return [*words, "--evals", "", "--save", 1]
 
 
 def rival_seconds_a_step(shared: Path, out: Path) -> float:
@@ -77,11 +78,11 @@ def report(rival: ModuleType, out: Path) -> None:
     scores = {}
     for name in ("ours", "stock"):
         model = transformers.EomtForUniversalSegmentation.from_pretrained(out / name)
-        scores[name] = rival.evaluate(model, rival.VAL(), SIZE, masked=False, amp=True)
+        scores[name] = rival.evaluate(model, rival.VAL(), model.config.image_size, masked=False, amp=True)
         own = score(out / name, out / "data", "val", "semantic")["miou"]
         minutes, found = seconds[name] / 60, scores[name]
         print(
-            f"{name}: {steps[name]} steps of 4 in {minutes:.1f} minutes on half of the cores: mIoU {100 * found['miou']:.2f}, "
+            f"{name}: {steps[name]} steps in {minutes:.1f} minutes on half of the cores: mIoU {100 * found['miou']:.2f}, "
             f"pixel accuracy {100 * found['pixacc']:.2f} (this project's scorer in float32: mIoU {own:.2f})",
             flush=True,
         )

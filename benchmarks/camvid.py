@@ -4,7 +4,7 @@
 
 The rival is `baseline/stock_camvid.py` of the shared folder, unchanged: stock's model, matching and loss in a plain loop with the
 official recipe. Both train at the same time, each on half of the cores for as many more minutes, and `--minutes` counts those
-of the whole machine. The rival's schedule needs its number of steps, so its step is timed first, with both halves at work. Both
+of the whole machine; both in bfloat16 or both in float32, whichever the processor is faster in. The rival's schedule needs its number of steps, so its step is timed first, with both halves at work. Both
 finished models are scored by the rival's own scorer: the short side as long as the model's input, 320 pixels for the rival, two
 windows, one confusion matrix at 480 x 360.
 """
@@ -18,12 +18,12 @@ from types import ModuleType
 
 import torch
 import transformers
-from arms import HERE, parse_options, run_side_by_side, score, training_words
+from arms import HERE, bf16_is_faster, parse_options, run_side_by_side, score, training_words
 
 from eomt.train_scripts.mask_folder import convert
 
 SIZE = 320
-RIVAL = ["--size", SIZE, "--points", 4096, "--lr_h", 2e-4, "--amp"]  # as reference/baseline_camvid.md was measured
+RIVAL = ["--size", SIZE, "--points", 4096, "--lr_h", 2e-4]  # as reference/baseline_camvid.md was measured
 TIMED_STEPS = 12
 
 
@@ -33,11 +33,12 @@ def main() -> None:
     shutil.rmtree(out, ignore_errors=True)
     rival = load_script(shared / "baseline" / "stock_camvid.py")
     write_dataset(shared / "data" / "camvid", out / "data", rival.NAMES)
-    steps = round(60 * 2 * args.minutes / rival_seconds_a_step(shared, out / "timing"))
-    ours = training_words(args, Path(__file__).with_suffix(".yaml"), out / "data", out / "ours")
-    stock = rival_words(shared, out / "stock", "stock", steps, args.seed)
+    bf16 = bf16_is_faster()
+    steps = round(60 * 2 * args.minutes / rival_seconds_a_step(shared, out / "timing", bf16))
+    ours = training_words(args, Path(__file__).with_suffix(".yaml"), out / "data", out / "ours", bf16)
+    stock = rival_words(shared, out / "stock", "stock", steps, args.seed, bf16)
     run_side_by_side({"ours": [HERE.parent / "train_scripts" / "train.py", *ours], "stock": stock}, out)
-    report(rival, out)
+    report(rival, out, bf16)
 
 
 def load_script(path: Path) -> ModuleType:
@@ -52,20 +53,20 @@ def write_dataset(camvid: Path, out: Path, names: list[str]) -> None:
         convert(camvid / split, camvid / f"{split}annot", out, split, kind="semantic", classes=names, void=[11])
 
 
-def rival_words(shared: Path, out: Path, name: str, steps: int, seed: int) -> list:
+def rival_words(shared: Path, out: Path, name: str, steps: int, seed: int, bf16: bool) -> list:
     words = [shared / "baseline" / "stock_camvid.py", *RIVAL, "--steps", steps, "--seed", seed, "--name", name, "--out", out]
-    return [*words, "--evals", "", "--save", 1]
+    return [*words, "--evals", "", "--save", 1, *(["--amp"] if bf16 else [])]
 
 
-def rival_seconds_a_step(shared: Path, out: Path) -> float:
+def rival_seconds_a_step(shared: Path, out: Path, bf16: bool) -> float:
     """Seconds a step of the rival on half of the cores, while the other half works as hard."""
-    arms = {name: rival_words(shared, out, name, TIMED_STEPS, seed=0) for name in ("first", "second")}
+    arms = {name: rival_words(shared, out, name, TIMED_STEPS, seed=0, bf16=bf16) for name in ("first", "second")}
     run_side_by_side(arms, out)
     times = [json.loads((out / f"{name}.train.json").read_text())["train_sec"] for name in arms]
     return sum(times) / len(times) / TIMED_STEPS
 
 
-def report(rival: ModuleType, out: Path) -> None:
+def report(rival: ModuleType, out: Path, bf16: bool) -> None:
     """Scores both models by the rival's scorer, and by this project's, which draws them as well."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     run = json.loads((out / "stock" / "stock.train.json").read_text())
@@ -78,7 +79,7 @@ def report(rival: ModuleType, out: Path) -> None:
     scores = {}
     for name in ("ours", "stock"):
         model = transformers.EomtForUniversalSegmentation.from_pretrained(out / name)
-        scores[name] = rival.evaluate(model, rival.VAL(), model.config.image_size, masked=False, amp=True)
+        scores[name] = rival.evaluate(model, rival.VAL(), model.config.image_size, masked=False, amp=bf16)
         own = score(out / name, out / "data", "val", "semantic")["miou"]
         minutes, found = seconds[name] / 60, scores[name]
         print(

@@ -1,4 +1,4 @@
-"""COCO's official panoptic form to parquet shards."""
+"""COCO's official forms to parquet shards."""
 
 import json
 
@@ -6,22 +6,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eomt.train_scripts.coco_panoptic import convert
 from eomt.train_scripts.data import Labels, count_rows, load_split, read_labels
+from eomt.train_scripts.formats.layouts import Split
+from eomt.train_scripts.prepare import prepare
 from eomt.train_scripts.samples import decode_row
 
 
 @pytest.fixture
 def coco(tmp_path):
     """Three photos; category ids 3, 90 and 7 in this order; ids above 255; a crowd."""
-    for name in ("photos", "panoptic"):
+    for name in ("photos", "coco"):
         (tmp_path / name).mkdir()
     images, annotations = [], []
     for number in range(3):
         Image.fromarray(np.full((6, 8, 3), 40 * number, np.uint8)).save(tmp_path / "photos" / f"{number:012d}.jpg")
         ids = np.zeros((6, 8, 3), np.uint8)
         ids[:3], ids[3:, :4] = (number + 1, 2, 1), (9, 0, 0)
-        Image.fromarray(ids).save(tmp_path / "panoptic" / f"{number:012d}.png")
+        Image.fromarray(ids).save(tmp_path / "coco" / f"{number:012d}.png")
         table = [
             {"id": number + 1 + 512 + 65536, "category_id": 90, "iscrowd": 0, "area": 24, "bbox": [0, 0, 8, 3]},
             {"id": 9, "category_id": 7, "iscrowd": int(number == 1), "area": 12, "bbox": [0, 3, 4, 3]},
@@ -34,8 +35,9 @@ def coco(tmp_path):
     return tmp_path
 
 
-def run(folder, split: str = "train") -> int:
-    return convert(folder / "photos", folder / "panoptic", folder / "coco.json", folder / "out", split)
+def run(folder, split: str = "train", form: str = "coco_panoptic", **options) -> int:
+    """How many images there are."""
+    return prepare([Split(split, form, folder / "photos", folder / "coco.json")], folder / "out", **options)[split].images
 
 
 def change(folder, edit) -> None:
@@ -71,7 +73,7 @@ def test_an_interrupted_conversion_starts_again(coco):
     photo = coco / "photos" / "000000000001.jpg"
     kept = photo.read_bytes()
     photo.unlink()
-    with pytest.raises(ValueError, match="image_id 1: .*000000000001.jpg: no such file"):
+    with pytest.raises(ValueError, match="000000000001.jpg: no such file"):
         run(coco)
     with pytest.raises(ValueError, match="split 'train' is not in"):
         count_rows(coco / "out", "train")
@@ -80,8 +82,8 @@ def test_an_interrupted_conversion_starts_again(coco):
 
 
 def test_bad_annotations(coco):
-    with pytest.raises(ValueError, match="json=.*nowhere.json: no such file"):
-        convert(coco, coco, coco / "nowhere.json", coco / "out", "train")
+    with pytest.raises(ValueError, match="annotations=.*nowhere.json: no such file"):
+        prepare([Split("train", "coco_panoptic", coco, coco / "nowhere.json")], coco / "out")
     change(coco, lambda content: content["annotations"][2]["segments_info"][0].update(category_id=4))
     with pytest.raises(ValueError, match="image_id 2: category_id 4 is not in"):
         run(coco)
@@ -92,8 +94,9 @@ def test_bad_annotations(coco):
 
 def test_real_annotations(shared_data, tmp_path):
     folder = shared_data("coco_panoptic100")
-    files = folder / "train2017", folder / "panoptic_train2017", folder / "panoptic_train2017.json"
-    assert convert(*files, tmp_path, "train") == 100
+    split = Split("train", "coco_panoptic", folder / "train2017", folder / "panoptic_train2017.json")
+    report = prepare([split], tmp_path)["train"]
+    assert (report.images, report.segments, report.crowds) == (100, 1111, 6)
     samples = [decode_row(row, 133, "coco") for row in load_split(tmp_path, "train")]
     assert sum(len(sample.segment_ids) for sample in samples) == 1111
     assert sum(int(sample.is_crowd.sum()) for sample in samples) == 6

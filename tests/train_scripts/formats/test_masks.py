@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eomt.train_scripts import mask_folder
 from eomt.train_scripts.data import Labels, count_rows, load_split, read_labels
-from eomt.train_scripts.mask_folder import class_names, convert, read_indices
+from eomt.train_scripts.formats.layouts import Split
+from eomt.train_scripts.formats.source import Options, read_indices
+from eomt.train_scripts.prepare import prepare
 from eomt.train_scripts.samples import decode_row
 
 CLASSES = ["sky", "road", "car"]
+OPTIONS = Options(kind="semantic", classes=CLASSES, void=[255])
 MASK = np.array([[0, 0, 2, 255], [0, 1, 2, 255]], dtype=np.uint8)
 
 
@@ -24,8 +26,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-def run(folder, kind: str = "semantic", classes=CLASSES, void=(255,), **options) -> dict[str, int]:
-    return convert(folder / "images", folder / "masks", folder / "out", "train", kind, classes, void, **options)
+def run(folder, kind: str | None = "semantic", classes=CLASSES, void=(255,), split: str = "train", **options) -> dict[str, int]:
+    """{split: images}"""
+    split = Split(split, "masks", folder / "images", folder / "masks")
+    reports = prepare([split], folder / "out", Options(kind=kind, classes=list(classes), void=list(void)), **options)
+    return {name: report.images for name, report in reports.items()}
 
 
 def rows_of(folder, split: str = "train") -> list[dict]:
@@ -52,7 +57,7 @@ def test_semantic_masks(folder):
 
 def test_void_values_and_a_mask_of_nothing_else(folder):
     put_mask(folder, np.full((2, 4), 255, np.uint8))
-    run(folder)
+    run(folder, empty="keep")
     assert rows_of(folder)[2]["segments"] == [] and not decode_row(rows_of(folder)[2], 3, "here").id_map.any()
 
 
@@ -88,8 +93,8 @@ def test_instance_masks(folder, dtype):
 
 
 def test_each_second_image_is_held_out(folder):
-    assert run(folder, val_share=0.5, val_split="test") == {"train": 3, "test": 2}
-    assert [row["image_id"] for row in rows_of(folder, "test")] == ["1", "3"]
+    assert run(folder, val_share=0.5) == {"train": 3, "val": 2}
+    assert [row["image_id"] for row in rows_of(folder, "val")] == ["1", "3"]
     assert [row["image_id"] for row in rows_of(folder)] == ["0", "2", "4"]
 
 
@@ -111,7 +116,7 @@ def test_a_bad_file_is_named_and_nothing_is_written(folder, case):
     spoil(folder)
     with pytest.raises(ValueError, match=message):
         run(folder, val_share=0.5)
-    assert not (folder / "out").exists()
+    assert not (folder / "out").exists() or not any(path.name[0] != "." for path in (folder / "out").iterdir())
 
 
 ARGUMENTS = {
@@ -119,10 +124,10 @@ ARGUMENTS = {
     "a class twice": (dict(classes=["sky", "sky"]), "each once"),
     "a void value that is a class": (dict(void=[2]), r"void=\[2\] has \[2\], which classes names \['car'\]"),
     "instances of two classes": (dict(kind="instance", void=()), "kind='instance' has one class"),
-    "unknown kind": (dict(kind="panoptic"), "kind='panoptic' is unknown"),
+    "unknown kind": (dict(kind=None), "kind=None: say what the values of .*masks are, one of semantic, instance"),
     "too large a share": (dict(val_share=0.7), r"val_share=0.7 must lie in 0..0.5"),
     "too small a share": (dict(val_share=0.01), "needs 100 images, but there are 5"),
-    "one name for two splits": (dict(val_share=0.5, val_split="train"), "differ from split='train'"),
+    "one name for two splits": (dict(val_share=0.5, split="val"), r"one split not named val, not \['val'\]"),
 }
 
 
@@ -136,10 +141,10 @@ def test_bad_arguments(folder, case):
 
 def test_missing_and_empty_folders(folder):
     with pytest.raises(ValueError, match="images=.*nowhere: no such folder"):
-        convert(folder / "nowhere", folder / "masks", folder / "out", "train", "semantic", CLASSES)
+        prepare([Split("train", "masks", folder / "nowhere", folder / "masks")], folder / "out", OPTIONS)
     (folder / "empty").mkdir()
-    with pytest.raises(ValueError, match="masks=.*empty has no file that ends in .png, .tif"):
-        convert(folder / "images", folder / "empty", folder / "out", "train", "semantic", CLASSES)
+    with pytest.raises(ValueError, match="annotations=.*empty has no file that ends in .png, .tif"):
+        prepare([Split("train", "masks", folder / "images", folder / "empty")], folder / "out", OPTIONS)
 
 
 def test_other_splits_and_classes_that_are_there(folder):
@@ -147,21 +152,13 @@ def test_other_splits_and_classes_that_are_there(folder):
     with pytest.raises(ValueError, match="has a split 'train' already"):
         run(folder)
     with pytest.raises(ValueError, match="other classes"):
-        convert(folder / "images", folder / "masks", folder / "out", "val", "semantic", ["a", "b", "c"], [255])
+        run(folder, classes=["a", "b", "c"], split="val")
     assert len(list((folder / "out").glob("*.parquet"))) == 1
-
-
-def test_the_command_line_and_names_from_a_file(folder, monkeypatch, capsys):
-    (folder / "names.txt").write_text("sky\nroad\n\ncar\n")
-    assert class_names(str(folder / "names.txt")) == class_names("sky, road,car") == CLASSES
-    words = f"x --images {folder}/images --masks {folder}/masks --out {folder}/out --kind semantic --classes {folder}/names.txt"
-    monkeypatch.setattr("sys.argv", [*words.split(), "--void", "255", "11", "--val_share", "0.2"])
-    mask_folder.main()
-    assert capsys.readouterr().out == f"train: 4 images, val: 1 images in {folder}/out\n"
 
 
 def test_real_nuclei(shared_data, tmp_path):
     data = shared_data("dsb2018")
-    counts = convert(data / "images", data / "labels", tmp_path, "train", "instance", ["nucleus"], val_share=0.25)
-    assert counts == {"train": 103, "val": 34}
-    assert sum(len(row["segments"]) for split in counts for row in load_split(tmp_path, split)) == 6025
+    split = Split("train", "masks", data / "images", data / "labels")
+    reports = prepare([split], tmp_path, Options(kind="instance", classes=["nucleus"]), val_share=0.25)
+    assert {name: report.images for name, report in reports.items()} == {"train": 103, "val": 34}
+    assert sum(report.segments for report in reports.values()) == 6025

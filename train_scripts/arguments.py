@@ -7,7 +7,9 @@ import torch
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
+from eomt.train_scripts.checkpoints import AUTO, check_whole
 from eomt.train_scripts.mask_annealing import MASKING_MODES
+from eomt.train_scripts.samples import BAD_SAMPLES
 from eomt.train_scripts.schedules import ENCODER_WARMUP, HEAD_WARMUP
 from eomt.train_scripts.tasks import MAIN_SCORE, TASKS, check_task
 
@@ -44,7 +46,7 @@ class ModelArguments:
 class DataArguments:
     """What is trained on, and how it is augmented."""
 
-    data: str = field(metadata={"help": "folder of parquet shards and labels.json"})
+    data: str = field(metadata={"help": "folder of parquet shards and labels.json, also hf://datasets/org/name"})
     task: str = field(default="panoptic", metadata={"help": f"what to train and score: {', '.join(TASKS)}"})
     train_split: str = field(default="train", metadata={"help": "prefix of the shards to train on"})
     eval_split: str | None = field(default="val", metadata={"help": "prefix of the shards to evaluate on; '' for none"})
@@ -53,6 +55,10 @@ class DataArguments:
     max_scale: float = field(default=2.0, metadata={"help": "largest scale jitter"})
     color_jitter: bool = field(default=False, metadata={"help": "brightness, contrast, saturation and hue (ADE20K, Cityscapes)"})
     shuffle_buffer: int = field(default=1000, metadata={"help": "rows held for shuffling; nothing is held but encoded images"})
+    bad_samples: str = field(
+        default="raise",
+        metadata={"help": f"images that can't be used, one of {', '.join(BAD_SAMPLES)}: stop, or leave out and report"},
+    )
     threshold: float = field(default=0.8, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
 
     def __post_init__(self):
@@ -81,7 +87,10 @@ class EomtTrainingArguments(TrainingArguments):
     encoder_warmup: float = field(
         default=ENCODER_WARMUP, metadata={"help": "warm-up of a pretrained encoder after that: share of T, or steps if >= 1"}
     )
-    masking: str = field(default="annealed", metadata={"help": f"masked attention in training: {', '.join(MASKING_MODES)}"})
+    masking: str = field(
+        default="annealed",
+        metadata={"help": f"masked attention in training: {', '.join(MASKING_MODES)} (only the last prediction is supervised)"},
+    )
     minutes: float | None = field(
         default=None, metadata={"help": "train for this long, with schedules by the clock, in place of epochs or max_steps"}
     )
@@ -91,6 +100,10 @@ class EomtTrainingArguments(TrainingArguments):
     num_train_epochs: float = field(default=12.0, metadata={"help": "passes over the data"})
     ema_decay: float | None = field(
         default=None, metadata={"help": "score and store a moving average of the weights, such as 0.999; less in the first steps"}
+    )
+    resume_from_checkpoint: str | None = field(
+        default=None,
+        metadata={"help": "checkpoint-N folder to go on from; auto: the last whole one of output_dir, if there is one"},
     )
     overlays: int = field(
         default=6, metadata={"help": "validation images to draw after every evaluation, to picture.png and what is reported to"}
@@ -126,11 +139,8 @@ class EomtTrainingArguments(TrainingArguments):
                 f"minutes={self.minutes} must be positive, and with it head_warmup={self.head_warmup} and "
                 f"encoder_warmup={self.encoder_warmup} must be shares below 1: steps are not known beforehand"
             )
-        if self.minutes is not None and self.resume_from_checkpoint:
-            raise ValueError(
-                f"minutes={self.minutes} with resume_from_checkpoint={self.resume_from_checkpoint!r}: how much of the budget was "
-                "spent isn't stored, so the schedules would start anew. Resume runs of steps or epochs; give this one as checkpoint"
-            )
+        if self.resume_from_checkpoint not in (None, AUTO):
+            check_whole(self.resume_from_checkpoint)
         if self.minutes is not None and self.logging_steps < 1:
             raise ValueError(f"logging_steps={self.logging_steps} is a share of steps that minutes leave open; give steps")
         step_images = self.per_device_train_batch_size * self.world_size

@@ -54,7 +54,12 @@ def build_streams(
     data_args: DataArguments, args: EomtTrainingArguments, processor: EomtImageProcessor
 ) -> tuple[TrainingStream, EvaluationStream | None]:
     """This process's share of the augmented training samples, and of the evaluation samples."""
-    share = {"world_size": args.world_size, "rank": args.process_index, "task": data_args.task}
+    share = {
+        "world_size": args.world_size,
+        "rank": args.process_index,
+        "task": data_args.task,
+        "bad_samples": data_args.bad_samples,
+    }
     augmentation = training_augmentation(data_args.image_size, data_args.min_scale, data_args.max_scale, data_args.color_jitter)
     train = training_stream(
         data_args.data, data_args.train_split, augmentation, args.seed, shuffle_buffer=data_args.shuffle_buffer, **share

@@ -24,20 +24,32 @@ class TrainingProgress(TrainerCallback):
         self.minutes = minutes
         self.value = 0.0
         self._last = 0.0  # value, a step ago
-        self._started = 0.0
+        self._before = 0.0  # seconds spent by the run that this one resumes
+        self._started = time.monotonic()
         self._paused = 0.0
+
+    @property
+    def spent(self) -> float:
+        """Seconds of training, evaluation left out, with those before an interruption."""
+        return self._before + time.monotonic() - self._started - self._paused
+
+    def resume(self, spent: float) -> None:
+        """To be called before a training begins that goes on after `spent` seconds of another."""
+        self._before = spent
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         self._started, self._paused = time.monotonic(), 0.0
-        self._last = self.value = state.global_step / state.max_steps
+        self._last = self.value = self._by_clock(args) if self.minutes is not None else state.global_step / state.max_steps
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        self._before = 0.0
 
     def on_optimizer_step(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         """Runs before the learning-rate scheduler, so that it sees the progress of the coming step."""
         if self.minutes is None:
             self.value = (state.global_step + 1) / state.max_steps
             return
-        spent = (time.monotonic() - self._started - self._paused) / (60 * self.minutes)
-        self.value = min(1.0, broadcast(torch.tensor([spent], device=args.device)).item())
+        self.value = self._by_clock(args)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         if self.minutes is not None:  # the Trainer would count in max_steps, which are never reached
@@ -50,6 +62,10 @@ class TrainingProgress(TrainerCallback):
     def _passed(self, share: float) -> bool:
         """Whether this step is the last, or the first after another share of the budget."""
         return self.value >= 1 or (share < 1 and int(self.value / share) > int(self._last / share))
+
+    def _by_clock(self, args: TrainingArguments) -> float:
+        share = self.spent / (60 * self.minutes)
+        return min(1.0, broadcast(torch.tensor([share], device=args.device)).item())
 
     @contextmanager
     def paused(self) -> Iterator[None]:

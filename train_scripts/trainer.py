@@ -12,7 +12,6 @@ from eomt.loss import loss_normalizers, mean_over_processes
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.data import Labels
-from eomt.train_scripts.finished_model import FinishedModelTrainer
 from eomt.train_scripts.finite_loss import FiniteLoss
 from eomt.train_scripts.inference import predictions, score_predictions
 from eomt.train_scripts.loss_terms import LossTermMeans
@@ -22,13 +21,15 @@ from eomt.train_scripts.overlays import OverlayCallback
 from eomt.train_scripts.parameter_groups import group_parameters, optimizer_groups
 from eomt.train_scripts.progress import TrainingProgress
 from eomt.train_scripts.progress_bar import TrainingBar
+from eomt.train_scripts.resuming import LogsEndWithCheckpoints, ResumableTrainer
 from eomt.train_scripts.schedules import learning_rate_factor
+from eomt.train_scripts.skipped_samples import SkippedSamples
 from eomt.train_scripts.streams import EvaluationStream, TrainingCollator, TrainingStream
 from eomt.train_scripts.tasks import make_metric
 from eomt.train_scripts.weight_average import WeightAverage
 
 
-class EomtTrainer(FinishedModelTrainer):
+class EomtTrainer(ResumableTrainer):
     """
     Trains EoMT by the paper's recipe and scores its task.
 
@@ -67,6 +68,8 @@ class EomtTrainer(FinishedModelTrainer):
         self.finite = FiniteLoss(args.output_dir, args.process_index, check_norms=not args.fp16)
         self.average = WeightAverage(args.ema_decay) if args.ema_decay else None
         args.settle(task, eval_stream is not None)
+        model.supervises_blocks = args.masking != "never"
+        self.skipped = SkippedSamples()
         self._term_means = LossTermMeans()
         self._head_rate = 0.0
         super().__init__(
@@ -79,6 +82,7 @@ class EomtTrainer(FinishedModelTrainer):
             **kwargs,
         )
         self.add_callback(self.progress)
+        self.add_callback(LogsEndWithCheckpoints())
         self.add_callback(self.finite)
         if not args.disable_tqdm:  # without a bar, lines are printed as by any Trainer
             self.remove_callback(ProgressCallback)
@@ -134,7 +138,12 @@ class EomtTrainer(FinishedModelTrainer):
         """The batches of a step, and the divisors of their joint loss over all processes."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         self._term_means.start_step()
-        self.finite.start_step(self.state.global_step + 1, [batch.pop("images") for batch in batches])
+        images = [batch.pop("images") for batch in batches]
+        for batch in batches:
+            self.skipped.add(batch.pop("skipped"))
+        self.finite.start_step(self.state.global_step + 1, images)
+        for batch in images:
+            self.trained_data.add(batch)
         config = self.model.config
         sums = [loss_normalizers(batch["class_labels"], config.num_queries, config.no_object_weight) for batch in batches]
         return batches, mean_over_processes(torch.stack(sums).sum(0).to(device)) if sums else None
@@ -170,6 +179,7 @@ class EomtTrainer(FinishedModelTrainer):
             logs |= {f"mask_probability_{block}": round(p, 4) for block, p in enumerate(probabilities)}
             logs["progress"] = round(self.progress.value, 4)
             logs["learning_rate_head"] = self._head_rate
+            logs |= self.skipped.counts()
         super().log(logs, start_time)
 
     def create_model_card(
@@ -239,4 +249,5 @@ class EomtTrainer(FinishedModelTrainer):
             show_progress=self.is_world_process_zero() and not self.args.disable_tqdm,
         )
         scores = score_predictions(self.overlays.passing(results, len(stream)), make_metric(self.task, self.labels))
+        self.skipped.warn(stream.skipped)
         return {name: value for name, value in scores.items() if isinstance(value, float)}

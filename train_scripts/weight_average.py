@@ -9,7 +9,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 FILE = "training_weights.safetensors"
 
@@ -52,11 +51,10 @@ class WeightAverage(TrainerCallback):
         torch._foreach_lerp_(self._averages, self._parameters, 1 - average_decay(self.updates, self.decay))
         self.updates += 1
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **_) -> None:
-        if args.should_save and not args.save_only_model:
-            folder = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
-            weights = {name: parameter.detach().contiguous() for name, parameter in _trained(model).items()}
-            save_file(weights, folder / FILE, metadata={"updates": str(self.updates)})
+    def save(self, folder: str | Path, model: nn.Module) -> None:
+        """Puts the weights that are trained into a checkpoint's folder."""
+        weights = {name: parameter.detach().contiguous() for name, parameter in _trained(model).items()}
+        save_file(weights, Path(folder) / FILE, metadata={"updates": str(self.updates)})
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         """The averages become the model's weights, unless those of the best checkpoint have been loaded."""

@@ -20,7 +20,7 @@ def scenes(tmp_path):
 
 def spoil(scenes, change):
     """Rewrites the training shard with rows changed by `change`, which gets and returns one."""
-    rows = [change(make_row(0, "train", index)) for index in range(4)]
+    rows = [{**change(make_row(0, "train", index)), "rles": None} for index in range(4)]
     Dataset.from_list(rows, features=FEATURES).to_parquet(scenes / "train-00000-of-00001.parquet")
 
 
@@ -54,7 +54,7 @@ OPTIONS = {
     "missing checkpoint": (["--checkpoint", "gone"], OSError, "gone"),
     "size off the patch grid": (["--image_size", "100"], Exception, "image_size=100.*use 96"),
     "unknown task": (["--task", "depth"], ValueError, "task='depth' is unknown; choose one of semantic, instance"),
-    "budget of a resumed run": (["--minutes", "1", "--resume_from_checkpoint", "x"], ValueError, "minutes=1.0 with resume_from_ch"),
+    "missing checkpoint to resume": (["--resume_from_checkpoint", "x"], ValueError, "resume_from_checkpoint='x': no such folder"),
     "unknown masking": (["--masking", "often"], ValueError, "masking='often'"),
     "unknown option": (["--learning_rte", "1"], ValueError, "--learning_rte; did you mean --learning_rate"),
 }
@@ -94,3 +94,11 @@ def test_a_half_written_shard_is_no_dataset(scenes, tmp_path):
     with pytest.raises(ValueError, match="not a complete parquet file"):
         run(scenes, tmp_path / "out")
     assert json.loads((scenes / "labels.json").read_text())["classes"]
+
+
+def test_bad_rows_may_be_left_out_and_are_counted(scenes, tmp_path):
+    spoil(scenes, lambda row: cut_image(row) if row["image_id"] == "train-00002" else row)
+    run(scenes, tmp_path / "out", "--bad_samples", "skip", "--logging_steps", "1", "--max_steps", "4")
+    logs = json.loads((tmp_path / "out" / "trainer_state.json").read_text())["log_history"]
+    counts = [entry.get("skipped_samples", 0) for entry in logs if "loss" in entry]
+    assert counts == sorted(counts) and 4 <= counts[-1] <= 6  # 16 images of 3 an epoch

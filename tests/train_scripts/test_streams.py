@@ -10,8 +10,9 @@ from eomt import EomtImageProcessor
 from eomt.image_processing.augmentation import training_augmentation
 from eomt.randomness import key_of
 from eomt.train_scripts import scenes
-from eomt.train_scripts.data import write_labels, write_split
+from eomt.train_scripts.data import write_labels
 from eomt.train_scripts.samples import Sample
+from eomt.train_scripts.shard_writer import write_split
 from eomt.train_scripts.streams import (
     ATTEMPTS,
     EVEN_SHARE,
@@ -174,6 +175,52 @@ def test_a_bad_row_names_folder_and_image(tmp_path):
     write_split(tmp_path, "train", [row], 1)
     with pytest.raises(ValueError, match=f"{tmp_path}, split train: image_id 'train-00003'.*99"):
         next(iter(training_stream(tmp_path, "train", training_augmentation(32), 0)))
+
+
+@pytest.fixture
+def partly_bad(tmp_path):
+    """Six scenes, of which the second has a truncated photo and the fifth an id that its table lacks."""
+    rows = [scenes.make_row(0, "train", index) for index in range(6)]
+    rows[1]["image"]["bytes"] = rows[1]["image"]["bytes"][:500]
+    rows[4]["segments"].pop()
+    write_labels(tmp_path, scenes.LABELS)
+    write_split(tmp_path, "train", rows, 6)
+    return tmp_path
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_bad_rows_are_left_out_and_told_with_the_next_sample(partly_bad, workers):
+    stream = training_stream(partly_bad, "train", training_augmentation(32), 0, bad_samples="skip")
+    loader = iter(DataLoader(stream, batch_size=2, collate_fn=TrainingCollator(MEAN, STD), num_workers=workers))
+    batches = [next(loader) for _ in range(6)]
+    images = [image for batch in batches for image in batch["images"]]
+    assert {image["image_id"] for image in images} == {f"train-{index:05d}" for index in (0, 2, 3, 5)}
+    first = [reason for batch in batches for reason in batch["skipped"]]
+    assert any("train-00001': image : can't be decoded" in reason for reason in first)
+    assert any("train-00004': id_map has the ids" in reason for reason in first)
+    with pytest.raises(ValueError, match="bad_samples='drop' is unknown; choose one of raise, skip"):
+        training_stream(partly_bad, "train", training_augmentation(32), 0, bad_samples="drop")
+
+
+def test_bad_rows_raise_by_default_and_nothing_but_bad_ones_always(partly_bad, tmp_path):
+    with pytest.raises(ValueError, match="image_id 'train-0000[14]'") as caught:
+        list(zip(training_stream(partly_bad, "train", training_augmentation(32), 0), range(6), strict=False))
+    assert "bad_samples skip" in caught.value.__notes__[0]
+    row = scenes.make_row(0, "train", 0)
+    row["segments"] = []
+    write_split(tmp_path, "none", [row], 1)
+    with pytest.raises(ValueError, match="none of 1 rows can be used; the first: .*id_map has the ids"):
+        next(iter(training_stream(tmp_path, "none", training_augmentation(32), 0, bad_samples="skip")))
+
+
+def test_evaluation_leaves_bad_rows_out_and_remembers_them(partly_bad):
+    processor = EomtImageProcessor(size={"shortest_edge": 64, "longest_edge": 64}, do_pad=True)
+    stream = evaluation_stream(partly_bad, "train", processor, bad_samples="skip")
+    for _ in range(2):
+        assert [example["sample"].image_id[-1] for example in stream] == list("0235")
+        assert len(stream.skipped) == 2
+    with pytest.raises(ValueError, match="train-00001"):
+        list(evaluation_stream(partly_bad, "train", processor))
 
 
 def test_keys_are_spread_and_fit_int64():

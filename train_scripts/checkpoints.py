@@ -1,0 +1,64 @@
+"""Whole checkpoints: a run that is killed while it writes one leaves no mark in it, and it is never resumed from."""
+
+import json
+import logging
+import os
+import re
+from pathlib import Path
+
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+AUTO = "auto"  # of `resume_from_checkpoint`: the last whole checkpoint of the output folder, or the beginning where there is none
+MARK = "whole.json"  # written last: the size in bytes of every other file
+_NAME = re.compile(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)")
+
+logger = logging.getLogger(__name__)
+
+
+def mark_whole(folder: str | Path) -> None:
+    """Says that everything in a checkpoint's folder has been written."""
+    folder = Path(folder)
+    part = folder / f"{MARK}.partial"
+    part.write_text(json.dumps(_sizes(folder), indent=1))
+    os.replace(part, folder / MARK)
+
+
+def unmark(folder: str | Path) -> None:
+    """To be called before anything in the folder is written anew."""
+    (Path(folder) / MARK).unlink(missing_ok=True)
+
+
+def check_whole(folder: str | Path) -> None:
+    """
+    Raises:
+        ValueError: the folder is no checkpoint, or has no mark, or differs from what the mark says.
+    """
+    folder = Path(folder)
+    given = f"resume_from_checkpoint={str(folder)!r}"
+    if not folder.is_dir():
+        raise ValueError(f"{given}: no such folder; give a {PREFIX_CHECKPOINT_DIR}-N of the output folder, or auto for the last")
+    if not (folder / MARK).is_file():
+        raise ValueError(
+            f"{given} can't be resumed: it lacks {MARK}, so it is half-written, or of a run with save_only_model. Give another "
+            "one, or auto for the last whole one; what has model files can be given as checkpoint, to start a new run from"
+        )
+    stored, found = json.loads((folder / MARK).read_text()), _sizes(folder)
+    if wrong := sorted(name for name, size in stored.items() if found.get(name) != size):
+        raise ValueError(f"{given} has lost or changed the files {wrong[:5]} since it was written; give another, or auto")
+
+
+def last_whole(output_dir: str | Path) -> Path | None:
+    """The checkpoint of the most steps that is whole; None if there is none. Those passed over are logged."""
+    named = [(int(match[1]), path) for path in Path(output_dir).glob("*") if (match := _NAME.fullmatch(path.name))]
+    for _, path in sorted(named, reverse=True):
+        try:
+            check_whole(path)
+            return path
+        except ValueError as error:
+            logger.warning("passed over: %s", error)
+    return None
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name not in (MARK, f"{MARK}.partial"))
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}

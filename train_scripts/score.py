@@ -3,9 +3,9 @@
     eomt-score --checkpoint outputs/street --data data/street --split val --task semantic --output scores.json --picture grid.png
     accelerate launch -m eomt.train_scripts.score --checkpoint ... --data ... --task ...     (several GPUs)
 
-The model is scored without masked attention, in float32. A pixel's class may be one whose score is lower than the best by .001,
-which makes maps three times as fast and moved the mIoU of trained models by .0002 points at most. The image processor is the
-checkpoint's own, or the task's where it has none.
+The model is scored without masked attention (`--masked`: with it), in float32. A pixel's class may be one whose score is lower
+than the best by .001, which makes maps three times as fast and moved the mIoU of trained models by .0002 points at most. The
+image processor is the checkpoint's own, or the task's where it has none.
 """
 
 import argparse
@@ -16,12 +16,14 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import gather_object
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.image_processing.pictures import picture_grid
 from eomt.train_scripts.data import Labels, read_labels
 from eomt.train_scripts.inference import predictions, score_predictions
 from eomt.train_scripts.reporting import keep_rows, score_tables
+from eomt.train_scripts.samples import BAD_SAMPLES
 from eomt.train_scripts.streams import evaluation_stream
 from eomt.train_scripts.tasks import TASKS, make_metric, task_labels, task_processor
 
@@ -29,11 +31,18 @@ PICTURED = 6  # images
 
 
 def load_model(checkpoint: str, labels: Labels) -> EomtForUniversalSegmentation:
-    """A whole checkpoint with the dataset's classes, unmasked.
+    """A whole checkpoint with the dataset's classes, unmasked; as [`load_any_model`], and ValueError if its classes are others."""
+    model = load_any_model(checkpoint)
+    check_classes([model.config.id2label[index] for index in range(model.config.num_labels)], labels.names, checkpoint)
+    return model
+
+
+def load_any_model(checkpoint: str) -> EomtForUniversalSegmentation:
+    """A whole checkpoint, unmasked.
 
     Raises:
         OSError: there is no such checkpoint.
-        ValueError: weights are missing in it, or its classes are others.
+        ValueError: weights are missing in it.
     """
     try:
         model, loaded = EomtForUniversalSegmentation.from_pretrained(checkpoint, dtype=torch.float32, output_loading_info=True)
@@ -42,8 +51,6 @@ def load_model(checkpoint: str, labels: Labels) -> EomtForUniversalSegmentation:
     # transformers' own checkpoints lack buffers that are only for training
     if missing := sorted(set(loaded["missing_keys"]) & {name for name, _ in model.named_parameters()}):
         raise ValueError(f"checkpoint={checkpoint!r} lacks the weights {missing[:5]}; give a complete EoMT checkpoint")
-    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
-    check_classes(names, labels.names, checkpoint)
     model.set_attn_mask_probs([0.0] * model.config.num_blocks)
     return model
 
@@ -90,6 +97,8 @@ def score(
     threshold: float = 0.8,
     boundary: bool = False,
     picture: str | Path | None = None,
+    bad_samples: str = "raise",
+    masked: bool = False,
 ) -> tuple[dict[str, Any], Labels]:
     """Scores a checkpoint; with several processes each scores its share, and all return the joint scores.
 
@@ -101,21 +110,26 @@ def score(
         threshold: class score a query needs to become a segment (panoptic).
         boundary: gives boundary AP as well (instance).
         picture: of a few images with truth and prediction, written here by the first process.
+        bad_samples: "raise", or "skip" to score without the images that can't be used.
+        masked: masks the last L2 blocks, for a model that was trained with `masking` "always".
 
     Returns:
-        What the task's metric computes, and the task's classes.
+        What the task's metric computes, with `skipped`, the reasons of images left out, if there are any; and the task's classes.
     """
     state = PartialState(cpu=not torch.accelerator.is_available())
     labels = task_labels(read_labels(data), task)
     metric = make_metric(task, labels, boundary)
     model = load_model(checkpoint, labels).to(state.device)
+    model.set_attn_mask_probs([float(masked)] * model.config.num_blocks)
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), labels)
-    stream = evaluation_stream(data, split, processor, state.num_processes, state.process_index, task)
+    stream = evaluation_stream(data, split, processor, state.num_processes, state.process_index, task, bad_samples)
     results = predictions(model, processor, stream, task, batch_size, threshold, show_progress=state.is_main_process)
     rows = []
     if picture and state.is_main_process:
         results = keep_rows(results, rows, PICTURED, len(stream))
     scores = score_predictions(results, metric)
+    if skipped := gather_object(stream.skipped):
+        scores["skipped"] = sorted(skipped)
     if rows:
         picture_grid(rows, picture, labels.names, labels.isthing)
     return scores, labels
@@ -132,6 +146,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--threshold", type=float, default=0.8, help="class score that a query needs to become a segment (panoptic)"
     )
     parser.add_argument("--boundary", action="store_true", help="boundary AP as well (instance)")
+    parser.add_argument("--bad_samples", choices=BAD_SAMPLES, default="raise", help="images that can't be used: stop, or leave out")
+    parser.add_argument("--masked", action="store_true", help="with masked attention, for a model trained with --masking always")
     parser.add_argument("--output", help="JSON file for the scores")
     parser.add_argument("--picture", help=f"PNG for a grid of {PICTURED} images over the split, truths and predictions")
     args = parser.parse_args(argv)
@@ -139,6 +155,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     scores, labels = score(**options)
     if PartialState().is_main_process:
         print(score_tables(scores, labels))
+        if "skipped" in scores:
+            print(f"\nscored without {len(scores['skipped'])} images that can't be used, such as {scores['skipped'][0]}")
         if args.output:
             Path(args.output).write_text(json.dumps({**options, **scores, "classes": labels.names}, indent=1))
 

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
-from eomt.train_scripts import train
+from eomt import EomtConfig, EomtForUniversalSegmentation
+from eomt.train_scripts import scenes, train
 from eomt.train_scripts.scenes import write_scenes
+from eomt.train_scripts.tasks import TASKS, task_labels, task_processor
 from eomt.train_scripts.trainer import EomtTrainer
 
 CONFIG = {
@@ -46,3 +49,22 @@ def tiny_run(tiny_words, tmp_path) -> Callable[..., EomtTrainer]:
         return train.run([*tiny_words, "--output_dir", str(tmp_path), *words])
 
     return run
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory) -> Path:
+    """A folder with a tiny checkpoint for each task, with queries sure enough of something to make segments.
+
+    Masked in all blocks, as a model in training is.
+    """
+    folder = tmp_path_factory.mktemp("checkpoints")
+    sizes = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_blocks=1, num_queries=9, image_size=64)
+    for task in TASKS:
+        labels = task_labels(scenes.LABELS, task)
+        torch.manual_seed(0)
+        model = EomtForUniversalSegmentation(EomtConfig(**sizes, id2label=dict(enumerate(labels.names))))
+        with torch.no_grad():
+            model.class_predictor.weight.mul_(6)
+        model.save_pretrained(folder / task)
+        task_processor(task, 64, labels).save_pretrained(folder / task)
+    return folder

@@ -7,38 +7,21 @@ import subprocess
 import sys
 
 import pytest
-import torch
 import transformers
 from PIL import Image
 
-from eomt import EomtConfig, EomtForUniversalSegmentation, EomtImageProcessor
+from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.train_scripts import scenes, score
-from eomt.train_scripts.data import Labels
+from eomt.train_scripts.data import Labels, write_labels
 from eomt.train_scripts.scenes import write_scenes
-from eomt.train_scripts.tasks import TASKS, task_labels, task_processor
-
-CONFIG = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_blocks=1, num_queries=9, image_size=64)
+from eomt.train_scripts.shard_writer import write_split
+from eomt.train_scripts.tasks import TASKS, task_labels
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "scenes"
     write_scenes(folder, train=1, val=5)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory):
-    """A checkpoint for each task, with queries sure enough of something to make segments."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-    for task in TASKS:
-        labels = task_labels(scenes.LABELS, task)
-        torch.manual_seed(0)
-        model = EomtForUniversalSegmentation(EomtConfig(**CONFIG, id2label=dict(enumerate(labels.names))))
-        with torch.no_grad():
-            model.class_predictor.weight.mul_(6)
-        model.save_pretrained(folder / task)  # masked in all blocks, as a model in training is
-        task_processor(task, 64, labels).save_pretrained(folder / task)
     return folder
 
 
@@ -127,12 +110,27 @@ def test_stuff_is_merged_with_a_processor_of_transformers_own(checkpoints, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
-def test_two_processes_give_what_one_gives(data, checkpoints, tmp_path, task):
-    alone = run(data, checkpoints / task, task, "--threshold", "0.2")
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "eomt.train_scripts.score", "--threshold", "0.2"]
+@pytest.mark.parametrize("processes", [2, 3])
+def test_any_number_of_processes_scores_the_same_to_the_last_digit(data, checkpoints, tmp_path, task, processes):
+    """Five images in batches of two: one process sees a ragged batch, with three one sees a single image."""
+    alone = run(data, checkpoints / task, task, "--threshold", "0.2", "--batch_size", "2")
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(processes)]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "eomt.train_scripts.score"]
+    launch += ["--threshold", "0.2", "--batch_size", "2"]
     launch += [*f"--checkpoint {checkpoints / task} --data {data} --task {task} --output {tmp_path}/scores.json".split()]
     done = subprocess.run(launch, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=200)
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads((tmp_path / "scores.json").read_text()) == alone
     assert done.stdout.count("class ") == 1  # one process prints
+
+
+def test_images_that_cannot_be_used_stop_it_or_are_told(data, checkpoints, tmp_path, capsys):
+    rows = [scenes.make_row(0, "val", index) for index in range(3)]
+    rows[1]["segments"].pop()
+    write_labels(tmp_path, scenes.LABELS)
+    write_split(tmp_path, "val", rows, 3)
+    with pytest.raises(ValueError, match="val-00001"):
+        run(tmp_path, checkpoints / "panoptic", "panoptic")
+    scores = run(tmp_path, checkpoints / "panoptic", "panoptic", "--bad_samples", "skip")
+    assert len(scores["skipped"]) == 1 and "val-00001" in scores["skipped"][0]
+    assert "scored without 1 images that can't be used, such as" in capsys.readouterr().out

@@ -1,0 +1,210 @@
+"""Predictions over many images: files that other tools read, interruptions, broken images, and any number of processes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from eomt import EomtForUniversalSegmentation, EomtImageProcessor
+from eomt.train_scripts import scenes
+from eomt.train_scripts.predict import main, predict
+from eomt.train_scripts.prediction_files import PredictionFiles
+from eomt.train_scripts.scenes import write_scenes
+from eomt.train_scripts.tasks import TASKS
+
+SIZES = [(112, 112), (70, 112), (112, 60), (50, 50), (112, 112)]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Five parts of scenes, named as COCO names its images, one of them in a subfolder."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "more").mkdir()
+    for number, (height, width) in enumerate(SIZES):
+        image, *_ = scenes.make_scene(np.random.default_rng(number), held_out=True)
+        Image.fromarray(image[:height, :width]).save(folder / ("more/x.png" if number == 3 else f"{100 + number:012d}.png"))
+    return folder
+
+
+NAMES = ["000000000100", "000000000101", "000000000102", "000000000104", "more/x"]
+
+
+@pytest.fixture
+def direct(checkpoints, photos):
+    """`direct(task)`: {name: what the image processor makes of an image}, one at a time."""
+
+    def run(task: str) -> dict:
+        model = EomtForUniversalSegmentation.from_pretrained(checkpoints / task).eval()
+        model.set_attn_mask_probs([0.0])
+        processor = EomtImageProcessor.from_pretrained(checkpoints / task)
+        results = {}
+        for name in NAMES:
+            image = Image.open(photos / f"{name}.png")
+            inputs = processor(images=[image], return_tensors="pt")
+            with torch.no_grad():
+                outputs = model(**inputs)
+            size = [image.size[::-1]]
+            if task == "semantic":
+                results[name] = processor.post_process_semantic_segmentation(outputs, size)[0]
+            elif task == "panoptic":
+                results[name] = processor.post_process_panoptic_segmentation(outputs, size, threshold=0.05)[0]
+            else:
+                results[name] = processor.post_process_instance_segmentation(
+                    outputs, size, threshold=0.0, top_k=100, return_rles=True
+                )[0]
+        return results
+
+    return run
+
+
+def run(checkpoints, photos, task: str, out, **options) -> dict[str, int]:
+    return predict(str(checkpoints / task), str(photos), task, out, threshold=0.05, **options)
+
+
+def test_panoptic_files(checkpoints, photos, direct, tmp_path):
+    assert run(checkpoints, photos, "panoptic", tmp_path / "out") == {"predicted": 5, "done": 0, "broken": 0}
+    content = json.loads((tmp_path / "out" / "panoptic.json").read_text())
+    assert [entry["name"] for entry in content["categories"]] == scenes.LABELS.names
+    assert [entry["isthing"] for entry in content["categories"]] == [1] * 8 + [0] * 6
+    assert [image["id"] for image in content["images"]] == [100, 101, 102, 104, "more/x"]
+    segments = 0
+    for name, annotation in zip(NAMES, content["annotations"], strict=True):
+        channels = np.asarray(Image.open(tmp_path / "out" / "panoptic" / annotation["file_name"])).astype(int)
+        ids = channels[..., 0] + 256 * channels[..., 1] + 65536 * channels[..., 2]
+        expected = direct("panoptic")[name]
+        assert set(np.unique(ids)) - {0} == {info["id"] for info in annotation["segments_info"]}
+        for info, own in zip(expected["segments_info"], annotation["segments_info"], strict=True):
+            mask = ids == own["id"]
+            assert own["category_id"] == info["label_id"] and own["area"] == mask.sum()
+            assert np.array_equal(mask, expected["segmentation"] == info["id"])
+            assert own["bbox"] == coco_mask.toBbox(coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))).tolist()
+            segments += 1
+    assert segments > 3
+
+
+def test_instance_files_are_read_by_pycocotools(checkpoints, photos, direct, tmp_path):
+    run(checkpoints, photos, "instance", tmp_path / "out", overlays=True)
+    truth = COCO()
+    truth.dataset = {"images": [{"id": i} for i in (100, 101, 102, 104, "more/x")], "annotations": [], "categories": [], "info": {}}
+    truth.createIndex()
+    found = truth.loadRes(str(tmp_path / "out" / "instances.json"))
+    expected = direct("instance")
+    for name, number in zip(NAMES, (100, 101, 102, 104, "more/x"), strict=True):
+        own = found.loadAnns(found.getAnnIds(imgIds=[number]))
+        assert [entry["segmentation"]["counts"] for entry in own] == [
+            rle["counts"].decode() for rle in expected[name]["segmentation"]
+        ]
+        assert [entry["score"] for entry in own] == pytest.approx([info["score"] for info in expected[name]["segments_info"]])
+        boxes = [[x0, y0, x1 - x0, y1 - y0] for x0, y0, x1, y1 in (info["bbox"] for info in expected[name]["segments_info"])]
+        assert [entry["bbox"] for entry in own] == boxes
+    assert Image.open(tmp_path / "out" / "overlays" / "more" / "x.jpg").size == (50, 50)
+
+
+def test_semantic_files(checkpoints, photos, direct, tmp_path):
+    run(checkpoints, photos, "semantic", tmp_path / "out", batch_size=2)
+    expected = direct("semantic")
+    for name in NAMES:
+        own = np.asarray(Image.open(tmp_path / "out" / "semantic" / f"{name}.png"))
+        assert own.dtype == np.uint8 and (own != expected[name].numpy()).mean() < 0.002  # the scorer's tolerance of .001
+
+
+def test_category_ids_of_coco(checkpoints, photos, tmp_path):
+    entries = [{"id": 10 * place, "name": name, "isthing": 0} for place, name in enumerate(scenes.LABELS.names)]
+    (tmp_path / "coco.json").write_text(json.dumps({"categories": entries}))
+    run(checkpoints, photos, "panoptic", tmp_path / "out", categories=tmp_path / "coco.json")
+    content = json.loads((tmp_path / "out" / "panoptic.json").read_text())
+    used = {info["category_id"] for entry in content["annotations"] for info in entry["segments_info"]}
+    assert used <= set(range(0, 140, 10)) and max(used) > 13
+    (tmp_path / "coco.json").write_text(json.dumps({"categories": entries[1:]}))
+    with pytest.raises(ValueError, match=r"lacks the model's classes \['bee'\]"):
+        run(checkpoints, photos, "panoptic", tmp_path / "other", categories=tmp_path / "coco.json")
+
+
+@pytest.mark.parametrize("at", ["before", "while writing"])
+def test_an_interrupted_run_goes_on_with_what_is_not_done(checkpoints, photos, tmp_path, monkeypatch, at):
+    run(checkpoints, photos, "panoptic", tmp_path / "whole")
+    add, added = PredictionFiles.add, []
+
+    def stop(self, image, result):
+        if len(added) == 2:
+            if at == "while writing":
+                monkeypatch.setattr("eomt.train_scripts.prediction_files._write", lambda path, text: 1 / 0)
+                add(self, image, result)  # the PNG is there, the record isn't
+            raise KeyboardInterrupt
+        added.append(image.image_id)
+        add(self, image, result)
+
+    with monkeypatch.context() as patch:
+        monkeypatch = patch
+        patch.setattr(PredictionFiles, "add", stop)
+        with pytest.raises((KeyboardInterrupt, ZeroDivisionError)):
+            run(checkpoints, photos, "panoptic", tmp_path / "out")
+    assert not (tmp_path / "out" / "panoptic.json").exists()
+    assert run(checkpoints, photos, "panoptic", tmp_path / "out") == {"predicted": 3, "done": 2, "broken": 0}
+    for path in sorted((tmp_path / "whole").rglob("*.*")):
+        if path.is_file():
+            assert (tmp_path / "out" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()
+    assert run(checkpoints, photos, "panoptic", tmp_path / "out") == {"predicted": 0, "done": 5, "broken": 0}
+
+
+def test_a_broken_image_is_reported_and_tried_again(checkpoints, photos, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    whole = (photos / f"{NAMES[0]}.png").read_bytes()
+    (folder / "a.png").write_bytes(whole)
+    (folder / "b.png").write_bytes(whole[:300])
+    words = f"--checkpoint {checkpoints}/panoptic --images {folder} --task panoptic --output {tmp_path}/out --threshold 0.05"
+    main(words.split())
+    assert "1 predicted, 0 done, 1 broken; in" in capsys.readouterr().out
+    assert "can't be decoded" in json.loads((tmp_path / "out" / "broken.json").read_text())["b"]
+    (folder / "b.png").write_bytes(whole)
+    main(words.split())
+    assert "1 predicted, 1 done, 0 broken" in capsys.readouterr().out and not (tmp_path / "out" / "broken.json").exists()
+    pictures = [(tmp_path / "out" / "panoptic" / f"{name}.png").read_bytes() for name in "ab"]
+    assert pictures[0] == pictures[1]
+
+
+def test_parquet_shards_and_streams(checkpoints, tmp_path):
+    write_scenes(tmp_path / "scenes", train=1, val=3)
+    assert run(checkpoints, tmp_path / "scenes", "panoptic", tmp_path / "a", split="val")["predicted"] == 3
+    shard = tmp_path / "scenes" / "val-00000-of-00001.parquet"
+    assert run(checkpoints, shard, "panoptic", tmp_path / "b")["predicted"] == 3
+    for name in ("val-00000", "val-00002"):
+        assert (tmp_path / "a/panoptic" / f"{name}.png").read_bytes() == (tmp_path / "b/panoptic" / f"{name}.png").read_bytes()
+    with pytest.raises(ValueError, match="has no column 'photo', but .*'image'"):
+        run(checkpoints, shard, "panoptic", tmp_path / "c", column="photo")
+
+
+def test_other_folders_and_names_are_refused(checkpoints, photos, tmp_path):
+    run(checkpoints, photos, "panoptic", tmp_path / "out")
+    with pytest.raises(ValueError, match="has predictions of another run, with {'threshold': 0.05}. Choose another folder"):
+        predict(str(checkpoints / "panoptic"), str(photos), "panoptic", tmp_path / "out", threshold=0.7)
+    with pytest.raises(ValueError, match="exists and holds something else"):
+        run(checkpoints, photos, "panoptic", photos)
+    with pytest.raises(ValueError, match="leads out of the output folder"):
+        PredictionFiles(tmp_path / "new", "panoptic", scenes.LABELS, {}).is_done("../x")
+    with pytest.raises(ValueError, match="images=.*no such file"):
+        run(checkpoints, tmp_path / "gone.parquet", "panoptic", tmp_path / "new")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_two_processes_give_what_one_gives(checkpoints, photos, tmp_path, task):
+    run(checkpoints, photos, task, tmp_path / "one", batch_size=2)
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
+    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "eomt.train_scripts.predict"]
+    command += f"--checkpoint {checkpoints / task} --images {photos} --task {task} --output {tmp_path / 'two'}".split()
+    command += ["--batch_size", "2", "--threshold", "0.05"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "5 predicted, 0 done, 0 broken" in done.stdout
+    for path in sorted((tmp_path / "one").rglob("*.*")):
+        if path.is_file():
+            assert (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes() == path.read_bytes(), path

@@ -111,7 +111,13 @@ class EomtForUniversalSegmentation(EomtPreTrainedModel):
     Masked attention: block `i` of the last L2 restricts each query of each image to its predicted mask with probability
     `attn_mask_probs[i]` in training, and always (from a probability of .5) or never in evaluation. Change the probabilities
     with `set_attn_mask_probs`; after writing to the buffer itself, call `train()` or `eval()`.
+
+    Attributes:
+        supervises_blocks: whether a loss also has the predictions before the last L2 blocks where these are not masked. The paper
+            leaves them out where it never masks (Table 7). Not stored.
     """
+
+    supervises_blocks = True
 
     def __init__(self, config: EomtConfig):
         super().__init__(config)
@@ -239,7 +245,7 @@ class EomtForUniversalSegmentation(EomtPreTrainedModel):
             class_labels: B tensors (n,), the classes of the segments. An image may have none.
             patch_offsets: windows of the image processor, passed through.
             id_maps, segment_ids: labels as an id map (B, H', W') and the ids of its segments, B tensors (n,), in place of
-                `mask_labels`; equal labels give equal losses.
+                `mask_labels`; equal labels give equal losses. Where segments overlap, (B, P, H', W'), planes of those that don't.
             sample_keys: (B,) integers that fix the random draws of each image, see [`ImageDraws`].
             loss_normalizers: (2,) divisors of the loss in place of this batch's own, for gradient accumulation, see
                 `eomt.loss.loss_normalizers`.
@@ -266,7 +272,8 @@ class EomtForUniversalSegmentation(EomtPreTrainedModel):
                 every = torch.arange(self.config.num_queries, device=hidden_states.device)
                 queries = self.query(every).to(hidden_states).expand(hidden_states.shape[0], -1, -1)
                 hidden_states = torch.cat([queries, hidden_states], dim=1)  # (B, N, D)
-            if block >= 0 and (self.training or targets is not None or self._masked_blocks[block]):
+            supervised = self.supervises_blocks and (self.training or targets is not None)
+            if block >= 0 and (supervised or self._masked_blocks[block]):
                 predictions.append(self.predict(self.layernorm(hidden_states), grid))
                 query_mask = self._query_mask(block, predictions[-1][0], grid, draws)
             hidden_states = layer(hidden_states, query_mask)

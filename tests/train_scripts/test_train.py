@@ -85,6 +85,8 @@ def test_other_tasks_from_the_same_data(scenes, tmp_path, task, scores):
 def test_masking_may_be_kept_or_left_out(scenes, tmp_path, mode):
     trainer = run(scenes, tmp_path, "--max_steps", "2", "--total_batch_size", "4", "--masking", mode, "--eval_split", "")
     assert trainer.model.attn_mask_probs.tolist() == [1.0 if mode == "always" else 0.0] * 2
+    terms = [name for name in next(entry for entry in trainer.state.log_history if "loss" in entry) if name.startswith("loss_")]
+    assert len(terms) == (9 if mode == "always" else 3)  # never masked: the last prediction alone, as in the paper's Table 7
 
 
 def test_accumulated_batches_train_as_one_large_batch(scenes, tmp_path):

@@ -1,0 +1,118 @@
+"""The published rows: each recipe parses, builds, and its schedules are the published steps."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import yaml
+
+from eomt import EomtForUniversalSegmentation
+from eomt.configuration import ARCHITECTURES, architecture_config
+from eomt.timm_weights import encoder_config
+from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.recipe import parse_arguments
+from eomt.train_scripts.schedules import learning_rate_factor, mask_probability
+
+FOLDER = Path(__file__).parents[2] / "train_scripts/recipes"
+COCO, COCO_2X, ADE, CITY = 88692, 2 * 88692, 39120, 19902  # steps
+# steps, size, queries, blocks with queries, (first, last) step of the first block's annealing, of the last's
+THREE = [(14782, 29564), (59128, 73910)]
+PUBLISHED = {
+    "coco_panoptic_small_640": (COCO, "small", 640, 200, 3, THREE),
+    "coco_panoptic_base_640": (COCO, "base", 640, 200, 3, THREE),
+    "coco_panoptic_small_640_2x": (COCO_2X, "small", 640, 200, 3, [(29564, 59128), (118256, 147820)]),
+    "coco_panoptic_base_640_2x": (COCO_2X, "base", 640, 200, 3, [(29564, 59128), (118256, 147820)]),
+    "coco_panoptic_large_640": (COCO, "large", 640, 200, 4, THREE),
+    "coco_panoptic_large_1280": (COCO, "large", 1280, 200, 4, THREE),
+    "coco_panoptic_giant_640": (COCO, "giant", 640, 200, 5, THREE),
+    "coco_panoptic_giant_1280": (COCO, "giant", 1280, 200, 5, THREE),
+    "coco_instance_large_640": (COCO, "large", 640, 200, 4, THREE),
+    "coco_instance_large_1280": (COCO, "large", 1280, 200, 4, THREE),
+    "ade20k_panoptic_large_640": (ADE, "large", 640, 200, 4, [(6520, 13040), (26080, 32600)]),
+    "ade20k_panoptic_large_1280": (ADE, "large", 1280, 200, 4, [(6520, 13040), (26080, 32600)]),
+    "ade20k_panoptic_giant_640": (ADE, "giant", 640, 200, 5, [(6520, 13040), (26080, 32600)]),
+    "ade20k_panoptic_giant_1280": (ADE, "giant", 1280, 200, 5, [(6520, 13040), (26080, 32600)]),
+    "ade20k_semantic_large_512": (ADE, "large", 512, 100, 4, [(6520, 13040), (26080, 32600)]),
+    "cityscapes_semantic_large_1024": (CITY, "large", 1024, 100, 4, [(3317, 6634), (13268, 16585)]),
+    "ablation_masking_always": (COCO, "large", 640, 200, 4, None),
+    "ablation_masking_never": (COCO, "large", 640, 200, 4, None),
+    "ablation_blocks_9": (COCO, "large", 640, 200, 9, THREE),
+    "ablation_blocks_6": (COCO, "large", 640, 200, 6, THREE),
+    "ablation_blocks_2": (COCO, "large", 640, 200, 2, THREE),
+}
+
+
+@pytest.fixture
+def parsed(tmp_path):
+    """`parsed(name)`: the three groups of arguments of a recipe."""
+
+    def run(name: str, *words: str):
+        classes = (ModelArguments, DataArguments, EomtTrainingArguments)
+        return parse_arguments(classes, ["--recipe", name, "--data", "d", "--output_dir", str(tmp_path), *words])
+
+    return run
+
+
+def test_there_is_a_recipe_a_row():
+    assert {path.stem for path in FOLDER.glob("*_*.yaml")} - {"demo_pretrained"} == PUBLISHED.keys()
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_head_says_what_a_reader_wants_to_know_and_the_body_what_differs(name, parsed, tmp_path):
+    text = (FOLDER / f"{name}.yaml").read_text()
+    head = "\n".join(line for line in text.splitlines() if line.startswith("#"))
+    assert all(f"{word}: " in head for word in ("Source", "Expected", "Hardware", "Cost"))
+    assert f"# Command: accelerate launch train_scripts/train.py --recipe {name} --data " in head
+    words = ["--data", "d", "--output_dir", str(tmp_path)]
+    default = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), words)
+    default = {key: value for part in default for key, value in vars(part).items()}
+    for key, value in yaml.safe_load(text).items():
+        assert str(default[key]) != str(value), f"{key} is the default"
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_its_schedules_are_the_published_steps(name, parsed):
+    steps, _, _, _, num_blocks, annealing = PUBLISHED[name]
+    _, _, args = parsed(name)
+    args.epochs_to_steps(round(steps * args.total_batch_size / args.num_train_epochs))
+    assert args.max_steps == pytest.approx(steps, abs=4) and args.total_batch_size == 16
+    head, encoder = args.warmup_shares()
+    assert (head * steps, encoder * steps) == (pytest.approx(500, abs=1), pytest.approx(1000, abs=1))
+    assert learning_rate_factor(1500 / steps, head, encoder) == pytest.approx(1, abs=2e-3)
+    assert (args.masking == "annealed") == (annealing is not None)
+    for block, (first, last) in zip((0, num_blocks - 1), annealing or (), strict=False):
+        assert (
+            mask_probability((first - 8) / steps, block, num_blocks) == 1 > mask_probability((first + 8) / steps, block, num_blocks)
+        )
+        assert (
+            mask_probability((last - 8) / steps, block, num_blocks) > 0 == mask_probability((last + 8) / steps, block, num_blocks)
+        )
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_it_builds_on_the_meta_device(name, parsed):
+    _, size, pixels, queries, num_blocks, _ = PUBLISHED[name]
+    model_args, data_args, _ = parsed(name)
+    fields = {"image_size": data_args.image_size, "num_labels": 19, **model_args.config_fields}
+    with torch.device("meta"):
+        if model_args.timm_model:
+            config = encoder_config(timm.create_model(model_args.timm_model, num_classes=0).state_dict(), **fields)
+        else:
+            assert model_args.checkpoint == f"tue-mps/coco_panoptic_eomt_{size}_{pixels}"
+            config = architecture_config(size, **fields)
+        model = EomtForUniversalSegmentation(config)
+    assert {key: getattr(config, key) for key in ARCHITECTURES[size]} == {**ARCHITECTURES[size], "num_blocks": num_blocks}
+    assert (config.image_size, config.num_queries, config.num_blocks, config.num_register_tokens) == (
+        pixels,
+        queries,
+        num_blocks,
+        4,
+    )
+    assert model.query.weight.shape == (queries, config.hidden_size) and model.device.type == "meta"
+
+
+def test_a_users_own_number_of_epochs_keeps_the_shares(parsed):
+    _, _, args = parsed("ade20k_semantic_large_512", "--num_train_epochs", "3")
+    args.epochs_to_steps(500)
+    assert args.max_steps == 94 and sum(args.warmup_shares()) == pytest.approx(1500 / ADE, abs=1e-6)

@@ -8,6 +8,8 @@ FOLDERS = {
     "eomt.image_processing": "image_processing",
     "eomt.model_cards": "model_cards",
     "eomt.train_scripts": "train_scripts",
+    "eomt.train_scripts.accelerate_configs": "train_scripts/accelerate_configs",
+    "eomt.train_scripts.formats": "train_scripts/formats",
     "eomt.train_scripts.metrics": "train_scripts/metrics",
     "eomt.train_scripts.recipes": "train_scripts/recipes",
     "eomt.train_scripts.sprites": "train_scripts/sprites",

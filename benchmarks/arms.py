@@ -85,11 +85,13 @@ def training_words(args: argparse.Namespace, recipe: Path, data: Path, out: Path
     return [*words, "--minutes", 2 * args.minutes, "--seed", args.seed, "--bf16", bf16]
 
 
-def score(checkpoint: Path, data: Path, split: str, task: str) -> dict:
-    """Scores a checkpoint with the scorer that users have, and draws it: `scores.json` and `picture.png` beside the model."""
-    script, found = HERE.parent / "train_scripts" / "score.py", checkpoint / "scores.json"
-    words = ["--checkpoint", checkpoint, "--data", data, "--split", split, "--task", task, "--output", found]
-    subprocess.run(list(map(str, [sys.executable, script, *words, "--picture", checkpoint / "picture.png"])), check=True)
+def score(checkpoint: Path, data: Path, split: str, task: str, masked: bool = False) -> dict:
+    """Scores a checkpoint with the scorer that users have, and draws it: `scores.json` and `picture.png` beside the model, or with
+    masked attention `masked_scores.json` and `masked_picture.png`."""
+    script, prefix = HERE.parent / "train_scripts" / "score.py", "masked_" if masked else ""
+    found, picture = checkpoint / f"{prefix}scores.json", checkpoint / f"{prefix}picture.png"
+    words = ["--checkpoint", checkpoint, "--data", data, "--split", split, "--task", task, "--output", found, "--picture", picture]
+    subprocess.run(list(map(str, [sys.executable, script, *words, *(["--masked"] if masked else [])])), check=True)
     return json.loads(found.read_text())
 
 

@@ -3,10 +3,10 @@
     python benchmarks/camvid.py --shared ../shared --out outputs/camvid --seed 0
 
 The rival is `baseline/stock_camvid.py` of the shared folder, unchanged: stock's model, matching and loss in a plain loop with the
-official recipe. Both train at the same time, each on half of the cores for as many more minutes, and `--minutes` counts those
-of the whole machine; both in bfloat16 or both in float32, whichever the processor is faster in. The rival's schedule needs its number of steps, so its step is timed first, with both halves at work. Both
-finished models are scored by the rival's own scorer: the short side as long as the model's input, 320 pixels for the rival, two
-windows, one confusion matrix at 480 x 360.
+official recipe. Both train at the same time, each on half of the cores for as many more minutes, and `--minutes` counts those of
+the whole machine; both in bfloat16 or both in float32, whichever the processor is faster in. The rival's schedule needs its
+number of steps, so its step is timed first, with both halves at work. Both finished models are scored by the rival's own scorer:
+the short side as long as the model's input, 320 pixels for the rival, two windows, one confusion matrix at 480 x 360.
 """
 
 import importlib.util
@@ -20,7 +20,9 @@ import torch
 import transformers
 from arms import HERE, bf16_is_faster, parse_options, run_side_by_side, score, training_words
 
-from eomt.train_scripts.mask_folder import convert
+from eomt.train_scripts.formats.layouts import Split
+from eomt.train_scripts.formats.source import Options
+from eomt.train_scripts.prepare import prepare
 
 SIZE = 320
 RIVAL = ["--size", SIZE, "--points", 4096, "--lr_h", 2e-4]  # as reference/baseline_camvid.md was measured
@@ -49,8 +51,8 @@ def load_script(path: Path) -> ModuleType:
 
 
 def write_dataset(camvid: Path, out: Path, names: list[str]) -> None:
-    for split in ("train", "val"):
-        convert(camvid / split, camvid / f"{split}annot", out, split, kind="semantic", classes=names, void=[11])
+    splits = [Split(name, "masks", camvid / name, camvid / f"{name}annot") for name in ("train", "val")]
+    prepare(splits, out, Options(kind="semantic", classes=names, void=[11]))
 
 
 def rival_words(shared: Path, out: Path, name: str, steps: int, seed: int, bf16: bool) -> list:

@@ -12,14 +12,15 @@ from pathlib import Path
 
 from arms import compare_models, parse_options
 
-from eomt.train_scripts.coco_panoptic import convert
+from eomt.train_scripts.formats.layouts import Split
+from eomt.train_scripts.prepare import prepare
 
 
 def main() -> None:
     args = parse_options(__doc__, out="outputs/coco_panoptic100", minutes=27.0)
     coco, out = Path(args.shared) / "data" / "coco_panoptic100", Path(args.out) / f"seed{args.seed}"
     shutil.rmtree(out, ignore_errors=True)
-    convert(coco / "train2017", coco / "panoptic_train2017", coco / "panoptic_train2017.json", out / "data", split="train")
+    prepare([Split("train", "coco_panoptic", coco / "train2017", coco / "panoptic_train2017.json")], out / "data")
     compare_models(args, Path(__file__).with_suffix(".yaml"), out, task="panoptic", split="train")
 
 

@@ -11,14 +11,17 @@ from pathlib import Path
 
 from arms import compare_models, parse_options
 
-from eomt.train_scripts.mask_folder import convert
+from eomt.train_scripts.formats.layouts import Split
+from eomt.train_scripts.formats.source import Options
+from eomt.train_scripts.prepare import prepare
 
 
 def main() -> None:
     args = parse_options(__doc__, out="outputs/dsb2018", minutes=20.0)
     photos, out = Path(args.shared) / "data" / "dsb2018", Path(args.out) / f"seed{args.seed}"
     shutil.rmtree(out, ignore_errors=True)
-    convert(photos / "images", photos / "labels", out / "data", "train", kind="instance", classes=["nucleus"], val_share=0.25)
+    splits = [Split("train", "masks", photos / "images", photos / "labels")]
+    prepare(splits, out / "data", Options(kind="instance", classes=["nucleus"]), val_share=0.25)
     compare_models(args, Path(__file__).with_suffix(".yaml"), out, task="instance", split="val")
 
 

@@ -1,6 +1,6 @@
 """The paper's augmentation of training images and their id maps, as one Compose.
 
-Shapes: H, W pixels of an image, S pixels of a training crop's side.
+Shapes: H, W pixels of an image, P planes of an id map whose segments overlap, S pixels of a training crop's side.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,8 @@ def training_augmentation(size: int, min_scale: float = 0.1, max_scale: float = 
         color_jitter: published for ADE20K and Cityscapes.
 
     Returns:
-        (`tv_tensors.Image` (3, H, W) uint8, `tv_tensors.Mask` (H, W)) -> the same, S x S. Draws from torch's global generator.
+        (`tv_tensors.Image` (3, H, W) uint8, `tv_tensors.Mask` (H, W) or (P, H, W)) -> the same, S x S. Draws from torch's
+        global generator.
     """
     return v2.Compose(
         [
@@ -79,7 +80,8 @@ class ScaleJitterCrop(v2.Transform):
         scaled, starts = params["scaled"], params["starts"]
         shown = [min(edge, self.size) for edge in scaled]
         if isinstance(inpt, tv_tensors.Mask):
-            window, padding = _nearest_window(inpt.numpy(), scaled, starts, shown), PADDING_ID
+            ids = inpt.numpy() if inpt.ndim == 2 else inpt.permute(1, 2, 0).numpy()
+            window, padding = _nearest_window(ids, scaled, starts, shown), PADDING_ID
         else:
             window, padding = _bilinear_window(inpt.permute(1, 2, 0).numpy(), scaled, starts, shown), 0
         canvas = np.full((self.size, self.size, *window.shape[2:]), padding, dtype=window.dtype)
@@ -89,13 +91,13 @@ class ScaleJitterCrop(v2.Transform):
 
 
 def _nearest_window(ids: np.ndarray, scaled: Sequence[int], starts: Sequence[int], shown: Sequence[int]) -> np.ndarray:
-    """(H, W) ids -> `shown` pixels from `starts` of the map resized to `scaled`.
+    """(H, W) or (H, W, P) ids -> `shown` pixels from `starts` of the map resized to `scaled`.
 
     Takes the pixel under each new pixel's centre, as bilinear resizing does, so that labels don't shift against the image.
     """
     rows, cols = (
         (2 * np.arange(start, start + length) + 1) * old // (2 * new)  # floor((i + 1/2) old / new)
-        for old, new, start, length in zip(ids.shape, scaled, starts, shown, strict=True)
+        for old, new, start, length in zip(ids.shape[:2], scaled, starts, shown, strict=True)
     )
     return ids[rows[:, None], cols]
 

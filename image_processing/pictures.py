@@ -39,11 +39,15 @@ class Segmentation:
 
 @dataclass
 class GridRow:
-    """One image, (3, H, W) uint8, with its truth and prediction of the same size."""
+    """One image, (3, H, W) uint8, with its truth and, but for a grid of truths alone, prediction of the same size."""
 
     image: Tensor
     truth: Segmentation
-    prediction: Segmentation
+    prediction: Segmentation | None = None
+
+    @property
+    def parts(self) -> list[Segmentation]:
+        return [part for part in (self.truth, self.prediction) if part is not None]
 
 
 def class_color(label: int, isthing: list[bool], instance: int = 0) -> tuple[int, int, int]:
@@ -102,9 +106,10 @@ def picture_grid(
     path: str | Path,
     names: Sequence[str],
     isthing: list[bool],
-    titles: tuple[str, str, str] = ("image", "truth", "prediction"),
+    titles: Sequence[str] = ("image", "truth", "prediction"),
 ) -> None:
-    """Writes a PNG with a row for each image: image, truth and prediction, and below a legend of the classes to be seen.
+    """Writes a PNG with a row for each image: image, truth and prediction, if there are any, and below a legend of the classes to
+    be seen. A title stands above each column.
 
     Raises:
         ValueError: there are no rows, or a map doesn't fit its image.
@@ -112,14 +117,14 @@ def picture_grid(
     if not rows:
         raise ValueError("rows is empty. Give at least one image.")
     cells = [_row_cells(row, names, isthing) for row in rows]
-    seen = {label for row in rows for part in (row.truth, row.prediction) for label in part.classes.values()}
-    width = 3 * CELL + 4 * GAP
+    seen = {label for row in rows for part in row.parts for label in part.classes.values()}
+    width = len(titles) * (CELL + GAP) + GAP
     legend = _legend(sorted(seen), names, isthing, width)
     header = TITLE_SIZE + 2 * GAP
     height = header + sum(row[0].height + GAP for row in cells) + legend.height
     grid = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(grid)
-    lefts = [GAP + column * (CELL + GAP) for column in range(3)]
+    lefts = [GAP + column * (CELL + GAP) for column in range(len(titles))]
     for left, title in zip(lefts, titles, strict=True):
         draw.text((left + CELL / 2, header / 2), title, "black", _font(TITLE_SIZE), anchor="mm")
     top = header
@@ -135,7 +140,7 @@ def _row_cells(row: GridRow, names: Sequence[str], isthing: list[bool]) -> list[
     height, width = row.image.shape[1:]
     scale = CELL / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    overlays = [draw_segments(row.image, part, names, isthing, size) for part in (row.truth, row.prediction)]
+    overlays = [draw_segments(row.image, part, names, isthing, size) for part in row.parts]
     return [_picture(row.image, size), *overlays]
 
 

@@ -2,7 +2,7 @@
 
 Points are `(x, y)` in [0, 1] over the image, pixel centres at half-integers, zero outside: what
 `torch.nn.functional.grid_sample` computes with `align_corners=False` and zero padding, as in PointRend and Mask2Former.
-Shapes: `M` masks, `P` points, `n` segments of an image, `H, W` pixels.
+Shapes: `M` masks, `P` points, `n` segments of an image, `L` planes of an id map, `H, W` pixels.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class ImageTargets:
     The segments of one image, as masks or as an id map with the ids of its segments.
 
     Args:
-        maps: masks (n, H, W), bool or any number type, or an integer id map (H, W).
+        maps: masks (n, H, W), bool or any number type, or an integer id map (H, W), or (L, H, W) where segments overlap.
         segment_ids: (n,) ids of the segments in the id map; None for masks. A pixel with another id is in no segment.
     """
 
@@ -68,14 +68,15 @@ class ImageTargets:
         if self.segment_ids is None:
             values = self.maps.flatten(1)[:, pixels].to(weights.dtype)  # (n, P, 4)
             return (values * weights).sum(-1)
-        ids = self.maps.flatten()[pixels].long()  # (P, 4)
+        ids = self._ids_at(pixels)  # (L, P, 4)
         order = self.segment_ids.argsort()
         sorted_ids = self.segment_ids[order].long()
         place = torch.searchsorted(sorted_ids, ids).clamp(max=max(0, len(self) - 1))
         sums = weights.new_zeros(len(self), len(points))
         if len(self):
             found = sorted_ids[place] == ids
-            sums.scatter_add_(0, order[place].T, (weights * found).T)
+            corners = order[place].transpose(1, 2).flatten(0, 1)  # (L * 4, P)
+            sums.scatter_add_(0, corners, (weights * found).transpose(1, 2).flatten(0, 1))
         return sums
 
     def sample_each(self, segments: Tensor, points: Tensor) -> Tensor:
@@ -84,8 +85,12 @@ class ImageTargets:
         if self.segment_ids is None:
             values = self.maps.flatten(1)[segments[:, None, None], pixels].to(weights.dtype)
         else:
-            values = self.maps.flatten()[pixels].long() == self.segment_ids[segments][:, None, None]
+            values = (self._ids_at(pixels) == self.segment_ids[segments][:, None, None]).any(0)
         return (values * weights).sum(-1)
+
+    def _ids_at(self, pixels: Tensor) -> Tensor:
+        """(...) flat pixel indices -> (L, ...) ids."""
+        return self.maps.reshape(-1, self.maps.shape[-2] * self.maps.shape[-1])[:, pixels].long()
 
 
 def uncertain_points(logits: Tensor, candidates: Tensor, extra: Tensor, num_points: int) -> Tensor:

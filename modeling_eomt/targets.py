@@ -25,7 +25,7 @@ def gather_targets(
         num_labels: `C`.
         mask_labels: B tensors (n, H, W).
         class_labels: B tensors (n,).
-        id_maps: (B, H, W) integers, or B tensors (H, W).
+        id_maps: (B, H, W) integers, or B tensors (H, W); where segments overlap (L, H, W), L planes of them.
         segment_ids: B tensors (n,), the ids that are segments, in the order of `class_labels`.
         device: of the model's outputs.
 
@@ -65,9 +65,9 @@ def _gather_images(
 
 
 def _check_image(image: int, maps: Tensor, ids: Tensor | None, labels: Tensor, num_labels: int) -> None:
-    form, dims = ("mask_labels", 3) if ids is None else ("id_maps", 2)
-    if maps.dim() != dims:
-        wanted = "(segments, height, width)" if ids is None else "(height, width)"
+    form, dims = ("mask_labels", (3,)) if ids is None else ("id_maps", (2, 3))
+    if maps.dim() not in dims:
+        wanted = "(segments, height, width)" if ids is None else "(height, width) or (planes, height, width)"
         raise ValueError(f"{form}[{image}] has shape {tuple(maps.shape)}; expected {wanted}")
     count = len(maps) if ids is None else len(ids)
     if labels.dim() != 1 or len(labels) != count:

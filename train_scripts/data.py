@@ -1,24 +1,22 @@
-"""A dataset on disk: parquet shards `<split>-00000-of-00004.parquet` and `labels.json` in one folder.
+"""A dataset: parquet shards `<split>-00000-of-00004.parquet` and `labels.json` in one folder, on disk or wherever fsspec reads,
+such as `hf://datasets/org/name` on the Hub.
 
 A row: `image_id`; `image`, an encoded image; `id_map`, an encoded lossless PNG of the image's size that holds segment ids,
 8-bit or 16-bit grey, or RGB with id = R + 256 G + 65536 B (as in COCO panoptic); `segments`, a table of the ids with class
-index and crowd flag. Id 0 is void unless the table has it; every other id of the map must be in the table.
+index and crowd flag. Id 0 is void unless the table has it; every other id of the map must be in the table. Where segments
+overlap, `rles` has a mask for each in COCO's compressed run lengths, and `id_map` is null; elsewhere `rles` is null or absent.
 
 `labels.json`: `{"classes": [{"name": "bee", "isthing": true}, ...]}`, in the order of the class indices.
 """
 
-import itertools
 import json
-import os
 import re
-import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
+import fsspec
 import pyarrow.parquet as pq
-from tqdm.auto import tqdm
 
 FEATURES = datasets.Features(
     {
@@ -28,13 +26,12 @@ FEATURES = datasets.Features(
         "segments": datasets.List(
             {"id": datasets.Value("int64"), "category": datasets.Value("int64"), "iscrowd": datasets.Value("bool")}
         ),
+        "rles": datasets.List(datasets.Value("string")),
     }
 )
+REQUIRED = set(FEATURES) - {"rles"}
 LABELS_FILE = "labels.json"
 SHARD_NAME = re.compile(r"(?P<split>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.parquet")
-# Parquet row groups are what streams shuffle and share out: small ones mix well and keep memory flat.
-MAX_GROUP = 100  # rows
-MIN_GROUPS = 16  # of a small split, so that there is something to share out
 
 
 @dataclass(frozen=True)
@@ -54,11 +51,12 @@ def read_labels(folder: str | Path) -> Labels:
     Raises:
         ValueError: the folder or file is missing, or doesn't have the form that this module's head shows.
     """
-    path = _dataset_folder(folder) / LABELS_FILE
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file. A dataset folder needs one; see eomt.train_scripts.data for its form.")
+    path = _files(folder).get(LABELS_FILE)
+    if path is None:
+        raise ValueError(f"{folder}/{LABELS_FILE}: no such file. A dataset needs one; see eomt.train_scripts.data for its form.")
     try:
-        classes = json.loads(path.read_text())["classes"]
+        with fsspec.open(str(path), "rb") as file:
+            classes = json.load(file)["classes"]
         labels = Labels([str(entry["name"]) for entry in classes], [bool(entry["isthing"]) for entry in classes])
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(
@@ -84,14 +82,13 @@ def write_labels(folder: str | Path, labels: Labels) -> None:
     path.write_text(json.dumps({"classes": entries}, indent=1))
 
 
-def shard_paths(folder: str | Path, split: str) -> list[Path]:
-    """The shards of a split, in order.
+def shard_paths(folder: str | Path, split: str) -> list[Path | str]:
+    """The shards of a split, in order: paths, or URLs if `folder` is one.
 
     Raises:
         ValueError: the folder or the split is missing, shards are missing, or two sets of shards are mixed.
     """
-    folder = _dataset_folder(folder)
-    found = [(match, path) for path in sorted(folder.iterdir()) if (match := SHARD_NAME.fullmatch(path.name))]
+    found = [(match, path) for name, path in _files(folder).items() if (match := SHARD_NAME.fullmatch(name))]
     own = [(int(match["index"]), int(match["count"]), path) for match, path in found if match["split"] == split]
     if not own:
         known = sorted({match["split"] for match, _ in found})
@@ -120,12 +117,15 @@ def load_split(folder: str | Path, split: str, streaming: bool = True) -> datase
         ValueError: something is missing in the folder, or a shard is broken or lacks columns.
     """
     paths = shard_paths(folder, split)
+    columns = set(FEATURES)
     for path in paths:
-        absent = set(FEATURES) - set(_footer(path).schema.to_arrow_schema().names)
-        if absent:
-            raise ValueError(f"{path} lacks the columns {sorted(absent)}. Its columns must be {sorted(FEATURES)}.")
+        found = set(_footer(path).schema.to_arrow_schema().names)
+        if absent := REQUIRED - found:
+            raise ValueError(f"{path} lacks the columns {sorted(absent)}. Its columns must be {sorted(REQUIRED)}, and may be rles.")
+        columns &= found
     files = {split: [str(path) for path in paths]}
-    rows = datasets.load_dataset("parquet", data_files=files, split=split, streaming=streaming, features=FEATURES)
+    features = datasets.Features({name: feature for name, feature in FEATURES.items() if name in columns})
+    rows = datasets.load_dataset("parquet", data_files=files, split=split, streaming=streaming, features=features)
     if not streaming:
         return rows.cast_column("image", datasets.Image(decode=False)).cast_column("id_map", datasets.Image(decode=False))
     return rows.decode(False).reshard()
@@ -137,57 +137,28 @@ def check_split_is_new(folder: str | Path, split: str) -> None:
         raise ValueError(f"{folder} has a split {split!r} already. Remove its shards or choose another folder.")
 
 
-def write_split(folder: str | Path, split: str, rows: Iterable[dict], total: int, rows_a_shard: int = 1000) -> None:
-    """Writes a split's shards, which appear in `folder` only when all are complete.
-
-    Args:
-        folder: the dataset's folder, made if need be.
-        split: must not exist there yet.
-        rows: as the module's head describes them, encoded images as `{"bytes": ..., "path": None}`.
-        total: how many rows there are.
-        rows_a_shard: as many are held in memory at a time.
+def _files(folder: str | Path) -> dict[str, Path | str]:
+    """{name: path or URL} of what is in a folder, sorted.
 
     Raises:
-        ValueError: the split exists, or there are more or fewer rows than `total`.
+        ValueError: there is no such folder.
     """
-    folder = Path(folder)
-    count = max(1, -(-total // rows_a_shard))
-    group = min(MAX_GROUP, max(1, total // MIN_GROUPS))
-    check_split_is_new(folder, split)
-    part = folder / f".{split}.partial"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    stream, written = iter(tqdm(rows, desc=f"writing {split}", total=total, unit="image")), 0
-    for index in range(count):
-        held = list(itertools.islice(stream, rows_a_shard))
-        written += len(held)
-        _write_shard(part / f"{split}-{index:05d}-of-{count:05d}.parquet", held, group)
-    if written != total or next(stream, None) is not None:
-        raise ValueError(f"total is {total}, but rows has {written if written != total else 'more'}. Pass the right number.")
-    for path in sorted(part.iterdir()):
-        os.replace(path, folder / path.name)
-    part.rmdir()
-
-
-def _write_shard(path: Path, rows: list[dict], group: int) -> None:
-    quiet = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()  # theirs, of row groups, would cut through ours
+    missing = ValueError(f"data folder {folder} does not exist. Give a folder of parquet shards and {LABELS_FILE}.")
+    if "://" not in str(folder):
+        if not Path(folder).is_dir():
+            raise missing
+        return {path.name: path for path in sorted(Path(folder).iterdir())}
+    system, root = fsspec.url_to_fs(str(folder))
     try:
-        datasets.Dataset.from_list(rows, features=FEATURES).to_parquet(path, batch_size=group)
-    finally:
-        if not quiet:
-            datasets.enable_progress_bars()
+        paths = sorted(system.ls(root, detail=False))
+    except FileNotFoundError:
+        raise missing from None
+    return {path.rsplit("/", 1)[-1]: system.unstrip_protocol(path) for path in paths}
 
 
-def _dataset_folder(folder: str | Path) -> Path:
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(f"data folder {folder} does not exist. Give a folder of parquet shards and {LABELS_FILE}.")
-    return folder
-
-
-def _footer(path: Path) -> pq.FileMetaData:
+def _footer(path: Path | str) -> pq.FileMetaData:
     try:
-        return pq.read_metadata(path)
+        with fsspec.open(str(path), "rb") as file:
+            return pq.read_metadata(file)
     except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
         raise ValueError(f"{path}: not a complete parquet file ({error}). Write the split again.") from error

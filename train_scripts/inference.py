@@ -51,14 +51,14 @@ def predictions(
     check_task(task)
     training = model.training
     loader = DataLoader(stream, batch_size=batch_size, collate_fn=collate_evaluation)
-    bar = tqdm(total=len(stream), desc="predicting", unit="image", disable=not show_progress)
+    bar = tqdm(total=stream.share, desc="predicting", unit="image", disable=not show_progress)
     model.eval()
     try:
         for batch in loader:
             with autocast():
                 outputs = model(pixel_values=batch["pixel_values"].to(model.device))
             for sample, one in zip(batch["samples"], images_of(outputs, batch), strict=True):
-                yield sample, result_of(one, processor, task, tuple(sample.id_map.shape), threshold)
+                yield sample, result_of(one, processor, task, tuple(sample.image.shape[1:]), threshold)
                 bar.update()
     finally:
         bar.close()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from eomt.image_processing.pictures import GridRow, Segmentation, picture_grid
 from eomt.train_scripts.data import Labels
+from eomt.train_scripts.planes import flatten_planes
 from eomt.train_scripts.samples import Sample
 from eomt.train_scripts.score_names import score_name
 
@@ -56,9 +57,10 @@ def keep_rows(
 
 def picture_row(sample: Sample, result: dict | Tensor, instance_threshold: float = 0.5) -> GridRow:
     """An image's row in the grid; of a large image every k-th pixel, so that rows can be kept for a while."""
-    truth = Segmentation(sample.id_map, dict(zip(sample.segment_ids.tolist(), sample.class_labels.tolist(), strict=True)))
-    found = drawable(result, tuple(sample.id_map.shape), instance_threshold)
-    step = max(1, max(sample.id_map.shape) // PICTURE_SIDE)
+    id_map = torch.from_numpy(flatten_planes(sample.id_map.numpy()))
+    truth = Segmentation(id_map, dict(zip(sample.segment_ids.tolist(), sample.class_labels.tolist(), strict=True)))
+    found = drawable(result, tuple(id_map.shape), instance_threshold)
+    step = max(1, max(id_map.shape) // PICTURE_SIDE)
     maps = [Segmentation(part.id_map[::step, ::step].clone(), part.classes) for part in (truth, found)]
     return GridRow(sample.image[:, ::step, ::step].clone(), *maps)
 

@@ -1,6 +1,7 @@
 """The demo's dataset: scenes with exact panoptic labels, made from real pixels that are free to use.
 
     python train_scripts/scenes.py --out outputs/scenes --train 6000 --val 200 --seed 0
+    python train_scripts/scenes.py --folders walk --count 120        images and index masks, to try `prepare` on
 
 A scene shows one to five sprites (things; CC0, see sprites/README.md) over two of scikit-image's textures (stuff) that meet
 at a line. Training scenes see the left three quarters of each texture, validation scenes the rest.
@@ -21,7 +22,8 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from eomt.train_scripts.data import Labels, write_labels, write_split
+from eomt.train_scripts.data import Labels, write_labels
+from eomt.train_scripts.shard_writer import write_split
 
 SIDE = 112  # pixels of a scene
 MIN_SEGMENT = 20  # pixels; what is left of a smaller one becomes void
@@ -166,14 +168,46 @@ def write_scenes(out: str | Path, train: int, val: int, seed: int = 0) -> None:
     os.replace(part, out)
 
 
+def write_folders(folder: str | Path, count: int, seed: int = 0) -> None:
+    """Writes scenes as people have their images: `images` and `masks` of class indices, 255 for void, and `classes.txt`.
+
+    Args:
+        folder: must not exist.
+        count: of scenes.
+        seed: another gives other scenes.
+
+    Raises:
+        ValueError: the folder exists.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise ValueError(f"folders={folder} exists. Remove it or choose another folder.")
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for row in make_rows(seed, "train", count):
+        (folder / "images" / f"{row['image_id']}.png").write_bytes(row["image"]["bytes"])
+        ids = np.asarray(Image.open(io.BytesIO(row["id_map"]["bytes"])))
+        classes = np.full(256, 255, np.uint8)
+        classes[[segment["id"] for segment in row["segments"]]] = [segment["category"] for segment in row["segments"]]
+        Image.fromarray(classes[ids]).save(folder / "masks" / f"{row['image_id']}.png")
+    (folder / "classes.txt").write_text("\n".join(LABELS.names) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Writes the demo's dataset: scenes of sprites over textures.")
-    parser.add_argument("--out", required=True, help="folder of the dataset")
+    parser.add_argument("--out", help="folder of the dataset")
+    parser.add_argument("--folders", help="folder for images and masks, in place of a dataset")
+    parser.add_argument("--count", type=int, default=120, help="scenes in folders")
     parser.add_argument("--train", type=int, default=6000, help="training scenes")
     parser.add_argument("--val", type=int, default=200, help="validation scenes")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    write_scenes(args.out, args.train, args.val, args.seed)
+    if bool(args.out) == bool(args.folders):
+        parser.error("give either --out or --folders")
+    if args.folders:
+        write_folders(args.folders, args.count, args.seed)
+    else:
+        write_scenes(args.out, args.train, args.val, args.seed)
 
 
 if __name__ == "__main__":

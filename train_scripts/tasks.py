@@ -13,7 +13,8 @@ from eomt.train_scripts.data import Labels
 from eomt.train_scripts.metrics.average_precision import AveragePrecision
 from eomt.train_scripts.metrics.mean_iou import MeanIoU
 from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
-from eomt.train_scripts.samples import Sample
+from eomt.train_scripts.planes import flatten_planes
+from eomt.train_scripts.samples import Sample, present_segments
 
 TASKS = ("semantic", "instance", "panoptic")
 MAIN_SCORE = {"semantic": "miou", "instance": "ap", "panoptic": "pq"}  # by which the best model is chosen
@@ -48,6 +49,8 @@ class TaskSamples:
     - instance: things only, and their classes count among the things alone. Stuff becomes void;
     - panoptic: as it is.
 
+    Only instances may overlap: for the other tasks, of segments that do the smaller ones show.
+
     Args:
         labels: the dataset's classes.
         task: one of `TASKS`.
@@ -60,9 +63,10 @@ class TaskSamples:
         self.thing_index = self.isthing.cumsum(0) - 1  # of each class among the things
 
     def __call__(self, sample: Sample) -> Sample:
-        if self.task == "semantic":
-            return merge_classes(sample)
-        return self._things(sample) if self.task == "instance" else sample
+        if self.task == "instance":
+            return self._things(sample)
+        sample = without_overlap(sample)
+        return merge_classes(sample) if self.task == "semantic" else sample
 
     def _things(self, sample: Sample) -> Sample:
         kept = self.isthing[sample.class_labels]  # pixels of a segment that isn't listed are void
@@ -72,6 +76,21 @@ class TaskSamples:
             class_labels=self.thing_index[sample.class_labels[kept]],
             is_crowd=sample.is_crowd[kept],
         )
+
+
+def without_overlap(sample: Sample) -> Sample:
+    """One plane, and the segments of which something shows."""
+    if sample.id_map.ndim == 2:
+        return sample
+    id_map = torch.from_numpy(flatten_planes(sample.id_map.numpy()))
+    shown = present_segments(id_map, sample.segment_ids)
+    return replace(
+        sample,
+        id_map=id_map,
+        segment_ids=sample.segment_ids[shown],
+        class_labels=sample.class_labels[shown],
+        is_crowd=sample.is_crowd[shown],
+    )
 
 
 def merge_classes(sample: Sample) -> Sample:

@@ -44,12 +44,16 @@ def test_micro_batches_equal_the_joint_batch(tiny_model, batch, probs):
     torch.testing.assert_close(gradients_of(model, *parts), joint, atol=1e-6, rtol=1e-5)
 
 
-def _train_one(rank: int, port: int, folder: Path, accumulated: bool) -> None:
-    """One of two processes: its half of the batch, its gradients averaged with the other's."""
+# parts of unlike size and unlike numbers of segments; in the second, one process has nothing but an image without segments
+SPLITS = {"uneven": [slice(0, 1), slice(1, 4)], "nothing on one": [slice(1, 2), slice(2, 4)]}
+
+
+def _train_one(rank: int, port: int, folder: Path, split: str, accumulated: bool) -> None:
+    """One of two processes: its part of the batch, its gradients averaged with the other's."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     model, batch = torch.load(folder / "job.pt", weights_only=False)
-    images = [slice(0, 1), slice(1, 4)][rank]  # parts of unlike size and unlike numbers of segments
+    images = SPLITS[split][rank]
     batches = [part(batch, images)]
     if accumulated:
         sums = loss_normalizers(batches[0]["class_labels"], 8, model.config.no_object_weight)
@@ -66,17 +70,18 @@ def _train_one(rank: int, port: int, folder: Path, accumulated: bool) -> None:
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("accumulated", [False, True])
-def test_two_processes_equal_the_joint_batch(tiny_model, batch, accumulated, tmp_path):
+@pytest.mark.parametrize(("split", "accumulated"), [("uneven", False), ("uneven", True), ("nothing on one", False)])
+def test_two_processes_equal_the_joint_batch(tiny_model, batch, split, accumulated, tmp_path):
     model = tiny_model(probs=0.6).train()
     torch.save((model, batch), tmp_path / "job.pt")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = [str(port), str(tmp_path), "accumulated" if accumulated else "at once"]
+    options = [str(port), str(tmp_path), split, "accumulated" if accumulated else "at once"]
     workers = [subprocess.Popen([sys.executable, __file__, str(rank), *options]) for rank in range(2)]
     assert [worker.wait(120) for worker in workers] == [0, 0]
-    joint = gradients_of(model, batch)
+    images = slice(SPLITS[split][0].start, SPLITS[split][1].stop)
+    joint = gradients_of(model, part(batch, images))
     torch.testing.assert_close(torch.load(tmp_path / "gradients.pt"), joint, atol=1e-6, rtol=1e-5)
 
 
@@ -88,4 +93,4 @@ def test_evaluation_waits_for_no_other_process(tiny_model, batch, monkeypatch):
 
 
 if __name__ == "__main__":  # one of the two processes
-    _train_one(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4] == "accumulated")
+    _train_one(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], sys.argv[5] == "accumulated")

@@ -18,7 +18,7 @@ NONE = dict(mask_labels=None, class_labels=None, id_maps=None, segment_ids=None)
         (dict(mask_labels=MASKS * 2, class_labels=CLASSES * 2), "has 2 entries for 1 images"),
         (dict(id_maps=MAPS, segment_ids=IDS, class_labels=[]), "class_labels has 0 entries for 1 images"),
         (dict(mask_labels=[torch.zeros(8, 8)], class_labels=CLASSES), r"mask_labels\[0\] has shape \(8, 8\)"),
-        (dict(id_maps=torch.zeros(1, 1, 8, 8), segment_ids=IDS, class_labels=CLASSES), r"id_maps\[0\] has shape \(1, 8, 8\)"),
+        (dict(id_maps=torch.zeros(1, 1, 1, 8, 8), segment_ids=IDS, class_labels=CLASSES), r"id_maps\[0\] has shape \(1, 1, 8, 8\)"),
         (dict(mask_labels=MASKS, class_labels=[torch.tensor([1])]), r"class_labels\[0\] has shape \(1,\) for 2 segments"),
         (dict(id_maps=MAPS, segment_ids=IDS, class_labels=[torch.tensor([[0, 1]])]), r"class_labels\[0\] has shape \(1, 2\)"),
         (dict(mask_labels=MASKS, class_labels=[torch.tensor([0, 5])]), r"class_labels\[0\] holds \[5\]; allowed are 0..4"),

@@ -2,18 +2,23 @@
 
 import json
 
+import datasets
+import fsspec
 import pytest
 
+from eomt.image_processing.augmentation import training_augmentation
 from eomt.train_scripts import scenes
 from eomt.train_scripts.data import (
+    FEATURES,
     Labels,
     count_rows,
     load_split,
     read_labels,
     shard_paths,
     write_labels,
-    write_split,
 )
+from eomt.train_scripts.shard_writer import write_split
+from eomt.train_scripts.streams import training_stream
 
 
 def rows(count: int, start: int = 0) -> list[dict]:
@@ -31,14 +36,34 @@ def test_shards_rows_and_labels_come_back(folder):
     assert [path.name for path in shard_paths(folder, "train")] == [f"train-0000{index}-of-00003.parquet" for index in range(3)]
     assert count_rows(folder, "train") == 10
     assert read_labels(folder) == scenes.LABELS
-    assert list(load_split(folder, "train")) == rows(10)
+    assert list(load_split(folder, "train")) == [{**row, "rles": None} for row in rows(10)]
     assert not list(folder.glob(".*"))
 
 
 def test_random_access(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     split = load_split(folder, "train", streaming=False)
-    assert len(split) == 10 and split[7] == rows(1, 7)[0]
+    assert len(split) == 10 and split[7] == {**rows(1, 7)[0], "rles": None}
+
+
+def test_a_folder_elsewhere_is_read_as_one_on_disk(folder):
+    """As on the Hub, through a file system of fsspec."""
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{folder}/*", "/bucket/scenes/")
+    assert read_labels("memory://bucket/scenes") == scenes.LABELS and count_rows("memory://bucket/scenes", "train") == 10
+    assert list(load_split("memory://bucket/scenes", "train")) == list(load_split(folder, "train"))
+    stream = training_stream("memory://bucket/scenes", "train", training_augmentation(32), 0)
+    assert next(iter(stream))["image"].shape == (3, 32, 32)
+    with pytest.raises(ValueError, match="data folder memory://bucket/gone does not exist"):
+        read_labels("memory://bucket/gone")
+    with pytest.raises(ValueError, match="split 'val' is not in memory://bucket/scenes"):
+        load_split("memory://bucket/scenes", "val")
+
+
+def test_shards_of_others_without_run_lengths(tmp_path):
+    own = datasets.Features({name: feature for name, feature in FEATURES.items() if name != "rles"})
+    datasets.Dataset.from_list(rows(2), features=own).to_parquet(tmp_path / "train-00000-of-00001.parquet")
+    assert list(load_split(tmp_path, "train")) == rows(2)
 
 
 def test_labels_of_splits_must_agree(folder):
@@ -86,8 +111,6 @@ def test_mixed_and_broken_shards(folder):
 
 
 def test_missing_columns(tmp_path):
-    import datasets
-
     datasets.Dataset.from_dict({"image_id": ["a"]}).to_parquet(tmp_path / "train-00000-of-00001.parquet")
     with pytest.raises(ValueError, match=r"lacks the columns \['id_map', 'image', 'segments'\]"):
         load_split(tmp_path, "train")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from PIL import Image
 from transformers import AutoModel
 
 from eomt.train_scripts import train
+from eomt.train_scripts.checkpoints import last_whole
 from eomt.train_scripts.finite_loss import FILE
 from eomt.train_scripts.streams import EvaluationStream, TrainingCollator
 from eomt.train_scripts.trainer import EomtTrainer
@@ -94,6 +96,17 @@ def test_the_best_averages_of_two_processes_are_those_of_one(tiny_words, tiny_ru
     assert one["scored"] == pytest.approx(alone["scored"], abs=0.1) and max(one["scored"]) > 0
 
 
+@pytest.mark.slow
+def test_a_lost_process_ends_the_launch(tiny_words, tmp_path):
+    """With an error, in seconds, and without a model or a checkpoint that is not whole."""
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
+    command += ["--mixed_precision", "no", "--dynamo_backend", "no", __file__, "lost", *tiny_words, *SPLIT]
+    command += ["--output_dir", str(tmp_path), "--max_steps", "500", "--save_strategy", "steps", "--save_steps", "2"]
+    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=200)
+    assert done.returncode != 0 and "Signal 9" in done.stderr + done.stdout
+    assert last_whole(tmp_path).name == "checkpoint-2" and not (tmp_path / "model.safetensors").exists()
+
+
 def _run(mode: str, words: list[str]) -> None:
     """One of the two processes."""
     torch.set_num_threads(1)
@@ -106,8 +119,16 @@ def _run(mode: str, words: list[str]) -> None:
             batch["pixel_values"][:] = float("nan")
         return batch
 
+    def vanish(self, samples):
+        calls.append(1)
+        if rank == 1 and len(calls) == 6:  # in step 3
+            os.kill(os.getpid(), signal.SIGKILL)
+        return collate(self, samples)
+
     if mode == "nan":
         TrainingCollator.__call__ = spoil
+    elif mode == "lost":
+        TrainingCollator.__call__ = vanish
     else:
         EomtTrainer._score = second_is_best()
     trainer = train.run(words)

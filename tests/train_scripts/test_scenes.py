@@ -4,9 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 
 from eomt.train_scripts import scenes
 from eomt.train_scripts.data import count_rows, load_split, read_labels
+from eomt.train_scripts.formats.layouts import find_splits
+from eomt.train_scripts.formats.source import Options
+from eomt.train_scripts.prepare import prepare
 from eomt.train_scripts.samples import decode_row
 
 
@@ -106,3 +110,16 @@ def test_every_sprite_is_there_and_credited():
     assert files == {name for names in scenes.THINGS.values() for name in names}
     assert sum(path.stat().st_size for path in folder.glob("*.png")) < 300_000
     assert "Kenney" in (folder / "README.md").read_text()
+
+
+def test_folders_of_images_and_masks_hold_the_same_scenes(tmp_path, in_this_process):
+    scenes.write_folders(tmp_path / "walk", 3)
+    reports = prepare(
+        find_splits(tmp_path / "walk"), tmp_path / "out", Options(kind="semantic", classes=scenes.LABELS.names, void=[255])
+    )
+    assert (tmp_path / "walk" / "classes.txt").read_text().split() == scenes.LABELS.names and reports["train"].images == 3
+    for index, stored in enumerate(load_split(tmp_path / "out", "train")):
+        own, scene = (decode_row(row, 14, "here") for row in (stored, scenes.make_row(0, "train", index)))
+        assert torch.equal(own.image, scene.image) and torch.equal(own.id_map > 0, scene.id_map > 0)
+    with pytest.raises(ValueError, match="folders=.*walk exists"):
+        scenes.write_folders(tmp_path / "walk", 3)

@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from eomt.train_scripts.data import Labels, write_labels, write_split
+from eomt.train_scripts.data import Labels, write_labels
 from eomt.train_scripts.samples import Sample
+from eomt.train_scripts.shard_writer import write_split
 from eomt.train_scripts.streams import collate_evaluation, evaluation_stream, training_stream
 from eomt.train_scripts.tasks import MAIN_SCORE, TASKS, TaskSamples, make_metric, task_labels, task_processor
 

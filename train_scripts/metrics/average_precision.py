@@ -61,7 +61,7 @@ class AveragePrecision(InMemoryMetric):
             raise ValueError(
                 f"image_id {reference.image_id!r} was added before. Give each image an id of its own, and score it once."
             )
-        rles, scores, labels = self._detections(prediction, reference.id_map.shape)
+        rles, scores, labels = self._detections(prediction, reference.id_map.shape[-2:])
         true_rles = segments_to_rles(reference.id_map, reference.segment_ids.tolist())
         true_labels = _in_range(reference.class_labels, self.num_classes, "class_labels")
         true_areas, crowd = coco_mask.area(true_rles), reference.is_crowd.numpy()

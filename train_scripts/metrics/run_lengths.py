@@ -14,12 +14,16 @@ from torch import Tensor
 def segments_to_rles(id_map: Tensor, ids: Sequence[int]) -> list[dict]:
     """
     Args:
-        id_map: (H, W) integers.
+        id_map: (H, W) integers, or (P, H, W), P planes of segments that don't overlap.
         ids: n.
 
     Returns:
         Each id's pixels as `{"size": [H, W], "counts": bytes}`, as pycocotools has them.
     """
+    if id_map.ndim == 3:
+        found = [segments_to_rles(plane, ids) for plane in id_map]
+        planes = np.stack([coco_mask.area(rles) for rles in found]).argmax(0) if len(ids) else ()
+        return [found[plane][place] for place, plane in enumerate(planes)]
     size = list(id_map.shape)
     columns = id_map.cpu().numpy().ravel(order="F")
     starts = np.flatnonzero(columns[1:] != columns[:-1]) + 1

@@ -8,8 +8,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from eomt.train_scripts.coco_panoptic import make_row, read_annotations
 from eomt.train_scripts.data import Labels
+from eomt.train_scripts.formats.coco import read_panoptic
+from eomt.train_scripts.formats.source import Options
 from eomt.train_scripts.metrics.run_lengths import segments_to_rles
 from eomt.train_scripts.samples import Sample, decode_row
 
@@ -92,7 +93,6 @@ def _detections(sample: Sample, num_classes: int, random: np.random.Generator, m
 def coco(shared_data) -> tuple[Labels, list[Sample]]:
     """The classes and samples of the shared 100 photos, less the pictures."""
     folder = shared_data("coco_panoptic100")
-    labels, index, pairs = read_annotations(folder / "panoptic_train2017.json")
-    photos, maps = folder / "train2017", folder / "panoptic_train2017"
-    samples = [decode_row(make_row(image, entry, index, photos, maps), len(labels), "coco") for image, entry in pairs]
-    return labels, [replace(sample, image=sample.image[:, :0, :0]) for sample in samples]
+    source = read_panoptic(folder / "train2017", folder / "panoptic_train2017.json", Options())
+    samples = [decode_row(source.make_row(item), len(source.labels), "coco") for item in source.items]
+    return source.labels, [replace(sample, image=sample.image[:, :0, :0]) for sample in samples]

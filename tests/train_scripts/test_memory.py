@@ -1,0 +1,91 @@
+"""Peak memory of preparing, training data and predicting doesn't grow with the dataset: ten times the images, the same memory."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from eomt import EomtConfig, EomtForUniversalSegmentation
+from eomt.image_processing.augmentation import training_augmentation
+from eomt.train_scripts import scenes
+from eomt.train_scripts.formats.layouts import Split
+from eomt.train_scripts.formats.source import Options
+from eomt.train_scripts.predict import predict
+from eomt.train_scripts.prepare import prepare
+from eomt.train_scripts.streams import training_stream
+from eomt.train_scripts.tasks import task_processor
+
+SIDE = 320  # of photos of noise, which take 300 KB each
+FEW, MANY = 60, 600
+ALLOWED = 40  # MB; the photos that are there more take 160
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    """Folders `few` and `many` with photos and masks, links to one each, and a checkpoint."""
+    root = tmp_path_factory.mktemp("memory")
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)).save(root / "photo.png")
+    Image.fromarray(np.tile(np.array([0, 1], np.uint8), (SIDE, SIDE // 2))).save(root / "mask.png")
+    for name, count in (("few", FEW), ("many", MANY)):
+        for kind in ("photo", "mask"):
+            (root / name / f"{kind}s").mkdir(parents=True)
+            for number in range(count):
+                os.link(root / f"{kind}.png", root / name / f"{kind}s" / f"{number:04d}.png")
+    config = EomtConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_blocks=1,
+        num_queries=9,
+        image_size=64,
+        id2label=dict(enumerate(scenes.LABELS.names)),
+    )
+    EomtForUniversalSegmentation(config).save_pretrained(root / "model")
+    task_processor("panoptic", 64, scenes.LABELS).save_pretrained(root / "model")
+    return root
+
+
+def _prepare(folder: Path) -> None:
+    split = Split("train", "masks", folder / "photos", folder / "masks")
+    prepare([split], folder / "data", Options(kind="semantic", classes=["a", "b"]), rows_a_shard=200)
+
+
+def _stream(folder: Path) -> None:
+    stream = training_stream(folder / "data", "train", training_augmentation(64), 0, shuffle_buffer=50)
+    for sample in stream:
+        if sample["epoch"] == 1:
+            break
+
+
+def _predict(folder: Path) -> None:
+    predict(str(folder.parent / "model"), str(folder / "photos"), "panoptic", folder / "predictions")
+
+
+JOBS = {"prepare": _prepare, "stream": _stream, "predict": _predict}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", JOBS)
+def test_ten_times_the_images_take_the_same_memory(photos, job):
+    peaks = {}
+    for name in ("few", "many"):
+        if job != "prepare" and not (photos / name / "data").exists():
+            _prepare(photos / name)
+        command = [sys.executable, __file__, job, str(photos / name)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+        peaks[name] = float(done.stdout.split()[-1])
+    assert peaks["many"] < peaks["few"] + ALLOWED, peaks
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    JOBS[sys.argv[1]](Path(sys.argv[2]))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

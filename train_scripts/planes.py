@@ -1,0 +1,43 @@
+"""Segments that overlap, as planes of an id map: those of one plane don't.
+
+Shapes: n segments of an image, P planes, H, W pixels.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+VOID = 0  # the id of no segment
+
+
+def stack_rles(rles: Sequence[dict], ids: Sequence[int], size: tuple[int, int]) -> np.ndarray:
+    """Masks in COCO's run lengths -> a map of ids with as few planes as come by themselves; small segments lie in the first.
+
+    Args:
+        rles: n, of `size`, checked.
+        ids: n, of at least 1.
+
+    Returns:
+        (H, W) int32 if no two segments overlap, else (P, H, W).
+    """
+    order = np.argsort(coco_mask.area(list(rles)) if len(rles) else [], kind="stable")
+    planes = [np.zeros(size, dtype=np.int32)]
+    for place in order:
+        mask = coco_mask.decode(rles[place]).astype(bool)
+        free = next((plane for plane in planes if not plane[mask].any()), None)
+        if free is None:
+            free = np.zeros(size, dtype=np.int32)
+            planes.append(free)
+        free[mask] = ids[place]
+    return planes[0] if len(planes) == 1 else np.stack(planes)
+
+
+def flatten_planes(id_map: np.ndarray) -> np.ndarray:
+    """(P, H, W) or (H, W) -> (H, W): where segments overlap, the one in the earlier plane shows."""
+    if id_map.ndim == 2:
+        return id_map
+    flat = id_map[-1].copy()
+    for plane in id_map[-2::-1]:
+        np.copyto(flat, plane, where=plane != VOID)
+    return flat

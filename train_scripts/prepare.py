@@ -1,0 +1,245 @@
+"""Prepares images and annotations of any common format for training: parquet shards, a report of what they hold, and a picture.
+
+    python train_scripts/prepare.py --source coco --format coco_panoptic --out data/coco
+    python train_scripts/prepare.py --images photos --annotations masks --out data/street \
+        --kind semantic --classes sky,road,car --void 255 --val_share 0.2
+
+`--source` is a dataset as its makers or exporting tools lay it out, `--images` and `--annotations` are those of one split. The
+format is detected where it can be told. Each image is checked as it is read. An interrupted run goes on when it is started again.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import torch
+from tqdm.auto import tqdm
+
+from eomt.image_processing.pictures import GridRow, Segmentation, picture_grid
+from eomt.train_scripts.data import LABELS_FILE, Labels, check_split_is_new, read_labels, shard_paths, write_labels
+from eomt.train_scripts.formats.layouts import READERS, Split, detect_format, find_splits
+from eomt.train_scripts.formats.masks import KINDS
+from eomt.train_scripts.formats.source import Options, Source
+from eomt.train_scripts.planes import flatten_planes
+from eomt.train_scripts.samples import BAD_SAMPLES, BadSample, Sample, decode_row
+from eomt.train_scripts.shard_writer import SplitWriter
+from eomt.train_scripts.split_report import SplitReport
+
+EMPTY = ("raise", "skip", "keep")  # what to do with an image that has no segment but crowds, or none at all
+PICTURED = 12
+
+
+def prepare(
+    splits: Sequence[Split],
+    out: str | Path,
+    options: Options | None = None,
+    bad_samples: str = "raise",
+    empty: str = "raise",
+    val_share: float = 0.0,
+    rows_a_shard: int = 1000,
+) -> dict[str, SplitReport]:
+    """Writes splits, `labels.json`, and of each split `<split>_report.json` and `<split>_samples.png` into `out`.
+
+    Args:
+        splits: what to read; see [`find_splits`].
+        out: folder of the dataset; it may hold other splits with the same classes.
+        options: what the format leaves open.
+        bad_samples: "raise" stops at the first image that can't be used: a broken or missing file, annotations of another size,
+            an id or category that isn't listed, a polygon outside the image. "skip" leaves them out and counts them.
+        empty: the same for images without a segment, or with nothing but crowds; "keep" takes them, to train on as they are.
+        val_share: of a single split, each k-th image goes to a second one, "val", where k is 1 / val_share, rounded.
+        rows_a_shard: images of a shard.
+
+    Returns:
+        A report a split.
+
+    Raises:
+        ValueError: an argument or the dataset as a whole is wrong, or `out` has such a split or other classes already.
+        BadSample: an image is bad; what has been written is kept for the next run.
+    """
+    for name, value, allowed in (("bad_samples", bad_samples, BAD_SAMPLES), ("empty", empty, EMPTY)):
+        if value not in allowed:
+            raise ValueError(f"{name}={value!r} is unknown; choose one of {', '.join(allowed)}")
+    out = Path(out)
+    sources = {
+        split.name: (split, READERS[split.format](split.images, split.annotations, options or Options())) for split in splits
+    }
+    labels = _joint_labels({name: source.labels for name, (_, source) in sources.items()})
+    if val_share:
+        sources = _share_out(sources, val_share)
+    for name in sources:
+        check_split_is_new(out, name)
+    if (out / LABELS_FILE).is_file():
+        write_labels(out, labels)  # only compares
+    reports, writers = {}, {}
+    for name, (split, source) in sources.items():
+        told = {"format": split.format, "options": asdict(options or Options()), "bad_samples": bad_samples, "empty": empty}
+        plan = {**told, "images": str(split.images), "annotations": str(split.annotations), "val_share": val_share}
+        writers[name] = SplitWriter(out, name, len(source.items), plan, rows_a_shard)
+        reports[name] = _write(writers[name], source, bad_samples, empty)
+    write_labels(out, labels)
+    for name, report in reports.items():
+        writers[name].finish()
+        report.save(out / f"{name}_report.json")
+        draw_samples(out, name, labels)
+    return reports
+
+
+def _joint_labels(labels: dict[str, Labels]) -> Labels:
+    first = next(iter(labels))
+    for name, own in labels.items():
+        if own != labels[first]:
+            raise ValueError(
+                f"split {name!r} has the classes {own.names}, but {first!r} {labels[first].names}. Give them by classes."
+            )
+    return labels[first]
+
+
+def _share_out(sources: dict[str, tuple[Split, Source]], val_share: float) -> dict[str, tuple[Split, Source]]:
+    if not 0 < val_share <= 0.5 or len(sources) > 1 or "val" in sources:
+        raise ValueError(f"val_share={val_share} must lie in 0..0.5, and be given for one split not named val, not {list(sources)}")
+    [(name, (split, source))] = sources.items()
+    step = round(1 / val_share)
+    if len(source.items) < step:
+        raise ValueError(f"val_share={val_share} needs {step} images, but there are {len(source.items)}; give more, or none")
+    kept = [item for place, item in enumerate(source.items) if place % step != step - 1]
+    parts = {name: kept, "val": source.items[step - 1 :: step]}
+    return {part: (split, Source(source.labels, items, source.make_row, source.files_of)) for part, items in parts.items()}
+
+
+def _write(writer: SplitWriter, source: Source, bad_samples: str, empty: str) -> SplitReport:
+    """Writes a split's shards but for those that are there of an interrupted run."""
+    total, size = SplitReport(), writer.rows_a_shard
+    with tqdm(desc=f"preparing {writer.split}", total=len(source.items), unit="image") as bar:
+        for place, path in enumerate(writer.shards):
+            own = source.items[place * size : (place + 1) * size]
+            counts = path.with_suffix(".json")
+            if not (path.is_file() and counts.is_file() and _is_newer(counts, own, source)):
+                report = SplitReport()
+                writer.write_shard(path, _rows(own, source, report, bad_samples, empty, bar))
+                report.save(counts)
+            else:
+                bar.update(len(own))
+            total.merge(SplitReport.load(counts))
+    if not total.images:
+        raise ValueError(
+            f"split {writer.split!r} has no image that can be used; {sum(total.skipped.values())} were left out, the first for: "
+            f"{total.skipped_named[:1]}"
+        )
+    return total
+
+
+def _is_newer(path: Path, items: Sequence[Any], source: Source) -> bool:
+    written = path.stat().st_mtime_ns
+    files = (file for item in items for file in source.files_of(item))
+    return all(not file.exists() or file.stat().st_mtime_ns < written for file in files)
+
+
+def _rows(items: Sequence[Any], source: Source, report: SplitReport, bad_samples: str, empty: str, bar: tqdm) -> Iterator[dict]:
+    """The rows to be written, which are counted, as those left out are."""
+    for item in items:
+        bar.update()
+        try:
+            row = source.make_row(item)
+            name = " and ".join(map(str, source.files_of(item)))
+            sample = decode_row(row, len(source.labels), name)
+        except BadSample as error:
+            if bad_samples == "raise":
+                error.add_note("To leave such images out and have them counted: bad_samples skip. What was written is kept.")
+                raise
+            report.skip("bad", str(error))
+            continue
+        if (lack := _lack(sample)) and empty != "keep":
+            if empty == "raise":
+                raise BadSample(
+                    f"{name} has {lack}. Mend the annotations, or have such images left out by empty skip, or trained on by keep"
+                )
+            report.skip(lack, name)
+            continue
+        report.add(sample)
+        yield row
+
+
+def _lack(sample: Sample) -> str | None:
+    if not len(sample.segment_ids):
+        return "no segment"
+    return "nothing but crowd" if sample.is_crowd.all() else None
+
+
+def draw_samples(folder: str | Path, split: str, labels: Labels, images: int = PICTURED) -> None:
+    """Draws some of a split's images with their segments, spread over it, to `<split>_samples.png` beside the shards."""
+    rows = [GridRow(sample.image, _truth(sample)) for sample in _spread_samples(folder, split, images, len(labels))]
+    picture_grid(rows, Path(folder) / f"{split}_samples.png", labels.names, labels.isthing, titles=("image", "labels"))
+
+
+def _truth(sample: Sample) -> Segmentation:
+    id_map = torch.from_numpy(flatten_planes(sample.id_map.numpy()))
+    return Segmentation(id_map, dict(zip(sample.segment_ids.tolist(), sample.class_labels.tolist(), strict=True)))
+
+
+def _spread_samples(folder: str | Path, split: str, images: int, num_classes: int) -> Iterator[Sample]:
+    """Reads no more than a row group for each."""
+    groups = []
+    for path in shard_paths(folder, split):
+        footer = pq.read_metadata(path)
+        groups += [(path, index, row) for index in range(footer.num_row_groups) for row in range(footer.row_group(index).num_rows)]
+    for place in range(min(images, len(groups))):
+        path, index, row = groups[place * len(groups) // min(images, len(groups))]
+        table = pq.ParquetFile(path).read_row_group(index)
+        yield decode_row(table.slice(row, 1).to_pylist()[0], num_classes, f"{folder}, split {split}")
+
+
+def class_names(text: str) -> list[str]:
+    """`sky,road`, or the lines of a text file of that name."""
+    names = Path(text).read_text().splitlines() if Path(text).is_file() else text.split(",")
+    return [name.strip() for name in names if name.strip()]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", help="folder of a dataset in a known layout; all its splits are prepared")
+    parser.add_argument("--images", help="folder of one split's images, in place of source")
+    parser.add_argument("--annotations", help="json file, or folder of masks or text files, that belongs to images")
+    parser.add_argument("--split", default="train", help="name of the split of images and annotations")
+    parser.add_argument("--out", required=True, help="folder of the dataset to be written")
+    parser.add_argument("--format", choices=READERS, help="of the annotations, where it can't be told")
+    parser.add_argument("--kind", choices=KINDS, help="masks: what their values are, classes or ids of objects")
+    parser.add_argument(
+        "--classes", type=class_names, default=[], help="names by index, with commas between, or a text file of a name a line"
+    )
+    parser.add_argument(
+        "--stuff", type=class_names, default=[], help="those of the classes that are not things (coco_instances, yolo, via)"
+    )
+    parser.add_argument("--void", type=int, nargs="+", default=[], help="values of semantic masks that are no class")
+    parser.add_argument("--class_key", help="via: the region attribute that is the class")
+    parser.add_argument(
+        "--bad_samples", choices=BAD_SAMPLES, default="raise", help="images that can't be used: stop, or leave out and count"
+    )
+    parser.add_argument(
+        "--empty", choices=EMPTY, default="raise", help="images without a segment but crowds: stop, leave out, or keep"
+    )
+    parser.add_argument(
+        "--val_share", type=float, default=0.0, help="share of a single split's images for a second, val: each k-th"
+    )
+    args = parser.parse_args(argv)
+    if bool(args.source) == bool(args.images or args.annotations) or bool(args.images) != bool(args.annotations):
+        parser.error("give either --source, or --images and --annotations")
+    if args.source:
+        splits = find_splits(args.source, args.format)
+    else:
+        annotations = Path(args.annotations)
+        splits = [Split(args.split, args.format or detect_format(annotations), Path(args.images), annotations)]
+    options = Options(args.classes, args.stuff, args.void, args.kind, args.class_key)
+    for split in splits:
+        print(f"{split.name}: {split.format}, images {split.images}, annotations {split.annotations}")
+    reports = prepare(splits, args.out, options, args.bad_samples, args.empty, args.val_share)
+    labels = read_labels(args.out)
+    for name, report in reports.items():
+        print(f"\n{report.text(name, labels)}\nlook at {Path(args.out) / f'{name}_samples.png'}")
+
+
+if __name__ == "__main__":
+    main()

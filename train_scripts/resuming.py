@@ -89,7 +89,6 @@ class ResumableTrainer(FinishedModelTrainer):
             chosen = str(found) if found else None
         elif chosen:
             check_whole(chosen)
-        self.train_dataset.resume({}, args.per_device_train_batch_size)
         order = {
             "num_processes": args.world_size,
             "dataloader_num_workers": args.dataloader_num_workers,
@@ -98,6 +97,9 @@ class ResumableTrainer(FinishedModelTrainer):
             **self.train_dataset.order,
         }
         self.trained_data = TrainedData(order)
+        if chosen:
+            self.progress.resume(self.trained_data.load(Path(chosen) / _place_file(args.process_index)))
+        self.train_dataset.resume(self.trained_data.places, args.per_device_train_batch_size)
         return super().train(resume_from_checkpoint=chosen, **kwargs)
 
     def _save_checkpoint(self, model: nn.Module, trial) -> None:
@@ -120,11 +122,6 @@ class ResumableTrainer(FinishedModelTrainer):
             if not args.save_only_model:
                 mark_whole(folder)
             rotate_checkpoints(args.output_dir, limit, self.state.best_model_checkpoint, use_mtime=True)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        self.progress.resume(self.trained_data.load(Path(resume_from_checkpoint) / _place_file(self.args.process_index)))
-        self.train_dataset.resume(self.trained_data.places, self.args.per_device_train_batch_size)
 
 
 def _place_file(process: int) -> str:

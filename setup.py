@@ -9,10 +9,13 @@ FOLDERS = {
     "eomt.model_cards": "model_cards",
     "eomt.train_scripts": "train_scripts",
     "eomt.train_scripts.accelerate_configs": "train_scripts/accelerate_configs",
-    "eomt.train_scripts.formats": "train_scripts/formats",
+    "eomt.train_scripts.data": "train_scripts/data",
+    "eomt.train_scripts.data.formats": "train_scripts/data/formats",
     "eomt.train_scripts.metrics": "train_scripts/metrics",
     "eomt.train_scripts.recipes": "train_scripts/recipes",
+    "eomt.train_scripts.results": "train_scripts/results",
     "eomt.train_scripts.sprites": "train_scripts/sprites",
+    "eomt.train_scripts.training": "train_scripts/training",
 }
 
 setup(

@@ -20,8 +20,8 @@ import torch
 import transformers
 from arms import HERE, bf16_is_faster, parse_options, run_side_by_side, score, training_words
 
-from eomt.train_scripts.formats.layouts import Split
-from eomt.train_scripts.formats.source import Options
+from eomt.train_scripts.data.formats.layouts import Split
+from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.prepare import prepare
 
 SIZE = 320

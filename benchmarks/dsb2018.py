@@ -11,8 +11,8 @@ from pathlib import Path
 
 from arms import compare_models, parse_options
 
-from eomt.train_scripts.formats.layouts import Split
-from eomt.train_scripts.formats.source import Options
+from eomt.train_scripts.data.formats.layouts import Split
+from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.prepare import prepare
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from arms import BACKBONE, HERE, bf16_is_faster, run_side_by_side, score
 from PIL import Image, ImageDraw, ImageFont
 
-from eomt.train_scripts.formats.layouts import Split
-from eomt.train_scripts.formats.source import Options
+from eomt.train_scripts.data.formats.layouts import Split
+from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.prepare import prepare
 
 CLASSES = "Sky Building Pole Road Pavement Tree Sign Fence Car Pedestrian Bicyclist".split()

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from eomt import EomtForUniversalSegmentation
 from eomt.modeling_eomt import EomtForUniversalSegmentationOutput
-from eomt.train_scripts.building import build_model
 from eomt.train_scripts.train import run
+from eomt.train_scripts.training.building import build_model
 
 
 class StockModel(transformers.EomtForUniversalSegmentation):

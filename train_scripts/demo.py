@@ -13,12 +13,12 @@ from pathlib import Path
 from torchvision.transforms.v2.functional import to_pil_image
 from transformers import AutoImageProcessor, AutoModel
 
-from eomt.train_scripts.data import read_labels
-from eomt.train_scripts.inference import predictions
-from eomt.train_scripts.launching import launch_training
-from eomt.train_scripts.reporting import draw_predictions, print_scores
+from eomt.train_scripts.data.dataset_folder import read_labels
+from eomt.train_scripts.data.streams import evaluation_stream
+from eomt.train_scripts.results.inference import predictions
+from eomt.train_scripts.results.reporting import draw_predictions, print_scores
 from eomt.train_scripts.scenes import write_scenes
-from eomt.train_scripts.streams import evaluation_stream
+from eomt.train_scripts.training.launching import launch_training
 
 SERVE = """
 import sys

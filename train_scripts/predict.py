@@ -16,11 +16,11 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
-from eomt.train_scripts.data import Labels
-from eomt.train_scripts.formats.coco import read_json
-from eomt.train_scripts.image_sources import ImageStream, open_source
-from eomt.train_scripts.inference import predictions
-from eomt.train_scripts.prediction_files import PredictionFiles
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.formats.coco import read_json
+from eomt.train_scripts.data.image_sources import ImageStream, open_source
+from eomt.train_scripts.results.inference import predictions
+from eomt.train_scripts.results.prediction_files import PredictionFiles
 from eomt.train_scripts.score import load_any_model, load_processor
 from eomt.train_scripts.tasks import TASKS
 

@@ -19,14 +19,14 @@ import torch
 from tqdm.auto import tqdm
 
 from eomt.image_processing.pictures import GridRow, Segmentation, picture_grid
-from eomt.train_scripts.data import LABELS_FILE, Labels, check_split_is_new, read_labels, shard_paths, write_labels
-from eomt.train_scripts.formats.layouts import READERS, Split, detect_format, find_splits
-from eomt.train_scripts.formats.masks import KINDS
-from eomt.train_scripts.formats.source import Options, Source
-from eomt.train_scripts.planes import flatten_planes
-from eomt.train_scripts.samples import BAD_SAMPLES, BadSample, Sample, decode_row
-from eomt.train_scripts.shard_writer import SplitWriter
-from eomt.train_scripts.split_report import SplitReport
+from eomt.train_scripts.data.dataset_folder import LABELS_FILE, Labels, check_split_is_new, read_labels, shard_paths, write_labels
+from eomt.train_scripts.data.formats.layouts import READERS, Split, detect_format, find_splits
+from eomt.train_scripts.data.formats.masks import KINDS
+from eomt.train_scripts.data.formats.source import Options, Source
+from eomt.train_scripts.data.planes import flatten_planes
+from eomt.train_scripts.data.samples import BAD_SAMPLES, BadSample, Sample, decode_row
+from eomt.train_scripts.data.shard_writer import SplitWriter
+from eomt.train_scripts.data.split_report import SplitReport
 
 EMPTY = ("raise", "skip", "keep")  # what to do with an image that has no segment but crowds, or none at all
 PICTURED = 12

@@ -22,8 +22,8 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from eomt.train_scripts.data import Labels, write_labels
-from eomt.train_scripts.shard_writer import write_split
+from eomt.train_scripts.data.dataset_folder import Labels, write_labels
+from eomt.train_scripts.data.shard_writer import write_split
 
 SIDE = 112  # pixels of a scene
 MIN_SEGMENT = 20  # pixels; what is left of a smaller one becomes void

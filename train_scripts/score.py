@@ -20,11 +20,11 @@ from accelerate.utils import gather_object
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.image_processing.pictures import picture_grid
-from eomt.train_scripts.data import Labels, read_labels
-from eomt.train_scripts.inference import predictions, score_predictions
-from eomt.train_scripts.reporting import keep_rows, score_tables
-from eomt.train_scripts.samples import BAD_SAMPLES
-from eomt.train_scripts.streams import evaluation_stream
+from eomt.train_scripts.data.dataset_folder import Labels, read_labels
+from eomt.train_scripts.data.samples import BAD_SAMPLES
+from eomt.train_scripts.data.streams import evaluation_stream
+from eomt.train_scripts.results.inference import predictions, score_predictions
+from eomt.train_scripts.results.reporting import keep_rows, score_tables
 from eomt.train_scripts.tasks import TASKS, make_metric, task_labels, task_processor
 
 PICTURED = 6  # images
@@ -104,7 +104,7 @@ def score(
 
     Args:
         checkpoint: a folder or a Hub name.
-        data, split: a dataset in the form of `eomt.train_scripts.data`.
+        data, split: a dataset in the form of `eomt.train_scripts.data.dataset_folder`.
         task: one of `TASKS`.
         batch_size: images a process and forward pass.
         threshold: class score a query needs to become a segment (panoptic).

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
-from eomt.train_scripts.data import Labels
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.planes import flatten_planes
+from eomt.train_scripts.data.samples import Sample, present_segments
 from eomt.train_scripts.metrics.average_precision import AveragePrecision
 from eomt.train_scripts.metrics.mean_iou import MeanIoU
 from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
-from eomt.train_scripts.planes import flatten_planes
-from eomt.train_scripts.samples import Sample, present_segments
 
 TASKS = ("semantic", "instance", "panoptic")
 MAIN_SCORE = {"semantic": "miou", "instance": "ap", "panoptic": "pq"}  # by which the best model is chosen
@@ -113,7 +113,7 @@ def merge_classes(sample: Sample) -> Sample:
 
 
 def make_metric(task: str, labels: Labels, boundary: bool = False) -> PanopticQuality | MeanIoU | AveragePrecision:
-    """The metric of a task, which takes what `eomt.train_scripts.inference.predictions` yields.
+    """The metric of a task, which takes what `eomt.train_scripts.results.inference.predictions` yields.
 
     Args:
         labels: the task's classes, see [`task_labels`].

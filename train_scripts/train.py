@@ -12,12 +12,12 @@ from pathlib import Path
 
 from transformers import set_seed
 
-from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
-from eomt.train_scripts.building import build_model, build_streams
-from eomt.train_scripts.data import count_rows, read_labels
-from eomt.train_scripts.recipe import parse_arguments
+from eomt.train_scripts.data.dataset_folder import count_rows, read_labels
 from eomt.train_scripts.tasks import task_labels, task_processor
-from eomt.train_scripts.trainer import EomtTrainer
+from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.building import build_model, build_streams
+from eomt.train_scripts.training.recipe import parse_arguments
+from eomt.train_scripts.training.trainer import EomtTrainer
 
 
 def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer:

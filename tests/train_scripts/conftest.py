@@ -11,7 +11,7 @@ from eomt import EomtConfig, EomtForUniversalSegmentation
 from eomt.train_scripts import scenes, train
 from eomt.train_scripts.scenes import write_scenes
 from eomt.train_scripts.tasks import TASKS, task_labels, task_processor
-from eomt.train_scripts.trainer import EomtTrainer
+from eomt.train_scripts.training.trainer import EomtTrainer
 
 CONFIG = {
     "hidden_size": 32,

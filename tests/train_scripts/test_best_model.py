@@ -7,9 +7,9 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from eomt.train_scripts import progress
 from eomt.train_scripts.tasks import MAIN_SCORE
-from eomt.train_scripts.trainer import EomtTrainer
+from eomt.train_scripts.training import progress
+from eomt.train_scripts.training.trainer import EomtTrainer
 
 TRAINING = ["--max_steps", "4", "--learning_rate", "1e-2", "--max_grad_norm", "1", "--load_best_model_at_end", "true"]
 EVERY_STEP = ["--eval_strategy", "steps", "--eval_steps", "1", "--save_strategy", "steps", "--save_steps", "1"]
@@ -101,7 +101,7 @@ def test_shares_of_a_budget_of_minutes(tiny_run, tmp_path, monkeypatch):
 
 
 def test_epochs_need_a_number_of_rows(tiny_run, monkeypatch):
-    monkeypatch.setattr("eomt.train_scripts.arguments.EomtTrainingArguments.epochs_to_steps", lambda self, rows: None)
+    monkeypatch.setattr("eomt.train_scripts.training.arguments.EomtTrainingArguments.epochs_to_steps", lambda self, rows: None)
     with pytest.raises(ValueError, match=r"eval_strategy='epoch'.*epochs_to_steps"):
         tiny_run("--eval_strategy", "epoch")
 

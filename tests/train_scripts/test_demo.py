@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from eomt.train_scripts import demo
-from eomt.train_scripts.launching import process_count
+from eomt.train_scripts.training.launching import process_count
 
 
 def test_as_many_processes_as_share_a_batch_evenly(monkeypatch):

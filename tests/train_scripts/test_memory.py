@@ -14,11 +14,11 @@ from PIL import Image
 from eomt import EomtConfig, EomtForUniversalSegmentation
 from eomt.image_processing.augmentation import training_augmentation
 from eomt.train_scripts import scenes
-from eomt.train_scripts.formats.layouts import Split
-from eomt.train_scripts.formats.source import Options
+from eomt.train_scripts.data.formats.layouts import Split
+from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.streams import training_stream
 from eomt.train_scripts.predict import predict
 from eomt.train_scripts.prepare import prepare
-from eomt.train_scripts.streams import training_stream
 from eomt.train_scripts.tasks import task_processor
 
 SIDE = 320  # of photos of noise, which take 300 KB each

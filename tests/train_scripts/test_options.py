@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from eomt.train_scripts.trainer import EomtTrainer
+from eomt.train_scripts.training.trainer import EomtTrainer
 
 
 def losses_of(trainer):

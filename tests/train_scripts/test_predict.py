@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.train_scripts import scenes
 from eomt.train_scripts.predict import main, predict
-from eomt.train_scripts.prediction_files import PredictionFiles
+from eomt.train_scripts.results.prediction_files import PredictionFiles
 from eomt.train_scripts.scenes import write_scenes
 from eomt.train_scripts.tasks import TASKS
 
@@ -135,7 +135,7 @@ def test_an_interrupted_run_goes_on_with_what_is_not_done(checkpoints, photos, t
     def stop(self, image, result):
         if len(added) == 2:
             if at == "while writing":
-                monkeypatch.setattr("eomt.train_scripts.prediction_files._write", lambda path, text: 1 / 0)
+                monkeypatch.setattr("eomt.train_scripts.results.prediction_files._write", lambda path, text: 1 / 0)
                 add(self, image, result)  # the PNG is there, the record isn't
             raise KeyboardInterrupt
         added.append(image.image_id)

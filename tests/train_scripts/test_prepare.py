@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from eomt.train_scripts import prepare as script
-from eomt.train_scripts.data import count_rows, load_split, read_labels
-from eomt.train_scripts.formats.layouts import Split
-from eomt.train_scripts.formats.source import Options
+from eomt.train_scripts.data.dataset_folder import count_rows, load_split, read_labels
+from eomt.train_scripts.data.formats.layouts import Split
+from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.samples import BadSample
+from eomt.train_scripts.data.split_report import SplitReport
 from eomt.train_scripts.prepare import class_names, main, prepare
-from eomt.train_scripts.samples import BadSample
-from eomt.train_scripts.split_report import SplitReport
 
 MASK = np.array([[0, 0, 1, 255], [0, 1, 1, 255]], dtype=np.uint8)
 OPTIONS = Options(kind="semantic", classes=["sky", "road"], void=[255])

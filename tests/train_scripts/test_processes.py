@@ -14,10 +14,10 @@ from PIL import Image
 from transformers import AutoModel
 
 from eomt.train_scripts import train
-from eomt.train_scripts.checkpoints import last_whole
-from eomt.train_scripts.finite_loss import FILE
-from eomt.train_scripts.streams import EvaluationStream, TrainingCollator
-from eomt.train_scripts.trainer import EomtTrainer
+from eomt.train_scripts.data.streams import EvaluationStream, TrainingCollator
+from eomt.train_scripts.training.checkpoints import last_whole
+from eomt.train_scripts.training.finite_loss import FILE
+from eomt.train_scripts.training.trainer import EomtTrainer
 
 SPLIT = ["--total_batch_size", "4", "--per_device_train_batch_size", "1", "--eval_split", ""]  # 2 processes x 2 batches
 

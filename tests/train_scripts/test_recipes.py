@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from eomt.train_scripts import train
-from eomt.train_scripts.arguments import DataArguments, EomtTrainingArguments, ModelArguments
-from eomt.train_scripts.recipe import parse_arguments
 from eomt.train_scripts.tasks import MAIN_SCORE, TASKS
+from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.recipe import parse_arguments
 
 FOLDER = Path(__file__).parents[2] / "train_scripts/recipes"
 SMALL = ["--overlays", "0", "--num_train_epochs", "3", "--max_steps", "-1", "--save_strategy", "best"]

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from eomt.train_scripts import scenes
-from eomt.train_scripts.data import count_rows, load_split, read_labels
-from eomt.train_scripts.formats.layouts import find_splits
-from eomt.train_scripts.formats.source import Options
+from eomt.train_scripts.data.dataset_folder import count_rows, load_split, read_labels
+from eomt.train_scripts.data.formats.layouts import find_splits
+from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.samples import decode_row
 from eomt.train_scripts.prepare import prepare
-from eomt.train_scripts.samples import decode_row
 
 
 @pytest.fixture

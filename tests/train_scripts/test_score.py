@@ -12,9 +12,9 @@ from PIL import Image
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.train_scripts import scenes, score
-from eomt.train_scripts.data import Labels, write_labels
+from eomt.train_scripts.data.dataset_folder import Labels, write_labels
+from eomt.train_scripts.data.shard_writer import write_split
 from eomt.train_scripts.scenes import write_scenes
-from eomt.train_scripts.shard_writer import write_split
 from eomt.train_scripts.tasks import TASKS, task_labels
 
 

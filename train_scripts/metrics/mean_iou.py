@@ -10,9 +10,9 @@ import evaluate
 import torch
 from torch import Tensor
 
+from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.metrics.in_memory_metric import MAP, REFERENCE, InMemoryMetric
 from eomt.train_scripts.metrics.overlaps import count_overlaps
-from eomt.train_scripts.samples import Sample
 
 
 class MeanIoU(InMemoryMetric):

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.metrics.in_memory_metric import MAP, REFERENCE, InMemoryMetric
 from eomt.train_scripts.metrics.overlaps import count_overlaps
-from eomt.train_scripts.samples import Sample
 
 ONE = 1 << 40  # an IoU of 1: sums of whole steps of 2^-40 are exact in any order, up to 8 million matches a class
 

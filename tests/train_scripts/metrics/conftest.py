@@ -8,11 +8,11 @@ import pytest
 import torch
 from scipy import ndimage
 
-from eomt.train_scripts.data import Labels
-from eomt.train_scripts.formats.coco import read_panoptic
-from eomt.train_scripts.formats.source import Options
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.formats.coco import read_panoptic
+from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.samples import Sample, decode_row
 from eomt.train_scripts.metrics.run_lengths import segments_to_rles
-from eomt.train_scripts.samples import Sample, decode_row
 
 
 def make_sample(id_map: np.ndarray, table: dict[int, int], crowd: tuple[int, ...] = (), image_id: str = "one") -> Sample:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from hotcoco.semantic import SemanticEval
 
+from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.metrics.mean_iou import MeanIoU
-from eomt.train_scripts.samples import Sample
 
 
 def test_by_hand(sample):

@@ -9,8 +9,8 @@ import torch
 from hotcoco.panoptic import PanopticEval
 from PIL import Image
 
+from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.metrics.panoptic_quality import ONE, PanopticQuality
-from eomt.train_scripts.samples import Sample
 
 
 @pytest.fixture

@@ -1,0 +1,102 @@
+"""COCO's official forms to parquet shards."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eomt.train_scripts.data.dataset_folder import Labels, count_rows, load_split, read_labels
+from eomt.train_scripts.data.formats.layouts import Split
+from eomt.train_scripts.data.samples import decode_row
+from eomt.train_scripts.prepare import prepare
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """Three photos; category ids 3, 90 and 7 in this order; ids above 255; a crowd."""
+    for name in ("photos", "coco"):
+        (tmp_path / name).mkdir()
+    images, annotations = [], []
+    for number in range(3):
+        Image.fromarray(np.full((6, 8, 3), 40 * number, np.uint8)).save(tmp_path / "photos" / f"{number:012d}.jpg")
+        ids = np.zeros((6, 8, 3), np.uint8)
+        ids[:3], ids[3:, :4] = (number + 1, 2, 1), (9, 0, 0)
+        Image.fromarray(ids).save(tmp_path / "coco" / f"{number:012d}.png")
+        table = [
+            {"id": number + 1 + 512 + 65536, "category_id": 90, "iscrowd": 0, "area": 24, "bbox": [0, 0, 8, 3]},
+            {"id": 9, "category_id": 7, "iscrowd": int(number == 1), "area": 12, "bbox": [0, 3, 4, 3]},
+        ]
+        images.append({"id": number, "file_name": f"{number:012d}.jpg", "height": 6, "width": 8})
+        annotations.append({"image_id": number, "file_name": f"{number:012d}.png", "segments_info": table})
+    categories = [{"id": i, "name": name, "isthing": thing} for i, name, thing in ((3, "cat", 1), (90, "sky", 0), (7, "dog", 1))]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def run(folder, split: str = "train", form: str = "coco_panoptic", **options) -> int:
+    """How many images there are."""
+    return prepare([Split(split, form, folder / "photos", folder / "coco.json")], folder / "out", **options)[split].images
+
+
+def change(folder, edit) -> None:
+    content = json.loads((folder / "coco.json").read_text())
+    edit(content)
+    (folder / "coco.json").write_text(json.dumps(content))
+
+
+def test_classes_ids_and_crowds(coco):
+    assert run(coco) == 3 == count_rows(coco / "out", "train")
+    assert read_labels(coco / "out") == Labels(["cat", "sky", "dog"], [True, False, True])
+    rows = list(load_split(coco / "out", "train"))
+    assert [row["image_id"] for row in rows] == [f"{number:012d}" for number in range(3)]
+    assert rows[2]["image"]["bytes"] == (coco / "photos" / "000000000002.jpg").read_bytes()
+    sample = decode_row(rows[1], 3, "coco")
+    assert sample.segment_ids.tolist() == [2 + 512 + 65536, 9] and sample.class_labels.tolist() == [1, 2]
+    assert sample.is_crowd.tolist() == [False, True]
+    assert sample.id_map[0, 0] == 2 + 512 + 65536 and sample.id_map[5, 0] == 9 and sample.id_map[5, 7] == 0
+
+
+def test_a_second_split_joins_and_must_agree(coco):
+    run(coco)
+    run(coco, "val")
+    assert count_rows(coco / "out", "val") == 3
+    with pytest.raises(ValueError, match="has a split 'val' already"):
+        run(coco, "val")
+    change(coco, lambda content: content["categories"].pop(0))
+    with pytest.raises(ValueError, match="other classes"):
+        run(coco, "test")
+
+
+def test_an_interrupted_conversion_starts_again(coco):
+    photo = coco / "photos" / "000000000001.jpg"
+    kept = photo.read_bytes()
+    photo.unlink()
+    with pytest.raises(ValueError, match="000000000001.jpg: no such file"):
+        run(coco)
+    with pytest.raises(ValueError, match="split 'train' is not in"):
+        count_rows(coco / "out", "train")
+    photo.write_bytes(kept)
+    assert run(coco) == 3
+
+
+def test_bad_annotations(coco):
+    with pytest.raises(ValueError, match="annotations=.*nowhere.json: no such file"):
+        prepare([Split("train", "coco_panoptic", coco, coco / "nowhere.json")], coco / "out")
+    change(coco, lambda content: content["annotations"][2]["segments_info"][0].update(category_id=4))
+    with pytest.raises(ValueError, match="image_id 2: category_id 4 is not in"):
+        run(coco)
+    change(coco, lambda content: content["images"].pop())
+    with pytest.raises(ValueError, match="can't be read as COCO panoptic annotations"):
+        run(coco)
+
+
+def test_real_annotations(shared_data, tmp_path):
+    folder = shared_data("coco_panoptic100")
+    split = Split("train", "coco_panoptic", folder / "train2017", folder / "panoptic_train2017.json")
+    report = prepare([split], tmp_path)["train"]
+    assert (report.images, report.segments, report.crowds) == (100, 1111, 6)
+    samples = [decode_row(row, 133, "coco") for row in load_split(tmp_path, "train")]
+    assert sum(len(sample.segment_ids) for sample in samples) == 1111
+    assert sum(int(sample.is_crowd.sum()) for sample in samples) == 6

@@ -1,0 +1,228 @@
+"""Streams: each row once an epoch at any number of processes and workers, augmentation that depends on neither."""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from eomt import EomtImageProcessor
+from eomt.image_processing.augmentation import training_augmentation
+from eomt.randomness import key_of
+from eomt.train_scripts import scenes
+from eomt.train_scripts.data.dataset_folder import write_labels
+from eomt.train_scripts.data.samples import Sample
+from eomt.train_scripts.data.shard_writer import write_split
+from eomt.train_scripts.data.streams import (
+    ATTEMPTS,
+    EVEN_SHARE,
+    TrainingCollator,
+    augment,
+    collate_evaluation,
+    evaluation_stream,
+    training_stream,
+)
+
+ROWS = 50
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scenes")
+    write_labels(folder, scenes.LABELS)
+    write_split(folder, "train", (scenes.make_row(0, "train", index) for index in range(ROWS)), ROWS, rows_a_shard=20)
+    write_split(folder, "few", (scenes.make_row(0, "val", index) for index in range(2)), 2)
+    return folder
+
+
+def epochs_of(folder, world_size: int, rank: int, workers: int, epochs: int = 2, seed: int = 0) -> list[dict]:
+    """What a process sees in its first epochs, without images, each with a fingerprint of the image."""
+    stream = training_stream(folder, "train", training_augmentation(32), seed, world_size, rank, shuffle_buffer=16)
+    seen = []
+    for sample in DataLoader(stream, batch_size=None, num_workers=workers):
+        if sample["epoch"] >= epochs + 2:  # by then all workers have passed the epochs asked for
+            break
+        if sample["epoch"] < epochs:
+            sample["print"] = (sample["image"].sum().item(), sample["id_map"].sum().item())
+            seen.append(sample)
+    return seen
+
+
+@pytest.mark.parametrize(("world_size", "workers"), [(1, 0), (2, 2), (3, 1)])
+def test_each_row_comes_once_an_epoch(folder, world_size, workers):
+    seen = [sample for rank in range(world_size) for sample in epochs_of(folder, world_size, rank, workers)]
+    for epoch in range(2):
+        counts = Counter(sample["image_id"] for sample in seen if sample["epoch"] == epoch)
+        assert len(counts) == ROWS and set(counts.values()) == {1}
+
+
+def test_whole_row_groups_are_shared_out_when_there_are_enough(folder, monkeypatch):
+    assert training_stream(folder, "train", training_augmentation(32), 0).rows.num_shards < EVEN_SHARE * 2
+    monkeypatch.setattr("eomt.train_scripts.data.streams.EVEN_SHARE", 1)
+    test_each_row_comes_once_an_epoch(folder, 2, 2)
+
+
+def test_augmentation_is_the_same_in_any_process_and_differs_between_epochs_and_seeds(folder):
+    def prints(samples):
+        return {(sample["image_id"], sample["epoch"]): (sample["print"], sample["sample_key"]) for sample in samples}
+
+    alone = prints(epochs_of(folder, 1, 0, 0))
+    shared = [prints(epochs_of(folder, 2, rank, 1)) for rank in range(2)]
+    assert alone == shared[0] | shared[1]
+    assert all(alone[name, 0] != alone[name, 1] for name, epoch in alone)
+    other = prints(epochs_of(folder, 1, 0, 0, seed=1))
+    assert all(alone[place] != other[place] for place in alone)
+
+
+def test_order_is_reproducible_and_changes_with_the_epoch(folder):
+    first, second = (epochs_of(folder, 1, 0, 0) for _ in range(2))
+    names = [sample["image_id"] for sample in first]
+    assert names == [sample["image_id"] for sample in second]
+    assert names[:ROWS] != names[ROWS:] and names[:ROWS] != sorted(names[:ROWS])
+
+
+def test_the_global_generator_is_left_alone(folder):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    next(iter(training_stream(folder, "train", training_augmentation(32), 0)))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_training_batch(folder):
+    stream = training_stream(folder, "train", training_augmentation(48), 0)
+    batch = next(iter(DataLoader(stream, batch_size=4, collate_fn=TrainingCollator(MEAN, STD))))
+    assert batch["pixel_values"].shape == (4, 3, 48, 48) and batch["pixel_values"].dtype == torch.float32
+    assert batch["id_maps"].shape == (4, 48, 48) and batch["id_maps"].dtype == torch.int32
+    assert batch["sample_keys"].shape == (4,) and batch["sample_keys"].dtype == torch.int64
+    for id_map, ids, labels in zip(batch["id_maps"], batch["segment_ids"], batch["class_labels"], strict=True):
+        assert len(ids) == len(labels) and set(ids.tolist()) == set(id_map.unique().tolist()) - {-1, 0}
+    sample = next(iter(stream))
+    plain = (sample["image"] / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    torch.testing.assert_close(batch["pixel_values"][0], plain, atol=1e-5, rtol=1e-5)
+
+
+def crowd_sample(crowd: list[bool], visible: bool = True) -> Sample:
+    ids = torch.zeros(40, 40, dtype=torch.int32)
+    ids[:20], ids[20:] = 1, 2
+    return Sample(
+        "x", torch.zeros(3, 40, 40, dtype=torch.uint8), ids, torch.tensor([1, 2]), torch.tensor([0, 1]), torch.tensor(crowd)
+    )
+
+
+def test_crowds_are_no_targets_and_nothing_but_crowd_trains_as_an_empty_image():
+    one = augment(crowd_sample([True, False]), training_augmentation(32, 1.0, 1.0), key=0)
+    assert one["segment_ids"].tolist() == [2] and one["class_labels"].tolist() == [1]
+    calls = []
+
+    def counted(image, id_map):
+        calls.append(1)
+        return image, id_map
+
+    empty = augment(crowd_sample([True, True]), counted, key=0)
+    assert empty["segment_ids"].shape == empty["class_labels"].shape == (0,) and len(calls) == 1
+
+
+def test_crops_without_segments_are_drawn_again_but_not_for_ever():
+    draws = []
+
+    def hide(image, id_map, until):
+        draws.append(torch.rand(()).item())
+        return image, id_map if len(draws) > until else torch.full_like(id_map, -1)
+
+    found = augment(crowd_sample([False, False]), lambda *inputs: hide(*inputs, until=3), key=7)
+    assert len(draws) == 4 and len(set(draws)) == 4 and found["segment_ids"].tolist() == [1, 2]
+    draws.clear()
+    empty = augment(crowd_sample([False, False]), lambda *inputs: hide(*inputs, until=99), key=7)
+    assert len(draws) == ATTEMPTS and len(empty["segment_ids"]) == 0
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_evaluation_shares_have_each_row_once_at_its_own_size(folder, world_size):
+    processor = EomtImageProcessor(size={"shortest_edge": 64, "longest_edge": 64}, do_pad=True)
+    names = []
+    for rank in range(world_size):
+        stream = evaluation_stream(folder, "train", processor, world_size, rank)
+        for batch in DataLoader(stream, batch_size=4, collate_fn=collate_evaluation):
+            assert batch["pixel_values"].shape == (len(batch["samples"]), 3, 64, 64)
+            assert all(sample.id_map.shape == (112, 112) for sample in batch["samples"])
+            names += [sample.image_id for sample in batch["samples"]]
+    assert sorted(names) == sorted(f"train-{index:05d}" for index in range(ROWS))
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_more_processes_or_workers_than_rows(folder):
+    stream = training_stream(folder, "few", training_augmentation(32), 0, world_size=4, rank=3)
+    with pytest.raises(ValueError, match="too few rows for world_size=4"):
+        next(iter(stream))
+    stream = training_stream(folder, "few", training_augmentation(32), 0)
+    samples = iter(DataLoader(stream, batch_size=None, num_workers=3))  # two row groups: the third worker has none
+    assert {next(samples)["image_id"] for _ in range(4)} == {"val-00000", "val-00001"}
+
+
+def test_arguments_are_checked(folder):
+    with pytest.raises(ValueError, match="rank=2 must be in 0..1"):
+        training_stream(folder, "train", training_augmentation(32), 0, world_size=2, rank=2)
+    with pytest.raises(ValueError, match="shuffle_buffer=0"):
+        training_stream(folder, "train", training_augmentation(32), 0, shuffle_buffer=0)
+
+
+def test_a_bad_row_names_folder_and_image(tmp_path):
+    row = scenes.make_row(0, "train", 3)
+    row["segments"][0]["category"] = 99
+    write_labels(tmp_path, scenes.LABELS)
+    write_split(tmp_path, "train", [row], 1)
+    with pytest.raises(ValueError, match=f"{tmp_path}, split train: image_id 'train-00003'.*99"):
+        next(iter(training_stream(tmp_path, "train", training_augmentation(32), 0)))
+
+
+@pytest.fixture
+def partly_bad(tmp_path):
+    """Six scenes, of which the second has a truncated photo and the fifth an id that its table lacks."""
+    rows = [scenes.make_row(0, "train", index) for index in range(6)]
+    rows[1]["image"]["bytes"] = rows[1]["image"]["bytes"][:500]
+    rows[4]["segments"].pop()
+    write_labels(tmp_path, scenes.LABELS)
+    write_split(tmp_path, "train", rows, 6)
+    return tmp_path
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_bad_rows_are_left_out_and_told_with_the_next_sample(partly_bad, workers):
+    stream = training_stream(partly_bad, "train", training_augmentation(32), 0, bad_samples="skip")
+    loader = iter(DataLoader(stream, batch_size=2, collate_fn=TrainingCollator(MEAN, STD), num_workers=workers))
+    batches = [next(loader) for _ in range(6)]
+    images = [image for batch in batches for image in batch["images"]]
+    assert {image["image_id"] for image in images} == {f"train-{index:05d}" for index in (0, 2, 3, 5)}
+    first = [reason for batch in batches for reason in batch["skipped"]]
+    assert any("train-00001': image : can't be decoded" in reason for reason in first)
+    assert any("train-00004': id_map has the ids" in reason for reason in first)
+    with pytest.raises(ValueError, match="bad_samples='drop' is unknown; choose one of raise, skip"):
+        training_stream(partly_bad, "train", training_augmentation(32), 0, bad_samples="drop")
+
+
+def test_bad_rows_raise_by_default_and_nothing_but_bad_ones_always(partly_bad, tmp_path):
+    with pytest.raises(ValueError, match="image_id 'train-0000[14]'") as caught:
+        list(zip(training_stream(partly_bad, "train", training_augmentation(32), 0), range(6), strict=False))
+    assert "bad_samples skip" in caught.value.__notes__[0]
+    row = scenes.make_row(0, "train", 0)
+    row["segments"] = []
+    write_split(tmp_path, "none", [row], 1)
+    with pytest.raises(ValueError, match="none of 1 rows can be used; the first: .*id_map has the ids"):
+        next(iter(training_stream(tmp_path, "none", training_augmentation(32), 0, bad_samples="skip")))
+
+
+def test_evaluation_leaves_bad_rows_out_and_remembers_them(partly_bad):
+    processor = EomtImageProcessor(size={"shortest_edge": 64, "longest_edge": 64}, do_pad=True)
+    stream = evaluation_stream(partly_bad, "train", processor, bad_samples="skip")
+    for _ in range(2):
+        assert [example["sample"].image_id[-1] for example in stream] == list("0235")
+        assert len(stream.skipped) == 2
+    with pytest.raises(ValueError, match="train-00001"):
+        list(evaluation_stream(partly_bad, "train", processor))
+
+
+def test_keys_are_spread_and_fit_int64():
+    keys = {key_of(seed, epoch, f"image {index}") for seed in range(3) for epoch in range(3) for index in range(50)}
+    assert len(keys) == 450 and 0 <= min(keys) and max(keys) < 1 << 63

@@ -1,0 +1,173 @@
+"""A run that is killed and resumed gives, bit for bit, what the uninterrupted one gives."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from eomt.train_scripts import train
+from eomt.train_scripts.training.checkpoints import MARK, last_whole
+from eomt.train_scripts.training.finite_loss import FiniteLoss
+from eomt.train_scripts.training.resuming import ResumableTrainer
+from eomt.train_scripts.training.trainer import EomtTrainer
+
+# several epochs of 8 images, batches across their ends, averages, log and checkpoint out of step
+RUN = ["--max_steps", "11", "--total_batch_size", "6", "--per_device_train_batch_size", "3", "--ema_decay", "0.9"]
+RUN += ["--save_strategy", "steps", "--save_steps", "3", "--logging_steps", "2", "--save_total_limit", "1"]
+RUN += [
+    "--learning_rate",
+    "1e-2",
+    "--max_grad_norm",
+    "1",
+    "--eval_strategy",
+    "steps",
+    "--eval_steps",
+    "5",
+    "--color_jitter",
+    "true",
+]
+
+
+def _kill(*_, **__) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _run(when: str, words: list[str]) -> None:
+    """A process that is killed in step 8, or while its third checkpoint is written, when the second is still there."""
+    torch.set_num_threads(1)
+    if when == "in a step":
+        start_step = FiniteLoss.start_step
+        FiniteLoss.start_step = lambda self, step, batches: _kill() if step == 8 else start_step(self, step, batches)
+    if when == "in a checkpoint":
+        save = ResumableTrainer._save_rng_state
+        ResumableTrainer._save_rng_state = lambda self, folder: _kill() if self.state.global_step == 9 else save(self, folder)
+    train.run(words)
+
+
+def killed(when: str, words: list[str]) -> None:
+    done = subprocess.run([sys.executable, __file__, when, *words], capture_output=True, text=True, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+
+
+def result_of(folder: Path) -> dict:
+    """Weights, averages, optimiser and log of a finished run."""
+    last = folder / "checkpoint-11"
+    state = json.loads((folder / "trainer_state.json").read_text())
+    timing = ("runtime", "per_second", "_flos")
+    logs = [{name: value for name, value in entry.items() if not name.endswith(timing)} for entry in state["log_history"]]
+    return {
+        "model": load_file(folder / "model.safetensors"),
+        "trained": load_file(last / "training_weights.safetensors"),
+        "optimizer": torch.load(last / "optimizer.pt")["state"],
+        "logs": [entry for entry in logs if "train_loss" not in entry],  # a mean over the resumed part alone
+    }
+
+
+def assert_identical(one, other) -> None:
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            assert_identical(value, other[name])
+    else:
+        assert one == other
+
+
+@pytest.fixture(scope="module", params=["0", "2"])
+def uninterrupted(request, tiny_words, tmp_path_factory) -> tuple[list[str], Path]:
+    """Words of a run with 0 and with 2 workers, and the folder that it has left."""
+    folder = tmp_path_factory.mktemp("whole")
+    words = [*tiny_words, *RUN, "--dataloader_num_workers", request.param]
+    train.run([*words, "--output_dir", str(folder)])
+    return words, folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("when", "resumed_from"), [("in a step", 6), ("in a checkpoint", 6)])
+def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(uninterrupted, when, resumed_from, tmp_path):
+    words, whole = uninterrupted
+    words = [*words, "--output_dir", str(tmp_path), "--resume_from_checkpoint", "auto"]
+    killed(when, words)
+    assert not (tmp_path / "model.safetensors").exists()
+    assert last_whole(tmp_path) == tmp_path / f"checkpoint-{resumed_from}"
+    assert (tmp_path / "checkpoint-9" / "model.safetensors").exists() == (when == "in a checkpoint")
+    train.run(words)
+    assert_identical(result_of(tmp_path), result_of(whole))
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-11"]
+
+
+def test_nothing_of_what_was_trained_on_is_decoded_again(tiny_run, tmp_path, monkeypatch):
+    words = ["--max_steps", "5", "--save_strategy", "steps", "--save_steps", "4", "--eval_split", ""]
+    tiny_run(*words)
+    decoded = []
+    decode = "eomt.train_scripts.data.streams.decode_row"
+    monkeypatch.setattr(decode, _counting(decoded))
+    resumed = tiny_run(*words, "--resume_from_checkpoint", str(tmp_path / "checkpoint-4"))
+    assert resumed.state.global_step == 5 and len(decoded) == 4
+
+
+def _counting(calls: list):
+    from eomt.train_scripts.data.samples import decode_row
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return decode_row(*arguments)
+
+    return counted
+
+
+def test_another_order_of_the_data_is_refused(tiny_run, tmp_path):
+    words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
+    tiny_run(*words)
+    told = "seed=1 instead of 42, shuffle_buffer=5 instead of 8"
+    with pytest.raises(ValueError, match=f"would see its images in another order, having {told}"):
+        tiny_run(*words, "--seed", "1", "--shuffle_buffer", "5", "--resume_from_checkpoint", str(tmp_path / "checkpoint-1"))
+
+
+def test_what_is_not_whole_is_not_resumed(tiny_run, tmp_path):
+    words = ["--max_steps", "1", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
+    trainer = tiny_run(*words, "--save_only_model", "true")
+    assert not (tmp_path / "checkpoint-1" / MARK).exists()
+    with pytest.raises(ValueError, match="half-written, or of a run with save_only_model"):
+        tiny_run(*words, "--resume_from_checkpoint", str(tmp_path / "checkpoint-1"))
+    with pytest.raises(ValueError, match="has no whole checkpoint; auto starts anew"):
+        trainer.train(resume_from_checkpoint=True)
+
+
+def test_a_budget_of_minutes_goes_on_where_it_was(tiny_run, tmp_path, monkeypatch):
+    words = ["--minutes", "0.05", "--save_strategy", "steps", "--save_steps", "0.4", "--eval_split", ""]
+    first = tiny_run(*words)
+    place = json.loads((last_whole(tmp_path) / "place_in_data_0.json").read_text())
+    assert place["seconds"] >= 3 and len(list(tmp_path.glob("checkpoint-*"))) == 3
+    checkpoint = min(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name[11:]))
+    spent = json.loads((checkpoint / "place_in_data_0.json").read_text())["seconds"]
+    resumed = tiny_run(*words, "--resume_from_checkpoint", str(checkpoint), "--output_dir", str(tmp_path / "again"))
+    assert first.progress.value == resumed.progress.value == 1
+    assert 1.2 <= spent < 2.4 and resumed.progress._before == 0
+    assert json.loads((tmp_path / "again/train_results.json").read_text())["train_runtime"] < 3 - spent + 1.5
+
+
+def test_the_first_checkpoint_of_two_may_go_only_when_the_second_is_whole(tiny_run, tmp_path, monkeypatch):
+    seen = []
+    save = EomtTrainer._save_rng_state
+
+    def look(self, folder):
+        seen.append(sorted(path.name for path in tmp_path.glob("checkpoint-*") if (path / MARK).exists()))
+        return save(self, folder)
+
+    monkeypatch.setattr(EomtTrainer, "_save_rng_state", look)
+    words = ["--max_steps", "3", "--save_strategy", "steps", "--save_steps", "1", "--save_total_limit", "1", "--eval_split", ""]
+    tiny_run(*words)
+    assert seen == [[], ["checkpoint-1"], ["checkpoint-2"]]
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-3"]
+
+
+if __name__ == "__main__":
+    _run(sys.argv[1], sys.argv[2:])

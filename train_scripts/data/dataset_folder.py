@@ -1,0 +1,166 @@
+"""A dataset: parquet shards `<split>-00000-of-00004.parquet` and `labels.json` in one folder, on disk or wherever fsspec reads,
+such as `hf://datasets/org/name` on the Hub.
+
+A row: `image_id`; `image`, an encoded image; `id_map`, an encoded lossless PNG of the image's size that holds segment ids,
+8-bit or 16-bit grey, or RGB with id = R + 256 G + 65536 B (as in COCO panoptic); `segments`, a table of the ids with class
+index and crowd flag. Id 0 is void unless the table has it; every other id of the map must be in the table. Where segments
+overlap, `rles` has a mask for each in COCO's compressed run lengths, and `id_map` is null; elsewhere `rles` is null or absent.
+
+`labels.json`: `{"classes": [{"name": "bee", "isthing": true}, ...]}`, in the order of the class indices.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+import fsspec
+import pyarrow.parquet as pq
+
+FEATURES = datasets.Features(
+    {
+        "image_id": datasets.Value("string"),
+        "image": datasets.Image(),
+        "id_map": datasets.Image(),
+        "segments": datasets.List(
+            {"id": datasets.Value("int64"), "category": datasets.Value("int64"), "iscrowd": datasets.Value("bool")}
+        ),
+        "rles": datasets.List(datasets.Value("string")),
+    }
+)
+REQUIRED = set(FEATURES) - {"rles"}
+LABELS_FILE = "labels.json"
+SHARD_NAME = re.compile(r"(?P<split>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.parquet")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The classes of a dataset. Invariant: `len(names) == len(isthing)`."""
+
+    names: list[str]
+    isthing: list[bool]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def read_labels(folder: str | Path) -> Labels:
+    """The classes in `folder`'s labels.json.
+
+    Raises:
+        ValueError: the folder or file is missing, or doesn't have the form that this module's head shows.
+    """
+    path = _files(folder).get(LABELS_FILE)
+    if path is None:
+        raise ValueError(
+            f"{folder}/{LABELS_FILE}: no such file. A dataset needs one; see eomt.train_scripts.data.dataset_folder for its form."
+        )
+    try:
+        with fsspec.open(str(path), "rb") as file:
+            classes = json.load(file)["classes"]
+        labels = Labels([str(entry["name"]) for entry in classes], [bool(entry["isthing"]) for entry in classes])
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{path}: can\'t be read ({error!r}). It must be {{"classes": [{{"name": "sky", "isthing": false}}, ...]}}.'
+        ) from error
+    if not len(labels):
+        raise ValueError(f"{path}: `classes` is empty. Give at least one class.")
+    return labels
+
+
+def write_labels(folder: str | Path, labels: Labels) -> None:
+    """Writes labels.json, or checks that the one there says the same, since all splits share it.
+
+    Raises:
+        ValueError: `folder` has a labels.json with other classes.
+    """
+    path = Path(folder) / LABELS_FILE
+    if path.is_file():
+        if read_labels(folder) != labels:
+            raise ValueError(f"{path} has other classes than those to be written. Choose another folder or remove it.")
+        return
+    entries = [{"name": name, "isthing": isthing} for name, isthing in zip(labels.names, labels.isthing, strict=True)]
+    path.write_text(json.dumps({"classes": entries}, indent=1))
+
+
+def shard_paths(folder: str | Path, split: str) -> list[Path | str]:
+    """The shards of a split, in order: paths, or URLs if `folder` is one.
+
+    Raises:
+        ValueError: the folder or the split is missing, shards are missing, or two sets of shards are mixed.
+    """
+    found = [(match, path) for name, path in _files(folder).items() if (match := SHARD_NAME.fullmatch(name))]
+    own = [(int(match["index"]), int(match["count"]), path) for match, path in found if match["split"] == split]
+    if not own:
+        known = sorted({match["split"] for match, _ in found})
+        raise ValueError(f"split {split!r} is not in {folder}, which has {known or 'no shards'}. Choose one of these.")
+    counts = {count for _, count, _ in own}
+    if len(counts) > 1:
+        raise ValueError(f"{folder} mixes {split} shards of sets of {sorted(counts)}. Remove those of the older set.")
+    missing = sorted(set(range(counts.pop())) - {index for index, _, _ in own})
+    if missing:
+        raise ValueError(f"{folder} lacks the {split} shards {missing}: it is half-written. Write the split again.")
+    return [path for _, _, path in own]
+
+
+def count_rows(folder: str | Path, split: str) -> int:
+    """The number of images in a split, from the footers of its shards."""
+    return sum(_footer(path).num_rows for path in shard_paths(folder, split))
+
+
+def load_split(folder: str | Path, split: str, streaming: bool = True) -> datasets.IterableDataset | datasets.Dataset:
+    """The rows of a split with images left encoded, as `{"bytes": ..., "path": ...}`.
+
+    A stream's units of shuffling and sharing out are the row groups of the shards. `streaming=False` gives random access
+    instead, through a copy in the cache of `datasets`.
+
+    Raises:
+        ValueError: something is missing in the folder, or a shard is broken or lacks columns.
+    """
+    paths = shard_paths(folder, split)
+    columns = set(FEATURES)
+    for path in paths:
+        found = set(_footer(path).schema.to_arrow_schema().names)
+        if absent := REQUIRED - found:
+            raise ValueError(f"{path} lacks the columns {sorted(absent)}. Its columns must be {sorted(REQUIRED)}, and may be rles.")
+        columns &= found
+    files = {split: [str(path) for path in paths]}
+    features = datasets.Features({name: feature for name, feature in FEATURES.items() if name in columns})
+    rows = datasets.load_dataset("parquet", data_files=files, split=split, streaming=streaming, features=features)
+    if not streaming:
+        return rows.cast_column("image", datasets.Image(decode=False)).cast_column("id_map", datasets.Image(decode=False))
+    return rows.decode(False).reshard()
+
+
+def check_split_is_new(folder: str | Path, split: str) -> None:
+    """Raises ValueError if `folder` has shards of the split."""
+    if any((match := SHARD_NAME.fullmatch(path.name)) and match["split"] == split for path in Path(folder).glob("*.parquet")):
+        raise ValueError(f"{folder} has a split {split!r} already. Remove its shards or choose another folder.")
+
+
+def _files(folder: str | Path) -> dict[str, Path | str]:
+    """{name: path or URL} of what is in a folder, sorted.
+
+    Raises:
+        ValueError: there is no such folder.
+    """
+    missing = ValueError(f"data folder {folder} does not exist. Give a folder of parquet shards and {LABELS_FILE}.")
+    if "://" not in str(folder):
+        if not Path(folder).is_dir():
+            raise missing
+        return {path.name: path for path in sorted(Path(folder).iterdir())}
+    system, root = fsspec.url_to_fs(str(folder))
+    try:
+        paths = sorted(system.ls(root, detail=False))
+    except FileNotFoundError:
+        raise missing from None
+    return {path.rsplit("/", 1)[-1]: system.unstrip_protocol(path) for path in paths}
+
+
+def _footer(path: Path | str) -> pq.FileMetaData:
+    try:
+        with fsspec.open(str(path), "rb") as file:
+            return pq.read_metadata(file)
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        raise ValueError(f"{path}: not a complete parquet file ({error}). Write the split again.") from error

@@ -1,0 +1,68 @@
+"""Cityscapes' official form, for semantic segmentation: `*_leftImg8bit.png` and `*_gtFine_labelIds.png` in a folder a city.
+
+The 19 classes of the benchmark, in its order; the values of all others are void.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.formats.source import Options, Source, encoded_file, images_by_stem, read_indices, recoded_map
+
+CLASSES = {  # value in labelIds -> name
+    7: "road",
+    8: "sidewalk",
+    11: "building",
+    12: "wall",
+    13: "fence",
+    17: "pole",
+    19: "traffic light",
+    20: "traffic sign",
+    21: "vegetation",
+    22: "terrain",
+    23: "sky",
+    24: "person",
+    25: "rider",
+    26: "car",
+    27: "truck",
+    28: "bus",
+    31: "train",
+    32: "motorcycle",
+    33: "bicycle",
+}
+IMAGE_END, LABEL_END = "_leftImg8bit", "_gtFine_labelIds"
+
+
+def read(images: Path, annotations: Path, options: Options) -> Source:
+    """
+    Raises:
+        ValueError: a folder is missing or empty, or a photo has no labels.
+    """
+    photos = {stem.removesuffix(IMAGE_END): path for stem, path in images_by_stem(images).items()}
+    labels = {
+        stem: path for stem, path in images_by_stem(annotations, (".png",), "annotations").items() if stem.endswith(LABEL_END)
+    }
+    labels = {stem.removesuffix(LABEL_END): path for stem, path in labels.items()}
+    if alone := sorted(photos.keys() - labels.keys()):
+        raise ValueError(f"{photos[alone[0]]} (of {len(alone)}) has no *{LABEL_END}.png in {annotations}. Unpack gtFine there.")
+    names = list(CLASSES.values())
+    return Source(
+        Labels(names, [False] * len(names)),
+        [(stem, photos[stem], labels[stem]) for stem in photos],
+        _row,
+        lambda item: list(item[1:]),
+    )
+
+
+def _row(item: tuple[str, Path, Path]) -> dict:
+    stem, photo, labels = item
+    values = read_indices(labels)
+    index = {value: place for place, value in enumerate(CLASSES)}
+    present = [value for value in np.unique(values).tolist() if value in index]
+    return {
+        "image_id": Path(stem).name,
+        "image": encoded_file(photo),
+        "id_map": recoded_map(values, {value: index[value] + 1 for value in present}),
+        "segments": [{"id": index[value] + 1, "category": index[value], "iscrowd": False} for value in present],
+    }

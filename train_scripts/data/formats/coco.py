@@ -1,0 +1,133 @@
+"""COCO's two official forms: panoptic segments with PNGs, and instances as polygons or run lengths.
+
+The PNGs lie in the folder of the json's name, as in COCO's archive. Class indices follow the order of the json's categories.
+"""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+from pycocotools import mask as coco_mask
+
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.formats.source import (
+    Options,
+    Source,
+    encoded_file,
+    image_size,
+    polygon_mask,
+    row_of_masks,
+    thing_labels,
+)
+from eomt.train_scripts.data.samples import BadSample
+
+
+def read_json(path: Path) -> Any:
+    """Raises ValueError for a missing or broken file."""
+    if not path.is_file():
+        raise ValueError(f"annotations={path}: no such file.")
+    return _read_version(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)  # detection and reader both look at it, and it may be large
+def _read_version(path: Path, changed: int) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"annotations={path} is not JSON ({error}). Download or export it again.") from error
+
+
+def read_panoptic(images: Path, annotations: Path, options: Options) -> Source:
+    """
+    Raises:
+        ValueError: the file is missing, isn't of COCO's panoptic form, or an annotation has no image.
+    """
+    content, pngs = read_json(annotations), annotations.with_suffix("")
+    try:
+        categories = content["categories"]
+        by_id = {image["id"]: image for image in content["images"]}
+        labels = Labels([entry["name"] for entry in categories], [bool(entry["isthing"]) for entry in categories])
+        index = {entry["id"]: place for place, entry in enumerate(categories)}
+        pairs = [(by_id[annotation["image_id"]], annotation) for annotation in content["annotations"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"annotations={annotations} can't be read as COCO panoptic annotations ({error!r}).") from error
+
+    def files_of(pair: tuple[dict, dict]) -> list[Path]:
+        return [images / pair[0]["file_name"], pngs / pair[1]["file_name"]]
+
+    return Source(labels, pairs, lambda pair: _panoptic_row(*pair, index, images, pngs), files_of)
+
+
+def _panoptic_row(image: dict, annotation: dict, index: dict[int, int], images: Path, pngs: Path) -> dict:
+    table = []
+    for segment in annotation["segments_info"]:
+        category, crowd = _category(segment, index, f"image_id {image['id']}"), bool(segment.get("iscrowd", 0))
+        table.append({"id": segment["id"], "category": category, "iscrowd": crowd})
+    return {
+        "image_id": Path(image["file_name"]).with_suffix("").as_posix(),
+        "image": encoded_file(images / image["file_name"]),
+        "id_map": encoded_file(pngs / annotation["file_name"]),
+        "segments": table,
+    }
+
+
+def read_instances(images: Path, annotations: Path, options: Options) -> Source:
+    """
+    Raises:
+        ValueError: the file is missing, isn't of COCO's instance form, or an annotation has no image.
+    """
+    content = read_json(annotations)
+    try:
+        categories = content["categories"]
+        labels = thing_labels([entry["name"] for entry in categories], options.stuff)
+        index = {entry["id"]: place for place, entry in enumerate(categories)}
+        found = {image["id"]: (image, []) for image in content["images"]}
+        for annotation in content["annotations"]:
+            found[annotation["image_id"]][1].append(annotation)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"annotations={annotations} can't be read as COCO instance annotations ({error!r}).") from error
+    return Source(
+        labels,
+        list(found.values()),
+        lambda pair: _instance_row(*pair, index, images),
+        lambda pair: [images / pair[0]["file_name"], annotations],
+    )
+
+
+def _instance_row(image: dict, annotations: list[dict], index: dict[int, int], images: Path) -> dict:
+    path = images / image["file_name"]
+    encoded_file(path)
+    size = image_size(path)
+    name = f"{path}, image_id {image['id']}"
+    if size != (image["height"], image["width"]):
+        told = f"{image['width']} x {image['height']}"
+        raise BadSample(
+            f"{name}: the json says {told} pixels, but the (upright) image has {size[1]} x {size[0]}. Mend one of them."
+        )
+    masks = [_mask(annotation, size, f"{name}: annotation {annotation.get('id')}") for annotation in annotations]
+    categories = [_category(annotation, index, name) for annotation in annotations]
+    crowd = [annotation.get("iscrowd", 0) for annotation in annotations]
+    return row_of_masks(Path(image["file_name"]).with_suffix("").as_posix(), path, masks, categories, crowd)
+
+
+def _mask(annotation: dict, size: tuple[int, int], name: str) -> dict:
+    shape = annotation.get("segmentation")
+    if not shape:
+        raise BadSample(f"{name} has no segmentation, a box perhaps. Leave it out of the json.")
+    if isinstance(shape, list):
+        return polygon_mask(shape, size, name)
+    if tuple(shape.get("size", ())) != size:
+        raise BadSample(f"{name} has run lengths of size {shape.get('size')}, but the image is {list(size)}. Mend one of them.")
+    mask = coco_mask.frPyObjects(shape, *size) if isinstance(shape["counts"], list) else dict(shape)
+    if isinstance(mask["counts"], str):
+        mask["counts"] = mask["counts"].encode()
+    if not coco_mask.area(mask):
+        raise BadSample(f"{name} has no pixel. Leave it out of the json.")
+    return mask
+
+
+def _category(segment: dict, index: dict[int, int], name: str) -> int:
+    if segment["category_id"] not in index:
+        raise BadSample(f"{name}: category_id {segment['category_id']} is not in the json's categories.")
+    return index[segment["category_id"]]

@@ -1,0 +1,76 @@
+"""A folder of images and one of index images with the same stems.
+
+Of kind semantic: class indices, with `--classes` in their order. Of kind instance: ids of objects of one class, 0 for
+background. 8-bit or 16-bit grey, or a palette, whose indices count.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.formats.source import (
+    IMAGE_SUFFIXES,
+    Options,
+    Source,
+    encoded_file,
+    images_by_stem,
+    read_indices,
+    recoded_map,
+)
+from eomt.train_scripts.data.samples import BadSample
+
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")  # JPEG changes values
+KINDS = ("semantic", "instance")
+
+
+def read(images: Path, annotations: Path, options: Options) -> Source:
+    """
+    Raises:
+        ValueError: an option is missing or wrong, a folder is missing or empty, or an image or mask has no partner.
+    """
+    kind, classes, void = options.kind, options.classes, options.void
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r}: say what the values of {annotations} are, one of {', '.join(KINDS)}")
+    if not classes or len(set(classes)) < len(classes) or not all(classes):
+        raise ValueError(f"classes={classes} must be one or more names, each once, in the order of the masks' values")
+    if kind == "instance" and (len(classes) > 1 or void):
+        raise ValueError(f"classes={classes}, void={void}: kind='instance' has one class, and 0 is background; no void")
+    if wrong := sorted(value for value in void if 0 <= value < len(classes)):
+        raise ValueError(f"void={void} has {wrong}, which classes names {[classes[value] for value in wrong]}; name it once")
+    pairs = find_pairs(images, annotations)
+    labels = Labels(list(classes), [kind == "instance"] * len(classes))
+    return Source(labels, pairs, lambda pair: make_row(*pair, kind, classes, void), lambda pair: list(pair[1:]))
+
+
+def find_pairs(images: Path, masks: Path) -> list[tuple[str, Path, Path]]:
+    """Stem, image and mask, in the order of the stems."""
+    found = [images_by_stem(images, IMAGE_SUFFIXES, "images"), images_by_stem(masks, MASK_SUFFIXES, "annotations")]
+    for own, other, name in ((*found, masks), (*found[::-1], images)):
+        if alone := sorted(own.keys() - other.keys()):
+            more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
+            raise ValueError(f"{own[alone[0]]}{more} has no file of the same stem in {name}. Add it, or take this one away.")
+    return [(stem, found[0][stem], found[1][stem]) for stem in sorted(found[0])]
+
+
+def make_row(stem: str, image: Path, mask: Path, kind: str, classes: Sequence[str], void: Sequence[int]) -> dict:
+    values = read_indices(mask)
+    present = np.unique(values).tolist()
+    if kind == "semantic":
+        table = {value: (value + 1, value) for value in present if value not in void}  # value -> id, class: id 0 is void
+        unknown = [value for value in table if not 0 <= value < len(classes)]
+        known = f"0..{len(classes) - 1} by classes and {sorted(void)} by void"
+    else:
+        table = {value: (value, 0) for value in present if value != 0}
+        unknown = [value for value in table if not 0 < value < 1 << 16]
+        known = "0 for background and ids up to 65535"
+    if unknown:
+        pixels = int(np.isin(values, unknown).sum())
+        raise BadSample(f"{mask} has the values {unknown[:10]} in {pixels} pixels; known are {known}. Add them there, or mend it.")
+    return {
+        "image_id": stem,
+        "image": encoded_file(image),
+        "id_map": recoded_map(values, {value: new_id for value, (new_id, _) in table.items()}),
+        "segments": [{"id": new_id, "category": label, "iscrowd": False} for new_id, label in table.values()],
+    }

@@ -1,0 +1,70 @@
+"""YOLO's polygons: a text file an image, a line a segment: class index and x, y of each vertex, as shares of width and height.
+
+Names come from `--classes`, or from the `names` of the nearest `*.yaml` above the labels. An image without a text file has no
+segment.
+"""
+
+from pathlib import Path
+
+import yaml
+
+from eomt.train_scripts.data.formats.source import (
+    Options,
+    Source,
+    image_size,
+    images_by_stem,
+    polygon_mask,
+    row_of_masks,
+    thing_labels,
+)
+from eomt.train_scripts.data.samples import BadSample
+
+
+def read(images: Path, annotations: Path, options: Options) -> Source:
+    """
+    Raises:
+        ValueError: a folder is missing or empty, a label file has no image, or there are no names.
+    """
+    photos = images_by_stem(images)
+    files = images_by_stem(annotations, (".txt",), "annotations")
+    files.pop("classes", None)  # a list of names that some tools leave there
+    if alone := sorted(files.keys() - photos.keys()):
+        raise ValueError(f"{files[alone[0]]} (of {len(alone)}) has no image of the same stem in {images}. Take it away.")
+    labels = thing_labels(options.classes or _names_above(annotations), options.stuff)
+    items = [(stem, photo, files.get(stem)) for stem, photo in photos.items()]
+    return Source(labels, items, lambda item: _row(*item, len(labels)), lambda item: [path for path in item[1:] if path])
+
+
+def _names_above(folder: Path) -> list[str]:
+    for above in (folder, *folder.resolve().parents[:3]):
+        for path in sorted([*above.glob("*.yaml"), *above.glob("*.yml")]):
+            content = yaml.safe_load(path.read_text())
+            names = content.get("names") if isinstance(content, dict) else None
+            if names:
+                return [str(names[key]) for key in sorted(names)] if isinstance(names, dict) else list(map(str, names))
+    raise ValueError(
+        f"{folder}: no yaml file there or above has `names`; give the classes in the order of their indices, by classes"
+    )
+
+
+def _row(stem: str, photo: Path, labels: Path | None, num_classes: int) -> dict:
+    height, width = size = image_size(photo)
+    masks, categories = [], []
+    for number, line in enumerate(labels.read_text().splitlines() if labels else (), 1):
+        if not line.strip():
+            continue
+        name = f"{labels}, line {number}"
+        try:
+            category, *shares = (float(word) for word in line.split())
+        except ValueError:
+            raise BadSample(f"{name}: {line[:60]!r} are not numbers. A line is a class index and x, y of each vertex.") from None
+        if len(shares) == 4:
+            raise BadSample(f"{name} has a box, not a polygon. Segmentation takes polygons; export them, or take the line away.")
+        if category != int(category) or not 0 <= category < num_classes:
+            raise BadSample(f"{name} has the class {category:g}; allowed are 0..{num_classes - 1}, by the names.")
+        if any(not -0.5 <= share <= 1.5 for share in shares):
+            raise BadSample(f"{name} has vertices outside the image, at {max(shares, key=abs):g}: they must be shares, not pixels.")
+        polygon = [share * (height if place % 2 else width) for place, share in enumerate(shares)]
+        masks.append(polygon_mask([polygon], size, name))
+        categories.append(int(category))
+    return row_of_masks(stem, photo, masks, categories, [False] * len(masks))

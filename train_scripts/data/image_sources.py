@@ -1,0 +1,143 @@
+"""Images to predict on: a folder, parquet shards or any stream of `datasets`, shared out over processes and read ahead."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from eomt.train_scripts.data.dataset_folder import load_split
+from eomt.train_scripts.data.formats.source import images_by_stem
+from eomt.train_scripts.data.samples import BadSample, decode_image
+
+AHEAD = 4  # images that are read ahead, for each thread
+
+
+@dataclass(frozen=True)
+class NamedImage:
+    """An image of which nothing but a name is known."""
+
+    image_id: str
+    image: Tensor  # (3, H, W) uint8
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """
+    Encoded images under names.
+
+    Args:
+        rows: makes an iterator of (name, encoded image as `datasets` has it), always in the same order.
+        total: how many there are, None where a stream doesn't say.
+    """
+
+    rows: Callable[[], Iterator[tuple[str, dict]]]
+    total: int | None
+
+
+def open_source(name: str, split: str = "val", column: str = "image") -> ImageSource:
+    """
+    Args:
+        name: a folder of images, also in subfolders; a prepared dataset or any other folder of parquet shards; a parquet file; or
+            a dataset of the Hub.
+        split: of a dataset.
+        column: of a dataset, in which the images are. Their names are in `image_id` or `id`, or they are numbered.
+
+    Raises:
+        ValueError: there are no images.
+    """
+    path = Path(name)
+    if path.is_dir() and not any(path.glob("*.parquet")):
+        files = images_by_stem(path)
+        return ImageSource(lambda: ((stem, {"bytes": None, "path": str(file)}) for stem, file in files.items()), len(files))
+    if path.is_dir():
+        rows = load_split(path, split)
+    elif path.suffix == ".parquet":
+        if not path.is_file():
+            raise ValueError(f"images={name}: no such file.")
+        rows = datasets.load_dataset("parquet", data_files={split: str(path)}, split=split, streaming=True)
+    else:
+        rows = datasets.load_dataset(name, split=split, streaming=True)
+    return ImageSource(lambda: _rows_of(rows, column, name), rows.info.splits[split].num_examples if rows.info.splits else None)
+
+
+def _rows_of(rows: datasets.IterableDataset, column: str, source: str) -> Iterator[tuple[str, dict]]:
+    for place, row in enumerate(rows.decode(False)):
+        if column not in row:
+            raise ValueError(f"images={source} has no column {column!r}, but {sorted(row)}. Choose one by column.")
+        name = next((row[key] for key in ("image_id", "id") if row.get(key) is not None), f"{place:08d}")
+        yield str(name), row[column]
+
+
+class ImageStream(IterableDataset):
+    """
+    A process's share of a source, as `eomt.train_scripts.results.inference.predictions` takes it, decoded by threads ahead of time.
+
+    Yields dicts: `pixel_values` (W, 3, S, S) and `patch_offsets`, as `processor` makes them, and `sample`, a [`NamedImage`].
+
+    Args:
+        source: the images.
+        processor: the image processor.
+        is_done: tells by its name whether an image needs no work; it is not read then.
+        world_size, rank: every `world_size`-th image, from `rank` on, is this process's.
+        threads: that decode.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        processor: Callable,
+        is_done: Callable[[str], bool],
+        world_size: int = 1,
+        rank: int = 0,
+        threads: int = 2,
+    ):
+        self.source, self.processor, self.is_done, self.threads = source, processor, is_done, threads
+        self.world_size, self.rank = world_size, rank
+        self.broken: dict[str, str] = {}  # name -> reason, of the last pass
+        self.finished = 0  # that were done before the last pass
+
+    @property
+    def share(self) -> int | None:
+        """How many images are this process's, done or not; None if the source doesn't say."""
+        return None if self.source.total is None else len(range(self.rank, self.source.total, self.world_size))
+
+    def __iter__(self) -> Iterator[dict]:
+        self.broken, self.finished = {}, 0
+        with ThreadPoolExecutor(self.threads) as pool:
+            waiting = deque()
+            for name, encoded in self._share():
+                waiting.append((name, pool.submit(self._read, name, encoded)))
+                if len(waiting) > AHEAD * self.threads:
+                    yield from self._result(*waiting.popleft())
+            while waiting:
+                yield from self._result(*waiting.popleft())
+
+    def _share(self) -> Iterator[tuple[str, dict]]:
+        names = set()
+        for place, (name, encoded) in enumerate(self.source.rows()):
+            if name in names:
+                raise ValueError(f"two images have the name {name!r}, so that one would replace the other. Give each its own.")
+            names.add(name)
+            if place % self.world_size != self.rank:
+                continue
+            if self.is_done(name):
+                self.finished += 1
+                continue
+            yield name, encoded
+
+    def _read(self, name: str, encoded: dict) -> dict:
+        image = decode_image(encoded, name)
+        inputs = self.processor(images=[image], return_tensors="pt")
+        sample = NamedImage(name, image)
+        return {"pixel_values": inputs["pixel_values"], "patch_offsets": inputs["patch_offsets"], "sample": sample}
+
+    def _result(self, name: str, future) -> Iterator[dict]:
+        try:
+            yield future.result()
+        except BadSample as error:
+            self.broken[name] = str(error)

@@ -1,0 +1,168 @@
+"""A dataset's row -> a decoded and checked sample.
+
+Shapes: n segments of an image, P planes of segments that don't overlap, H, W pixels.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageOps
+from torch import Tensor
+
+from eomt.image_processing.pixels import image_to_tensor
+from eomt.train_scripts.data.planes import VOID, stack_rles
+from eomt.train_scripts.metrics.run_lengths import rle_to_edges
+
+BAD_SAMPLES = ("raise", "skip")  # what streams and converters do with a bad one
+
+MAX_ID = (1 << 24) - 1  # what an RGB map can hold
+
+
+class BadSample(ValueError):
+    """An image or its annotation can't be used; the message names the file and the reason."""
+
+
+@dataclass
+class Sample:
+    """An image with its segments.
+
+    Invariants: image and map have one size; `len(segment_ids) == len(class_labels) == len(is_crowd)`; ids are unique. Pixels
+    whose id is not in `segment_ids` are void.
+    """
+
+    image_id: str
+    image: Tensor  # (3, H, W) uint8
+    id_map: Tensor  # (H, W) int32; (P, H, W) where segments overlap
+    segment_ids: Tensor  # (n,) int64
+    class_labels: Tensor  # (n,) int64
+    is_crowd: Tensor  # (n,) bool
+
+
+def decode_row(row: dict, num_classes: int, source: str) -> Sample:
+    """
+    Args:
+        row: of the schema in `eomt.train_scripts.data.dataset_folder`, images as `{"bytes": ..., "path": ...}`.
+        num_classes: class indices must be below.
+        source: where the row comes from, for error messages.
+
+    Returns:
+        The image in RGB, upright by its EXIF orientation, and its segments.
+
+    Raises:
+        BadSample: an image is broken, the map or a mask has another size or mode, an id isn't in the table or has no pixel or
+            comes twice, or a class doesn't exist. It names source, image and reason.
+    """
+    name = f"{source}: image_id {row['image_id']!r}"
+    image = decode_image(row["image"], f"{name}: image")
+    table, size = row["segments"], tuple(image.shape[1:])
+    if row.get("rles"):
+        id_map = _stack_masks(row["rles"], table, size, name)
+    else:
+        id_map = _read_id_map(_open(row["id_map"], f"{name}: id_map"), f"{name}: id_map")
+    if id_map.shape[-2:] != size:
+        raise BadSample(
+            f"{name}: id_map is {id_map.shape[0]} x {id_map.shape[1]} pixels, but the (upright) image {size[0]} x {size[1]}. "
+            "They must have one size; make the map for this image."
+        )
+    sample = Sample(
+        image_id=row["image_id"],
+        image=image,
+        id_map=torch.from_numpy(id_map),
+        segment_ids=torch.tensor([segment["id"] for segment in table], dtype=torch.int64),
+        class_labels=torch.tensor([segment["category"] for segment in table], dtype=torch.int64),
+        is_crowd=torch.tensor([segment["iscrowd"] for segment in table], dtype=torch.bool),
+    )
+    _check_segments(sample, num_classes, name)
+    return sample
+
+
+def decode_image(encoded: dict | None, name: str) -> Tensor:
+    """An encoded image, `{"bytes": ..., "path": ...}`, in RGB and upright: (3, H, W) uint8.
+
+    Raises:
+        BadSample: it is broken; the message begins with `name`.
+    """
+    return _rgb(_open(encoded, name), name)
+
+
+def present_segments(id_map: Tensor, segment_ids: Tensor) -> Tensor:
+    """Which segments have a pixel: (H, W) or (P, H, W) ids of at least -1 and (n,) ids -> (n,) bool.
+
+    Looks ids up instead of sorting all pixels.
+    """
+    ids = segment_ids.tolist()
+    return torch.from_numpy(_seen(id_map, ids)[ids])
+
+
+def _open(encoded: dict | None, name: str) -> Image.Image:
+    content, path = (encoded or {}).get("bytes"), (encoded or {}).get("path")
+    if not content and not path:
+        raise BadSample(f"{name} is empty. Store an image file's bytes.")
+    try:
+        image = Image.open(io.BytesIO(content) if content else path)
+        image.load()
+        return image
+    except (OSError, SyntaxError) as error:  # PIL reports some broken files as a SyntaxError
+        raise BadSample(f"{name} {path or ''}: can't be decoded ({error}). Store a complete image file.") from error
+
+
+def _rgb(image: Image.Image, name: str) -> Tensor:
+    """(3, H, W) uint8; the usual image without a copy, any other as the image processor reads it."""
+    plain = image.mode == "RGB" and "transparency" not in image.info
+    if plain and image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    return image_to_tensor(image, name)
+
+
+def _read_id_map(image: Image.Image, name: str) -> np.ndarray:
+    """(H, W) int32 ids of a decoded PNG."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "RGB":
+        channels = np.asarray(image).astype(np.int32)
+        return channels[..., 0] + 256 * channels[..., 1] + 65536 * channels[..., 2]
+    if image.mode not in ("1", "L", "P", "I") and not image.mode.startswith("I;16"):
+        raise BadSample(f"{name} has the mode {image.mode}. It must be 8-bit or 16-bit grey, or RGB for id = R + 256 G + 65536 B.")
+    return np.asarray(image).astype(np.int32)
+
+
+def _stack_masks(rles: Sequence[str], table: Sequence[dict], size: tuple[int, int], name: str) -> np.ndarray:
+    """(H, W) or (P, H, W) ids of masks in COCO's compressed run lengths."""
+    if len(rles) != len(table):
+        raise BadSample(f"{name}: rles has {len(rles)} entries, but segments {len(table)}. Give each segment its own.")
+    if wrong := sorted({segment["id"] for segment in table if segment["id"] <= VOID}):
+        raise BadSample(f"{name}: segments has the ids {wrong}; beside rles they must be at least {VOID + 1}.")
+    masks = [{"size": list(size), "counts": rle.encode()} for rle in rles]
+    for place, mask in enumerate(masks):
+        try:
+            rle_to_edges(mask, size, f"{name}: rles[{place}]")
+        except ValueError as error:
+            raise BadSample(str(error)) from None
+    return stack_rles(masks, [segment["id"] for segment in table], size)
+
+
+def _check_segments(sample: Sample, num_classes: int, name: str) -> None:
+    ids, labels = sample.segment_ids.tolist(), sample.class_labels.tolist()
+    if wrong := sorted({label for label in labels if not 0 <= label < num_classes}):
+        raise BadSample(f"{name}: segments have the categories {wrong}; allowed are 0..{num_classes - 1} (labels.json).")
+    if len(set(ids)) != len(ids):
+        raise BadSample(f"{name}: segments has an id twice: {sorted(ids)}. Give each segment its own.")
+    if wrong := sorted(i for i in ids if not 0 <= i <= MAX_ID):
+        raise BadSample(f"{name}: segments have the ids {wrong}; allowed are 0..{MAX_ID}.")
+    seen = _seen(sample.id_map, ids)
+    if absent := [i for i in ids if not seen[i]]:
+        raise BadSample(f"{name}: the segments {absent} have no pixel in id_map. Leave them out of the table.")
+    seen[[VOID, *ids]] = False
+    if seen.any():
+        unknown = np.flatnonzero(seen)[:10].tolist()
+        raise BadSample(f"{name}: id_map has the ids {unknown}, which segments lacks. List them, or set their pixels to {VOID}.")
+
+
+def _seen(id_map: Tensor, segment_ids: Sequence[int]) -> np.ndarray:
+    """For each id, whether a pixel has it; the last place is that of id -1."""
+    ids = id_map.numpy()
+    seen = np.zeros(max(int(ids.max(initial=0)), *segment_ids, 0) + 2, dtype=bool)
+    seen[ids.ravel()] = True
+    return seen

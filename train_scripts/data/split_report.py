@@ -1,0 +1,105 @@
+"""What a split holds, so that wrong labels are seen before training."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.samples import Sample
+
+NAMED = 20  # skipped images in the report
+
+
+@dataclass
+class SplitReport:
+    """
+    Counts over the images of a split. Those of several shards add up.
+
+    Class counts go by class index, those of sizes by "width x height".
+    """
+
+    images: int = 0
+    segments: int = 0
+    crowds: int = 0
+    without_segments: int = 0
+    overlapping: int = 0
+    most_segments: int = 0
+    void_pixels: int = 0
+    pixels: int = 0
+    class_images: Counter = field(default_factory=Counter)
+    class_segments: Counter = field(default_factory=Counter)
+    class_pixels: Counter = field(default_factory=Counter)
+    sizes: Counter = field(default_factory=Counter)
+    skipped: Counter = field(default_factory=Counter)  # by kind of reason
+    skipped_named: list[str] = field(default_factory=list)
+
+    def add(self, sample: Sample) -> None:
+        labels = sample.class_labels.numpy()
+        height, width = sample.image.shape[1:]
+        self.images += 1
+        self.segments += len(labels)
+        self.crowds += int(sample.is_crowd.sum())
+        self.without_segments += not len(labels)
+        self.overlapping += sample.id_map.ndim == 3
+        self.most_segments = max(self.most_segments, len(labels))
+        self.pixels += height * width
+        self.sizes[f"{width} x {height}"] += 1
+        self.class_images.update(map(str, set(labels.tolist())))
+        self.class_segments.update(map(str, labels.tolist()))
+        ids, counts = np.unique(sample.id_map.numpy(), return_counts=True)
+        areas = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+        for segment, label in zip(sample.segment_ids.tolist(), labels.tolist(), strict=True):
+            self.class_pixels[str(label)] += areas[segment]
+        covered = np.isin(sample.id_map.numpy(), sample.segment_ids.numpy())
+        covered = covered.any(0) if covered.ndim == 3 else covered
+        self.void_pixels += int((~covered).sum())
+
+    def skip(self, kind: str, reason: str) -> None:
+        """An image that is left out."""
+        self.skipped[kind] += 1
+        if len(self.skipped_named) < NAMED:
+            self.skipped_named.append(reason)
+
+    def merge(self, other: "SplitReport") -> None:
+        for name, value in vars(other).items():
+            if name == "most_segments":
+                self.most_segments = max(self.most_segments, value)
+            elif isinstance(value, Counter):
+                getattr(self, name).update(value)
+            elif isinstance(value, int):
+                setattr(self, name, getattr(self, name) + value)
+        self.skipped_named = (self.skipped_named + other.skipped_named)[:NAMED]
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(vars(self), indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> "SplitReport":
+        stored = json.loads(path.read_text())
+        return cls(**{name: Counter(value) if isinstance(value, dict) else value for name, value in stored.items()})
+
+    def text(self, split: str, labels: Labels) -> str:
+        """The report as lines to be printed."""
+        share = 100 / max(1, self.pixels)
+        lines = [
+            f"{split}: {self.images} images, {self.segments} segments ({self.crowds} crowds; at most {self.most_segments} in an "
+            f"image), {self.without_segments} images without any, {self.overlapping} with overlaps, "
+            f"{share * self.void_pixels:.1f} % void"
+        ]
+        sizes = ", ".join(f"{size} ({count})" for size, count in self.sizes.most_common(5))
+        lines.append(f"sizes: {sizes}{f' and {len(self.sizes) - 5} others' if len(self.sizes) > 5 else ''}")
+        width = max(6, *(len(name) for name in labels.names)) + 2
+        lines.append(f"{'class':<{width}}{'kind':<6}{'images':>9}{'segments':>10}{'pixels %':>10}")
+        for place, (name, isthing) in enumerate(zip(labels.names, labels.isthing, strict=True)):
+            key = str(place)
+            counts = f"{self.class_images[key]:>9}{self.class_segments[key]:>10}{share * self.class_pixels[key]:>10.2f}"
+            lines.append(f"{name:<{width}}{'thing' if isthing else 'stuff':<6}{counts}")
+        if unseen := [name for place, name in enumerate(labels.names) if not self.class_images[str(place)]]:
+            lines.append(f"never seen: {', '.join(unseen)}")
+        if self.skipped:
+            lines.append("left out: " + ", ".join(f"{count} {kind}" for kind, count in self.skipped.most_common()))
+            lines += [f"  {reason}" for reason in self.skipped_named]
+        return "\n".join(lines)

@@ -1,0 +1,221 @@
+"""What a training run can be told, with the paper's recipe as defaults (paper, sections 4.1 and A.2)."""
+
+import json
+from dataclasses import dataclass, field
+
+import torch
+from transformers import TrainingArguments
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
+
+from eomt.train_scripts.data.samples import BAD_SAMPLES
+from eomt.train_scripts.tasks import MAIN_SCORE, TASKS, check_task
+from eomt.train_scripts.training.checkpoints import AUTO, check_whole
+from eomt.train_scripts.training.mask_annealing import MASKING_MODES
+from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP
+
+
+@dataclass
+class ModelArguments:
+    """Where the model comes from: a checkpoint, a timm ViT, or random weights."""
+
+    checkpoint: str | None = field(default=None, metadata={"help": "EoMT checkpoint to start from, a folder or a Hub name"})
+    timm_model: str | None = field(
+        default=None, metadata={"help": "plain ViT to start from: a timm name, or a safetensors file with timm's names"}
+    )
+    attn_implementation: str = field(
+        default="sdpa", metadata={"help": "eager trains faster in bf16 on a CPU; sdpa or flash_attention_2 elsewhere"}
+    )
+    frozen_blocks: int = field(
+        default=0,
+        metadata={"help": "train neither embeddings nor the first N blocks; -1: no block before the queries join, 0: train all"},
+    )
+    config: str = field(default="{}", metadata={"help": "EomtConfig fields as JSON, over what the start brings"})
+
+    def __post_init__(self):
+        if self.checkpoint and self.timm_model:
+            raise ValueError(f"checkpoint={self.checkpoint!r} and timm_model={self.timm_model!r}: give one start, not both")
+        try:
+            self.config_fields = json.loads(self.config)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"config={self.config!r} is not JSON ({error}); write it like '{{\"num_queries\": 100}}'") from error
+        if not isinstance(self.config_fields, dict):
+            raise ValueError(f"config={self.config!r} must be a JSON object of EomtConfig fields")
+
+
+@dataclass
+class DataArguments:
+    """What is trained on, and how it is augmented."""
+
+    data: str = field(metadata={"help": "folder of parquet shards and labels.json, also hf://datasets/org/name"})
+    task: str = field(default="panoptic", metadata={"help": f"what to train and score: {', '.join(TASKS)}"})
+    train_split: str = field(default="train", metadata={"help": "prefix of the shards to train on"})
+    eval_split: str | None = field(default="val", metadata={"help": "prefix of the shards to evaluate on; '' for none"})
+    image_size: int = field(default=640, metadata={"help": "side of the square training crops and evaluation inputs, pixels"})
+    min_scale: float = field(default=0.1, metadata={"help": "smallest scale jitter, of the image fitted inside image_size"})
+    max_scale: float = field(default=2.0, metadata={"help": "largest scale jitter"})
+    color_jitter: bool = field(default=False, metadata={"help": "brightness, contrast, saturation and hue (ADE20K, Cityscapes)"})
+    shuffle_buffer: int = field(default=1000, metadata={"help": "rows held for shuffling; nothing is held but encoded images"})
+    bad_samples: str = field(
+        default="raise",
+        metadata={"help": f"images that can't be used, one of {', '.join(BAD_SAMPLES)}: stop, or leave out and report"},
+    )
+    threshold: float = field(default=0.8, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
+
+    def __post_init__(self):
+        check_task(self.task)
+        if not 0 < self.min_scale <= self.max_scale:
+            raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")
+
+
+@dataclass
+class EomtTrainingArguments(TrainingArguments):
+    """[`TrainingArguments`] with the paper's defaults and what EoMT's recipe adds."""
+
+    output_dir: str = field(default="outputs/eomt", metadata={"help": "folder of checkpoints and of the finished model"})
+    learning_rate: float = field(default=1e-4, metadata={"help": "peak learning rate of the encoder's last block"})
+    head_learning_rate: float | None = field(
+        default=None, metadata={"help": "peak learning rate of queries, mask module and class head; learning_rate by default"}
+    )
+    layer_decay: float = field(default=0.8, metadata={"help": "factor of the learning rate from a block to the one before"})
+    weight_decay: float = field(default=0.05, metadata={"help": "of all parameters, as in the official recipe"})
+    max_grad_norm: float = field(default=0.01, metadata={"help": "gradients are clipped to this norm"})
+    poly_power: float = field(default=0.9, metadata={"help": "of the decay of learning rates and masking"})
+    head_warmup: float = field(
+        default=HEAD_WARMUP,
+        metadata={"help": "warm-up of new parameters, in which the encoder stands still: share of T, or steps if >= 1"},
+    )
+    encoder_warmup: float = field(
+        default=ENCODER_WARMUP, metadata={"help": "warm-up of a pretrained encoder after that: share of T, or steps if >= 1"}
+    )
+    masking: str = field(
+        default="annealed",
+        metadata={"help": f"masked attention in training: {', '.join(MASKING_MODES)} (only the last prediction is supervised)"},
+    )
+    minutes: float | None = field(
+        default=None, metadata={"help": "train for this long, with schedules by the clock, in place of epochs or max_steps"}
+    )
+    total_batch_size: int = field(default=16, metadata={"help": "images a step over all processes and accumulated batches"})
+    per_device_train_batch_size: int = field(default=4, metadata={"help": "images a process and forward pass"})
+    per_device_eval_batch_size: int = field(default=4, metadata={"help": "images a process and evaluation batch"})
+    num_train_epochs: float = field(default=12.0, metadata={"help": "passes over the data"})
+    ema_decay: float | None = field(
+        default=None, metadata={"help": "score and store a moving average of the weights, such as 0.999; less in the first steps"}
+    )
+    resume_from_checkpoint: str | None = field(
+        default=None,
+        metadata={"help": "checkpoint-N folder to go on from; auto: the last whole one of output_dir, if there is one"},
+    )
+    overlays: int = field(
+        default=6, metadata={"help": "validation images to draw after every evaluation, to picture.png and what is reported to"}
+    )
+    logging_steps: float = field(default=50, metadata={"help": "steps between two logged means"})
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "replace losses that are not finite in the log"})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "must stay off: the collator makes the columns"})
+    ddp_find_unused_parameters: bool = field(default=False, metadata={"help": "every parameter is used in every step"})
+    ddp_broadcast_buffers: bool = field(default=False, metadata={"help": "every process sets its own masking probabilities"})
+    report_to: list[str] = field(default_factory=lambda: ["none"], metadata={"help": "none, tensorboard, wandb, or several"})
+    license: str | None = field(default=None, metadata={"help": "licence to state in the model card, such as apache-2.0"})
+
+    def __post_init__(self):
+        if self.accelerator_config is None:
+            # whole batches come from each process's own stream; accelerate's default would cut ragged targets apart
+            self.accelerator_config = {"dispatch_batches": False, "split_batches": False}
+        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()  # or bf16 is refused where there is only a CPU
+        self._refuse_what_schedules_replace()
+        best = self.metric_for_best_model, self.greater_is_better
+        super().__post_init__()
+        if best[0] is None:  # it has become the loss, which evaluation doesn't compute: `settle` chooses the task's main score
+            self.metric_for_best_model, self.greater_is_better = best
+        if self.n_gpu > 1:
+            self._n_gpu = 1  # DataParallel would cut ragged targets apart: several GPUs take a launcher
+        if self.masking not in MASKING_MODES:
+            raise ValueError(f"masking={self.masking!r} is unknown; choose one of {', '.join(MASKING_MODES)}")
+        if self.fp16 and self.use_cpu:
+            raise ValueError("fp16=True needs a GPU; train with bf16 on a CPU")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"ema_decay={self.ema_decay} must be between 0 and 1, such as 0.999; leave it out for no averages")
+        if self.minutes is not None and (self.minutes <= 0 or max(self.head_warmup, self.encoder_warmup) >= 1):
+            raise ValueError(
+                f"minutes={self.minutes} must be positive, and with it head_warmup={self.head_warmup} and "
+                f"encoder_warmup={self.encoder_warmup} must be shares below 1: steps are not known beforehand"
+            )
+        if self.resume_from_checkpoint not in (None, AUTO):
+            check_whole(self.resume_from_checkpoint)
+        if self.minutes is not None and self.logging_steps < 1:
+            raise ValueError(f"logging_steps={self.logging_steps} is a share of steps that minutes leave open; give steps")
+        step_images = self.per_device_train_batch_size * self.world_size
+        if self.total_batch_size % step_images:
+            raise ValueError(
+                f"total_batch_size={self.total_batch_size} must be a multiple of per_device_train_batch_size="
+                f"{self.per_device_train_batch_size} x {self.world_size} processes; use "
+                f"{max(1, round(self.total_batch_size / step_images)) * step_images}, or fewer images a device"
+            )
+        self.gradient_accumulation_steps = self.total_batch_size // step_images
+
+    def __getstate__(self) -> dict:
+        """Without the token: the Trainer pickles its arguments into training_args.bin, which is pushed with the rest."""
+        return {**self.__dict__, "hub_token": None}
+
+    def _refuse_what_schedules_replace(self) -> None:
+        defaults = {"gradient_accumulation_steps": 1, "lr_scheduler_type": "linear", "warmup_steps": 0}
+        given = {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
+        instead = {
+            "gradient_accumulation_steps": "total_batch_size",
+            "lr_scheduler_type": "poly_power",
+            "warmup_steps": "head_warmup and encoder_warmup",
+        }
+        for name, value in given.items():
+            raise ValueError(f"{name}={value!r} has no effect in this recipe; use {instead[name]}")
+
+    def epochs_to_steps(self, rows: int) -> None:
+        """Turns what was given in epochs into steps, since a stream has no length.
+
+        A budget of minutes ends long before the number of steps that stands for it.
+
+        Args:
+            rows: images that an epoch has, over all processes.
+        """
+        epoch = max(1, round(rows / self.total_batch_size))
+        if self.minutes is not None:
+            self.max_steps = 10**7
+        elif self.max_steps <= 0:
+            self.max_steps = max(1, round(self.num_train_epochs * rows / self.total_batch_size))
+        if self.eval_strategy == IntervalStrategy.EPOCH:
+            self.eval_strategy, self.eval_steps, self.eval_delay = IntervalStrategy.STEPS, epoch, self.eval_delay * epoch
+        if self.save_strategy == SaveStrategy.EPOCH:
+            self.save_strategy, self.save_steps = SaveStrategy.STEPS, epoch
+        if self.logging_strategy == IntervalStrategy.EPOCH:
+            self.logging_strategy, self.logging_steps = IntervalStrategy.STEPS, epoch
+
+    def settle(self, task: str, has_images: bool) -> None:
+        """Settles how the best model is chosen, by the task's main score unless said otherwise.
+
+        Args:
+            task: one of `TASKS`.
+            has_images: whether there is something to evaluate on.
+
+        Raises:
+            ValueError: for what would have no effect: epochs, which a stream doesn't have, or scoring on nothing.
+        """
+        for name in ("eval_strategy", "save_strategy", "logging_strategy"):
+            if getattr(self, name) == "epoch":
+                raise ValueError(f"{name}='epoch': a stream has no epochs; call epochs_to_steps(rows) first, or give steps")
+        if self.eval_on_start and not has_images:
+            raise ValueError("eval_on_start=True needs images to evaluate on; give an eval_split, or leave it out")
+        if self.metric_for_best_model is None:
+            self.metric_for_best_model, self.greater_is_better = MAIN_SCORE[task], True
+        self.metric_for_best_model = f"eval_{self.metric_for_best_model.removeprefix('eval_')}"
+
+    def warmup_shares(self) -> tuple[float, float]:
+        """Warm-ups of new parameters and encoder as shares of the training; needs `max_steps` where they are given in steps.
+
+        Raises:
+            ValueError: if they fill the whole training.
+        """
+        head, encoder = (value / self.max_steps if value >= 1 else value for value in (self.head_warmup, self.encoder_warmup))
+        if head + encoder >= 1:
+            raise ValueError(
+                f"head_warmup={self.head_warmup} and encoder_warmup={self.encoder_warmup} fill all {self.max_steps} steps; "
+                "shorten them or train longer"
+            )
+        return head, encoder

@@ -1,0 +1,45 @@
+"""The callback that phases masked attention out (paper, section 3.3)."""
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from eomt.modeling_eomt import EomtForUniversalSegmentation
+from eomt.train_scripts.training.progress import TrainingProgress
+from eomt.train_scripts.training.schedules import mask_probability
+
+MASKING_MODES = ("annealed", "always", "never")
+
+
+class MaskAnnealingCallback(TrainerCallback):
+    """
+    Sets `attn_mask_probs` before every step.
+
+    Args:
+        progress: of the training.
+        mode: `annealed` as in the paper, `always` masked, or `never`.
+        power: of the annealing's polynomial.
+
+    Raises:
+        ValueError: for another mode.
+    """
+
+    def __init__(self, progress: TrainingProgress, mode: str = "annealed", power: float = 0.9):
+        if mode not in MASKING_MODES:
+            raise ValueError(f"masking={mode!r} is unknown; choose one of {', '.join(MASKING_MODES)}")
+        self.progress, self.mode, self.power = progress, mode, power
+
+    def probabilities(self, progress: float, num_blocks: int) -> list[float]:
+        """Masking probability of each of the last blocks at a progress."""
+        if self.mode != "annealed":
+            return [1.0 if self.mode == "always" else 0.0] * num_blocks
+        return [mask_probability(progress, block, num_blocks, self.power) for block in range(num_blocks)]
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: EomtForUniversalSegmentation, **_
+    ) -> None:
+        model.set_attn_mask_probs(self.probabilities(self.progress.value, model.config.num_blocks))
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: EomtForUniversalSegmentation, **_
+    ) -> None:
+        """A finished model is stored with the probabilities it ends on: zeros, unless it is masked to the end."""
+        model.set_attn_mask_probs(self.probabilities(1.0, model.config.num_blocks))

@@ -1,0 +1,45 @@
+"""A progress bar that says what is done, how long it takes, and how it goes."""
+
+from tqdm.auto import tqdm
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from eomt.train_scripts.results.score_names import HEADLINES
+from eomt.train_scripts.training.progress import TrainingProgress
+
+
+class TrainingBar(TrainerCallback):
+    """
+    One line for the whole training, in per cent of its steps or minutes; a printed line for every evaluation.
+
+    Args:
+        progress: of the training.
+    """
+
+    def __init__(self, progress: TrainingProgress):
+        self.progress = progress
+        self._bar: tqdm | None = None
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        if state.is_world_process_zero:
+            layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+            self._bar = tqdm(total=1.0, initial=self.progress.value, desc="training", bar_format=layout)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        if self._bar is not None:
+            self._bar.update(self.progress.value - self._bar.n)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **_) -> None:
+        if self._bar is not None and "loss" in logs:
+            self._bar.set_postfix(step=state.global_step, loss=f"{logs['loss']:.2f}", refresh=False)
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_
+    ) -> None:
+        if state.is_world_process_zero:
+            shown = {name: value for name, value in metrics.items() if name.partition("_")[2] in HEADLINES and value >= 0}
+            tqdm.write(f"step {state.global_step}: " + ", ".join(f"{name} {value:.1f}" for name, value in shown.items()))
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

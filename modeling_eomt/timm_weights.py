@@ -3,6 +3,7 @@
 Shapes: `D` width, `F` width of the feed-forward, `h, w` patches.
 """
 
+import difflib
 import math
 import os
 import re
@@ -39,7 +40,8 @@ def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **ove
 
     Raises:
         FileNotFoundError: for a file that is not there.
-        ValueError: for a model that is no plain ViT with a class token.
+        ConnectionError: for weights that can't be downloaded.
+        ValueError: for a name that timm doesn't know, or a model that is no plain ViT with a class token.
     """
     name_or_file = os.fspath(name_or_file)
     if name_or_file.endswith(".safetensors"):
@@ -47,7 +49,7 @@ def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **ove
             raise FileNotFoundError(f"name_or_file={name_or_file!r}: there is no such file")
         weights = load_file(name_or_file)
     else:
-        vit = timm.create_model(name_or_file, pretrained=pretrained, num_classes=0)
+        vit = _create_vit(name_or_file, pretrained)
         if not isinstance(vit, VisionTransformer):
             raise ValueError(f"name_or_file={name_or_file!r} is a {type(vit).__name__} of timm; give a plain VisionTransformer")
         weights = vit.state_dict()
@@ -56,6 +58,23 @@ def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **ove
     model = EomtForUniversalSegmentation(encoder_config(weights, **overrides))
     load_timm_encoder(model, weights)
     return model
+
+
+def _create_vit(name: str, pretrained: bool) -> torch.nn.Module:
+    try:
+        return timm.create_model(name, pretrained=pretrained, num_classes=0)
+    except RuntimeError as error:
+        if "Unknown model" not in str(error):
+            raise
+        near = difflib.get_close_matches(name, timm.list_models("vit_*"), n=3, cutoff=0.5)
+        told = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() has them all."
+        raise ValueError(f"name_or_file={name!r} is no model of timm, nor a .safetensors file; {told}") from None
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise ConnectionError(
+            f"name_or_file={name!r}: timm's weights of it are not in the cache and couldn't be downloaded ({reason}) Connect "
+            "to the network, unset HF_HUB_OFFLINE, or give a .safetensors file with timm's names"
+        ) from None
 
 
 def encoder_config(weights: dict[str, Tensor], **overrides) -> EomtConfig:

@@ -132,6 +132,16 @@ class TestErrors:
         with pytest.raises(FileNotFoundError, match="nowhere.safetensors"):
             from_timm(tmp_path / "nowhere.safetensors")
 
+    def test_an_unknown_name_is_told_with_those_near_it(self):
+        with pytest.raises(ValueError, match="'vit_small_patch14_dino' is no model of timm.*did you mean vit_small_patch14_dinov2"):
+            from_timm("vit_small_patch14_dino")
+
+    def test_weights_that_cannot_be_downloaded(self):
+        with pytest.raises(
+            ConnectionError, match="'vit_tiny_patch16_224': timm's weights of it are not in the cache and couldn't be downloaded"
+        ):
+            from_timm("vit_tiny_patch16_224")
+
     def test_other_networks_are_refused(self):
         with pytest.raises(ValueError, match="resnet18.*VisionTransformer"):
             from_timm("resnet18", pretrained=False)

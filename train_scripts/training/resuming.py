@@ -1,18 +1,22 @@
 """Exact resuming: a run that was killed goes on as if it had not been."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, rotate_checkpoints
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, TrainOutput, rotate_checkpoints
 
 from eomt.train_scripts.data.streams import TrainingStream, WorkerPlace
 from eomt.train_scripts.training.checkpoints import AUTO, check_whole, last_whole, mark_whole, unmark
 from eomt.train_scripts.training.finished_model import FinishedModelTrainer
 from eomt.train_scripts.training.progress import TrainingProgress
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -76,7 +80,7 @@ class ResumableTrainer(FinishedModelTrainer):
     trained_data: TrainedData
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
-        """As `Trainer.train`; `resume_from_checkpoint` may be "auto" as well.
+        """As `Trainer.train`; `resume_from_checkpoint` may be "auto" as well. A run that had ended is not trained further.
 
         Raises:
             ValueError: the checkpoint isn't whole, or there is none though it is True.
@@ -98,9 +102,25 @@ class ResumableTrainer(FinishedModelTrainer):
         }
         self.trained_data = TrainedData(order)
         if chosen:
-            self.progress.resume(self.trained_data.load(Path(chosen) / _place_file(args.process_index)))
+            seconds = self.trained_data.load(Path(chosen) / _place_file(args.process_index))
+            if (finished := self._take_up_finished(Path(chosen), seconds)) is not None:
+                return finished
+            self.progress.resume(seconds)
         self.train_dataset.resume(self.trained_data.places, args.per_device_train_batch_size)
         return super().train(resume_from_checkpoint=chosen, **kwargs)
+
+    def _take_up_finished(self, folder: Path, seconds: float) -> TrainOutput | None:
+        """The end of a run whose last checkpoint this is; None for a checkpoint in the middle of one."""
+        args, minutes = self.args, self.progress.minutes
+        state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
+        if state.global_step < args.max_steps if minutes is None else seconds < 60 * minutes:
+            return None
+        logger.warning("%s is the end of its run: nothing is left to train", folder)
+        self.state = state
+        Trainer._load_from_checkpoint(self, str(folder))  # the model that was scored, so the averages, if there are any
+        if args.load_best_model_at_end and state.best_model_checkpoint:
+            self._load_best_model()
+        return TrainOutput(state.global_step, 0.0, {"train_runtime": seconds})
 
     def _save_checkpoint(self, model: nn.Module, trial) -> None:
         args = self.args

@@ -141,6 +141,18 @@ def test_what_is_not_whole_is_not_resumed(tiny_run, tmp_path):
         trainer.train(resume_from_checkpoint=True)
 
 
+@pytest.mark.parametrize("budget", [["--max_steps", "3"], ["--minutes", "0.02"]])
+def test_a_run_that_has_ended_is_not_trained_further(tiny_run, tmp_path, monkeypatch, budget):
+    words = [*budget, "--save_strategy", "steps", "--save_steps", "0.5", "--ema_decay", "0.5", "--resume_from_checkpoint", "auto"]
+    first = tiny_run(*words)
+    stored, results = load_file(tmp_path / "model.safetensors"), json.loads((tmp_path / "eval_results.json").read_text())
+    monkeypatch.setattr(EomtTrainer, "training_step", None)
+    again = tiny_run(*words)
+    assert again.state.global_step == first.state.global_step > 0
+    assert_identical(load_file(tmp_path / "model.safetensors"), stored)
+    assert json.loads((tmp_path / "eval_results.json").read_text())["eval_pq"] == results["eval_pq"]
+
+
 def test_a_budget_of_minutes_goes_on_where_it_was(tiny_run, tmp_path, monkeypatch):
     words = ["--minutes", "0.05", "--save_strategy", "steps", "--save_steps", "0.4", "--eval_split", ""]
     first = tiny_run(*words)

@@ -128,6 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(", ".join(f"{count} {name}" for name, count in counts.items()) + f"; in {args.output}")
         if counts["broken"]:
             print(f"what couldn't be read is in {Path(args.output) / 'broken.json'}")
+    PartialState().destroy_process_group()  # threads of it that are left may abort the process at its end
 
 
 if __name__ == "__main__":

@@ -159,6 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"\nscored without {len(scores['skipped'])} images that can't be used, such as {scores['skipped'][0]}")
         if args.output:
             Path(args.output).write_text(json.dumps({**options, **scores, "classes": labels.names}, indent=1))
+    PartialState().destroy_process_group()  # threads of it that are left may abort the process at its end
 
 
 if __name__ == "__main__":

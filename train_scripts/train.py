@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from accelerate import PartialState
 from transformers import set_seed
 
 from eomt.train_scripts.data.dataset_folder import count_rows, read_labels
@@ -76,6 +77,7 @@ def _scores_before(trainer: EomtTrainer) -> dict:
 
 def main() -> None:
     run(sys.argv[1:])
+    PartialState().destroy_process_group()  # threads of it that are left may abort the process at its end
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from eomt.train_scripts.predict import predict
 from eomt.train_scripts.prepare import prepare
 from eomt.train_scripts.tasks import task_processor
 
-SIDE = 320  # of photos of noise, which take 300 KB each
-FEW, MANY = 60, 600
-ALLOWED = 40  # MB; the photos that are there more take 160
+SIDE = 96  # of photos of noise, which take 27 KB each
+FEW = 800  # enough for row groups and buffers of nearly full size
+ALLOWED = 40  # MB; the photos that are there more take 200
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def photos(tmp_path_factory) -> Path:
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)).save(root / "photo.png")
     Image.fromarray(np.tile(np.array([0, 1], np.uint8), (SIDE, SIDE // 2))).save(root / "mask.png")
-    for name, count in (("few", FEW), ("many", MANY)):
+    for name, count in (("few", FEW), ("many", 10 * FEW)):
         for kind in ("photo", "mask"):
             (root / name / f"{kind}s").mkdir(parents=True)
             for number in range(count):
@@ -65,7 +65,7 @@ def _stream(folder: Path) -> None:
 
 
 def _predict(folder: Path) -> None:
-    predict(str(folder.parent / "model"), str(folder / "photos"), "panoptic", folder / "predictions")
+    predict(str(folder.parent / "model"), str(folder / "data"), "panoptic", folder / "predictions", split="train")
 
 
 JOBS = {"prepare": _prepare, "stream": _stream, "predict": _predict}

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import AutoModel
 
 from eomt.train_scripts import train
@@ -96,15 +97,28 @@ def test_the_best_averages_of_two_processes_are_those_of_one(tiny_words, tiny_ru
     assert one["scored"] == pytest.approx(alone["scored"], abs=0.1) and max(one["scored"]) > 0
 
 
-@pytest.mark.slow
-def test_a_lost_process_ends_the_launch(tiny_words, tmp_path):
-    """With an error, in seconds, and without a model or a checkpoint that is not whole."""
+def accelerate(mode: str, words: list[str]) -> subprocess.CompletedProcess:
+    """Two processes by accelerate's launcher."""
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
-    command += ["--mixed_precision", "no", "--dynamo_backend", "no", __file__, "lost", *tiny_words, *SPLIT]
-    command += ["--output_dir", str(tmp_path), "--max_steps", "500", "--save_strategy", "steps", "--save_steps", "2"]
-    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=200)
-    assert done.returncode != 0 and "Signal 9" in done.stderr + done.stdout
-    assert last_whole(tmp_path).name == "checkpoint-2" and not (tmp_path / "model.safetensors").exists()
+    command += ["--mixed_precision", "no", "--dynamo_backend", "no", __file__, mode, *words]
+    return subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=200)
+
+
+@pytest.mark.slow
+def test_a_lost_process_ends_the_launch_which_then_resumes_bit_for_bit(tiny_words, tmp_path):
+    """It ends with an error, in seconds, and without a model or a checkpoint that is not whole."""
+    words = [*tiny_words, *SPLIT, "--max_steps", "7", "--save_strategy", "steps", "--save_steps", "2", "--learning_rate", "1e-2"]
+    words += ["--max_grad_norm", "1", "--ema_decay", "0.9", "--resume_from_checkpoint", "auto", "--output_dir"]
+    lost = accelerate("lost", [*words, str(tmp_path / "lost")])
+    assert lost.returncode != 0 and "Signal 9" in lost.stderr + lost.stdout
+    assert last_whole(tmp_path / "lost").name == "checkpoint-2" and not (tmp_path / "lost" / "model.safetensors").exists()
+    for name in ("lost", "whole"):
+        done = accelerate("plain", [*words, str(tmp_path / name)])
+        assert done.returncode == 0, done.stderr[-3000:]
+    resumed, whole = (load_file(tmp_path / name / "model.safetensors") for name in ("lost", "whole"))
+    assert all(torch.equal(weight, whole[name]) for name, weight in resumed.items())
+    losses = [json.loads((tmp_path / name / "trainer_state.json").read_text())["log_history"] for name in ("lost", "whole")]
+    assert [entry["loss"] for entry in losses[0] if "loss" in entry] == [entry["loss"] for entry in losses[1] if "loss" in entry]
 
 
 def _run(mode: str, words: list[str]) -> None:
@@ -129,7 +143,7 @@ def _run(mode: str, words: list[str]) -> None:
         TrainingCollator.__call__ = spoil
     elif mode == "lost":
         TrainingCollator.__call__ = vanish
-    else:
+    elif mode == "averages":
         EomtTrainer._score = second_is_best()
     trainer = train.run(words)
     torch.save(outcome(trainer), os.path.join(trainer.args.output_dir, f"outcome-{rank}.pt"))

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.modeling_eomt import EomtForUniversalSegmentation, EomtForUniversalSegmentationOutput
+from eomt.train_scripts.data.image_sources import ImageStream, NamedImage
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.data.streams import EvaluationStream, collate_evaluation
 from eomt.train_scripts.tasks import check_task
@@ -24,20 +25,20 @@ SCORE_TOLERANCE = 0.001  # of class scores in maps of classes: half precision er
 def predictions(
     model: EomtForUniversalSegmentation,
     processor: EomtImageProcessor,
-    stream: EvaluationStream,
+    stream: EvaluationStream | ImageStream,
     task: str,
     batch_size: int,
     threshold: float = 0.8,
     autocast: Callable[[], AbstractContextManager] = nullcontext,
     show_progress: bool = True,
-) -> Iterator[tuple[Sample, dict | Tensor]]:
+) -> Iterator[tuple[Sample | NamedImage, dict | Tensor]]:
     """Each image with what is found in it, by the model in evaluation mode, which is put back afterwards.
 
     Results are made image by image and dropped when the next is asked for, so that memory doesn't grow with the batch.
 
     Args:
         model, processor: as trained or loaded.
-        stream: the images.
+        stream: the images, with or without truth.
         task: one of `TASKS`.
         batch_size: images a forward pass.
         threshold: class score a query needs to become a segment (panoptic alone).
@@ -45,7 +46,7 @@ def predictions(
         show_progress: whether to show a bar.
 
     Yields:
-        The sample and, at its own size: for panoptic what `post_process_panoptic_segmentation` gives; for semantic a map of
+        The stream's sample and, at its size: for panoptic what `post_process_panoptic_segmentation` gives; for semantic a map of
         classes (H, W); for instance the best 100 as a dict of `rles` (COCO's, compressed), `scores` and `labels`.
     """
     check_task(task)

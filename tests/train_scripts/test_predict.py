@@ -14,7 +14,10 @@ from pycocotools.coco import COCO
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.train_scripts import scenes
+from eomt.train_scripts.data.streams import evaluation_stream
+from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
 from eomt.train_scripts.predict import main, predict
+from eomt.train_scripts.results.inference import predictions
 from eomt.train_scripts.results.prediction_files import PredictionFiles
 from eomt.train_scripts.scenes import write_scenes
 from eomt.train_scripts.tasks import TASKS
@@ -180,6 +183,24 @@ def test_parquet_shards_and_streams(checkpoints, tmp_path):
         assert (tmp_path / "a/panoptic" / f"{name}.png").read_bytes() == (tmp_path / "b/panoptic" / f"{name}.png").read_bytes()
     with pytest.raises(ValueError, match="has no column 'photo', but .*'image'"):
         run(checkpoints, shard, "panoptic", tmp_path / "c", column="photo")
+
+
+def test_the_files_score_as_the_model_does(checkpoints, tmp_path):
+    write_scenes(tmp_path / "scenes", train=1, val=4)
+    run(checkpoints, tmp_path / "scenes", "panoptic", tmp_path / "out")
+    model = EomtForUniversalSegmentation.from_pretrained(checkpoints / "panoptic")
+    model.set_attn_mask_probs([0.0])
+    processor = EomtImageProcessor.from_pretrained(checkpoints / "panoptic")
+    stream = evaluation_stream(tmp_path / "scenes", "val", processor)
+    direct, by_files = PanopticQuality(scenes.LABELS.isthing), PanopticQuality(scenes.LABELS.isthing)
+    annotations = json.loads((tmp_path / "out" / "panoptic.json").read_text())["annotations"]
+    for (sample, result), annotation in zip(predictions(model, processor, stream, "panoptic", 1, 0.05), annotations, strict=True):
+        direct.add(result, sample)
+        assert annotation["image_id"] == sample.image_id
+        channels = np.asarray(Image.open(tmp_path / "out" / "panoptic" / annotation["file_name"])).astype(np.int64)
+        found = [{"id": info["id"], "label_id": info["category_id"]} for info in annotation["segments_info"]]
+        by_files.add({"segmentation": torch.from_numpy(channels @ [1, 256, 65536]), "segments_info": found}, sample)
+    assert torch.equal(by_files.state, direct.state) and direct.state[:, 2].sum() > 3  # false positives: it is untrained
 
 
 def test_other_folders_and_names_are_refused(checkpoints, photos, tmp_path):

@@ -81,6 +81,11 @@ class EomtTrainer(ResumableTrainer):
             processing_class=processing_class,
             **kwargs,
         )
+        if self.average is not None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            raise ValueError(
+                f"ema_decay={args.ema_decay} averages whole parameters, which FSDP and DeepSpeed cut up; leave it out, or launch "
+                "with DDP"
+            )
         self.add_callback(self.progress)
         self.add_callback(LogsEndWithCheckpoints())
         self.add_callback(self.finite)

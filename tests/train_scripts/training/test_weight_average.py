@@ -3,7 +3,7 @@
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModel, TrainerControl, TrainerState, TrainingArguments
+from transformers import AutoModel, Trainer, TrainerControl, TrainerState, TrainingArguments
 
 from eomt.train_scripts.training.trainer import EomtTrainer
 from eomt.train_scripts.training.weight_average import FILE, WeightAverage, average_decay
@@ -59,6 +59,18 @@ def test_the_end_leaves_the_averages_or_the_best_checkpoint(averaged, best, tmp_
     args = TrainingArguments(str(tmp_path), load_best_model_at_end=best, save_strategy="best", metric_for_best_model="pq")
     average.on_train_end(args, state, TrainerControl())
     assert model.weight.item() == pytest.approx(2.0 if best else 1.9)
+
+
+def test_sharded_parameters_are_refused(tiny_run, monkeypatch):
+    init = Trainer.__init__
+
+    def sharded(self, *args, **kwargs):
+        init(self, *args, **kwargs)
+        self.is_fsdp_enabled = True
+
+    monkeypatch.setattr(Trainer, "__init__", sharded)
+    with pytest.raises(ValueError, match="ema_decay=0.9 averages whole parameters, which FSDP and DeepSpeed cut up"):
+        tiny_run("--ema_decay", "0.9")
 
 
 def test_half_precision_weights_are_refused():

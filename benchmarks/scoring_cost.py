@@ -23,8 +23,8 @@ from torch import Tensor
 from eomt import EomtConfig, EomtForUniversalSegmentation
 from eomt.modeling_eomt import EomtForUniversalSegmentationOutput
 from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.evaluation_stream import collate_evaluation
 from eomt.train_scripts.data.samples import Sample
-from eomt.train_scripts.data.streams import collate_evaluation
 from eomt.train_scripts.results.inference import images_of, predictions, result_of
 from eomt.train_scripts.tasks import TASKS, TaskSamples, make_metric, task_labels, task_processor
 

@@ -14,7 +14,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from transformers import AutoImageProcessor, AutoModel
 
 from eomt.train_scripts.data.dataset_folder import read_labels
-from eomt.train_scripts.data.streams import evaluation_stream
+from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.results.inference import predictions
 from eomt.train_scripts.results.reporting import draw_predictions, print_scores
 from eomt.train_scripts.scenes import write_scenes

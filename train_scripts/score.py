@@ -21,8 +21,8 @@ from accelerate.utils import gather_object
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.image_processing.pictures import picture_grid
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
+from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.data.samples import BAD_SAMPLES
-from eomt.train_scripts.data.streams import evaluation_stream
 from eomt.train_scripts.results.inference import predictions, score_predictions
 from eomt.train_scripts.results.reporting import keep_rows, score_tables
 from eomt.train_scripts.tasks import TASKS, make_metric, task_labels, task_processor

@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.train_scripts import scenes
-from eomt.train_scripts.data.streams import evaluation_stream
+from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
 from eomt.train_scripts.predict import main, predict
 from eomt.train_scripts.results.inference import predictions

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from transformers import AutoModel
 
 from eomt.train_scripts import train
-from eomt.train_scripts.data.streams import EvaluationStream, TrainingCollator
+from eomt.train_scripts.data.evaluation_stream import EvaluationStream
+from eomt.train_scripts.data.training_stream import TrainingCollator
 from eomt.train_scripts.training.checkpoints import last_whole
 from eomt.train_scripts.training.finite_loss import FILE
 from eomt.train_scripts.training.trainer import EomtTrainer

@@ -9,9 +9,10 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from eomt.train_scripts.data.dataset_folder import Labels, write_labels
+from eomt.train_scripts.data.evaluation_stream import collate_evaluation, evaluation_stream
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.data.shard_writer import write_split
-from eomt.train_scripts.data.streams import collate_evaluation, evaluation_stream, training_stream
+from eomt.train_scripts.data.training_stream import training_stream
 from eomt.train_scripts.tasks import MAIN_SCORE, TASKS, TaskSamples, make_metric, task_labels, task_processor
 
 LABELS = Labels(["sky", "cat", "road", "dog"], [False, True, False, True])

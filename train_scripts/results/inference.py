@@ -12,9 +12,9 @@ from tqdm.auto import tqdm
 
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.modeling_eomt import EomtForUniversalSegmentation, EomtForUniversalSegmentationOutput
+from eomt.train_scripts.data.evaluation_stream import EvaluationStream, collate_evaluation
 from eomt.train_scripts.data.image_sources import ImageStream, NamedImage
 from eomt.train_scripts.data.samples import Sample
-from eomt.train_scripts.data.streams import EvaluationStream, collate_evaluation
 from eomt.train_scripts.tasks import check_task
 
 TOP_INSTANCES = 100  # of an image, as in COCO's evaluation and the official code

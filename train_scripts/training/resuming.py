@@ -11,7 +11,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, TrainOutput, rotate_checkpoints
 
-from eomt.train_scripts.data.streams import TrainingStream, WorkerPlace
+from eomt.train_scripts.data.training_stream import TrainingStream, WorkerPlace
 from eomt.train_scripts.training.checkpoints import AUTO, check_whole, last_whole, mark_whole, unmark
 from eomt.train_scripts.training.finished_model import FinishedModelTrainer
 from eomt.train_scripts.training.progress import TrainingProgress

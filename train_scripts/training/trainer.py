@@ -11,7 +11,8 @@ from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.loss import loss_normalizers, mean_over_processes
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.streams import EvaluationStream, TrainingCollator, TrainingStream
+from eomt.train_scripts.data.evaluation_stream import EvaluationStream
+from eomt.train_scripts.data.training_stream import TrainingCollator, TrainingStream
 from eomt.train_scripts.results.inference import predictions, score_predictions
 from eomt.train_scripts.results.model_card import write_model_card
 from eomt.train_scripts.results.overlays import OverlayCallback

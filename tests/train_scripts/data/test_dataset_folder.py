@@ -18,7 +18,7 @@ from eomt.train_scripts.data.dataset_folder import (
     write_labels,
 )
 from eomt.train_scripts.data.shard_writer import write_split
-from eomt.train_scripts.data.streams import training_stream
+from eomt.train_scripts.data.training_stream import training_stream
 
 
 def rows(count: int, start: int = 0) -> list[dict]:

@@ -14,7 +14,7 @@ from eomt.train_scripts.data.dataset_folder import Labels, load_split, write_lab
 from eomt.train_scripts.data.planes import flatten_planes, stack_rles
 from eomt.train_scripts.data.samples import Sample, decode_row
 from eomt.train_scripts.data.shard_writer import write_split
-from eomt.train_scripts.data.streams import TrainingCollator, stack_id_maps, training_stream
+from eomt.train_scripts.data.training_stream import TrainingCollator, stack_id_maps, training_stream
 from eomt.train_scripts.metrics.average_precision import AveragePrecision
 from eomt.train_scripts.metrics.run_lengths import segments_to_rles
 from eomt.train_scripts.results.reporting import picture_row

@@ -107,7 +107,7 @@ def test_nothing_of_what_was_trained_on_is_decoded_again(tiny_run, tmp_path, mon
     words = ["--max_steps", "5", "--save_strategy", "steps", "--save_steps", "4", "--eval_split", ""]
     tiny_run(*words)
     decoded = []
-    decode = "eomt.train_scripts.data.streams.decode_row"
+    decode = "eomt.train_scripts.data.sample_decoder.decode_row"
     monkeypatch.setattr(decode, _counting(decoded))
     resumed = tiny_run(*words, "--resume_from_checkpoint", str(tmp_path / "checkpoint-4"))
     assert resumed.state.global_step == 5 and len(decoded) == 4

@@ -6,34 +6,16 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from eomt import EomtImageProcessor
 from eomt.image_processing.augmentation import training_augmentation
 from eomt.randomness import key_of
 from eomt.train_scripts import scenes
 from eomt.train_scripts.data.dataset_folder import write_labels
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.data.shard_writer import write_split
-from eomt.train_scripts.data.streams import (
-    ATTEMPTS,
-    EVEN_SHARE,
-    TrainingCollator,
-    augment,
-    collate_evaluation,
-    evaluation_stream,
-    training_stream,
-)
+from eomt.train_scripts.data.training_stream import ATTEMPTS, EVEN_SHARE, TrainingCollator, augment, training_stream
 
 ROWS = 50
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scenes")
-    write_labels(folder, scenes.LABELS)
-    write_split(folder, "train", (scenes.make_row(0, "train", index) for index in range(ROWS)), ROWS, rows_a_shard=20)
-    write_split(folder, "few", (scenes.make_row(0, "val", index) for index in range(2)), 2)
-    return folder
 
 
 def epochs_of(folder, world_size: int, rank: int, workers: int, epochs: int = 2, seed: int = 0) -> list[dict]:
@@ -59,7 +41,7 @@ def test_each_row_comes_once_an_epoch(folder, world_size, workers):
 
 def test_whole_row_groups_are_shared_out_when_there_are_enough(folder, monkeypatch):
     assert training_stream(folder, "train", training_augmentation(32), 0).rows.num_shards < EVEN_SHARE * 2
-    monkeypatch.setattr("eomt.train_scripts.data.streams.EVEN_SHARE", 1)
+    monkeypatch.setattr("eomt.train_scripts.data.training_stream.EVEN_SHARE", 1)
     test_each_row_comes_once_an_epoch(folder, 2, 2)
 
 
@@ -138,19 +120,6 @@ def test_crops_without_segments_are_drawn_again_but_not_for_ever():
     assert len(draws) == ATTEMPTS and len(empty["segment_ids"]) == 0
 
 
-@pytest.mark.parametrize("world_size", [1, 2, 3])
-def test_evaluation_shares_have_each_row_once_at_its_own_size(folder, world_size):
-    processor = EomtImageProcessor(size={"shortest_edge": 64, "longest_edge": 64}, do_pad=True)
-    names = []
-    for rank in range(world_size):
-        stream = evaluation_stream(folder, "train", processor, world_size, rank)
-        for batch in DataLoader(stream, batch_size=4, collate_fn=collate_evaluation):
-            assert batch["pixel_values"].shape == (len(batch["samples"]), 3, 64, 64)
-            assert all(sample.id_map.shape == (112, 112) for sample in batch["samples"])
-            names += [sample.image_id for sample in batch["samples"]]
-    assert sorted(names) == sorted(f"train-{index:05d}" for index in range(ROWS))
-
-
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_more_processes_or_workers_than_rows(folder):
     stream = training_stream(folder, "few", training_augmentation(32), 0, world_size=4, rank=3)
@@ -177,17 +146,6 @@ def test_a_bad_row_names_folder_and_image(tmp_path):
         next(iter(training_stream(tmp_path, "train", training_augmentation(32), 0)))
 
 
-@pytest.fixture
-def partly_bad(tmp_path):
-    """Six scenes, of which the second has a truncated photo and the fifth an id that its table lacks."""
-    rows = [scenes.make_row(0, "train", index) for index in range(6)]
-    rows[1]["image"]["bytes"] = rows[1]["image"]["bytes"][:500]
-    rows[4]["segments"].pop()
-    write_labels(tmp_path, scenes.LABELS)
-    write_split(tmp_path, "train", rows, 6)
-    return tmp_path
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_bad_rows_are_left_out_and_told_with_the_next_sample(partly_bad, workers):
     stream = training_stream(partly_bad, "train", training_augmentation(32), 0, bad_samples="skip")
@@ -211,16 +169,6 @@ def test_bad_rows_raise_by_default_and_nothing_but_bad_ones_always(partly_bad, t
     write_split(tmp_path, "none", [row], 1)
     with pytest.raises(ValueError, match="none of 1 rows can be used; the first: .*id_map has the ids"):
         next(iter(training_stream(tmp_path, "none", training_augmentation(32), 0, bad_samples="skip")))
-
-
-def test_evaluation_leaves_bad_rows_out_and_remembers_them(partly_bad):
-    processor = EomtImageProcessor(size={"shortest_edge": 64, "longest_edge": 64}, do_pad=True)
-    stream = evaluation_stream(partly_bad, "train", processor, bad_samples="skip")
-    for _ in range(2):
-        assert [example["sample"].image_id[-1] for example in stream] == list("0235")
-        assert len(stream.skipped) == 2
-    with pytest.raises(ValueError, match="train-00001"):
-        list(evaluation_stream(partly_bad, "train", processor))
 
 
 def test_keys_are_spread_and_fit_int64():

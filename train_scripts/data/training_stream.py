@@ -1,9 +1,9 @@
-"""Endless training batches and one pass of evaluation batches, shared out over processes and DataLoader workers.
+"""Endless training batches, shared out over processes and DataLoader workers.
 
-The streams share themselves out: give them to a plain DataLoader, and let nothing (accelerate in particular) shard them
-again. A sample's augmentation depends on seed, epoch and image_id alone, not on how many processes and workers there are.
+The stream shares itself out: give it to a plain DataLoader, and let nothing (accelerate in particular) shard it again. A
+sample's augmentation depends on seed, epoch and image_id alone, not on how many processes and workers there are.
 
-Shapes: B images, W windows of an image, S pixels of a crop's side, n segments of an image, P planes of an id map.
+Shapes: B images, S pixels of a crop's side, n segments of an image, P planes of an id map.
 """
 
 import itertools
@@ -20,9 +20,9 @@ from torchvision import tv_tensors
 
 from eomt.image_processing.augmentation import PADDING_ID, normalize
 from eomt.randomness import key_of
-from eomt.train_scripts.data.dataset_folder import Labels, count_rows, load_split, read_labels
-from eomt.train_scripts.data.samples import BAD_SAMPLES, BadSample, Sample, decode_row, present_segments
-from eomt.train_scripts.tasks import TaskSamples
+from eomt.train_scripts.data.dataset_folder import load_split, read_labels
+from eomt.train_scripts.data.sample_decoder import SampleDecoder
+from eomt.train_scripts.data.samples import Sample, present_segments
 
 ATTEMPTS = 10  # at a crop that shows a segment
 EVEN_SHARE = 20  # row groups a process; with fewer, handing out whole ones would be uneven
@@ -54,44 +54,12 @@ def training_stream(
         ValueError: something is wrong with the dataset, or an argument is out of range.
     """
     labels = read_labels(folder)
-    _check_rank(world_size, rank)
+    check_rank(world_size, rank)
     if shuffle_buffer < 1:
         raise ValueError(f"shuffle_buffer={shuffle_buffer} must be at least 1 row")
     rows = load_split(folder, split)
     decode = SampleDecoder(labels, task, f"{folder}, split {split}", bad_samples)
     return TrainingStream(rows, decode, augmentation, seed, world_size, rank, shuffle_buffer)
-
-
-class SampleDecoder:
-    """A row -> the task's sample, or None for one that is left out, whose reason is then in `skipped`.
-
-    Args:
-        labels: the dataset's classes.
-        task: one of `TASKS`.
-        source: where rows come from, for error messages.
-        bad_samples: one of `BAD_SAMPLES`.
-
-    Raises:
-        ValueError: `bad_samples` is unknown.
-    """
-
-    def __init__(self, labels: Labels, task: str, source: str, bad_samples: str = "raise"):
-        if bad_samples not in BAD_SAMPLES:
-            raise ValueError(f"bad_samples={bad_samples!r} is unknown; choose one of {', '.join(BAD_SAMPLES)}")
-        self.num_classes, self.source, self.bad_samples = len(labels), source, bad_samples
-        self.of_task = TaskSamples(labels, task)
-        self.skipped: list[str] = []
-
-    def __call__(self, row: dict) -> Sample | None:
-        """Raises BadSample unless bad ones are skipped."""
-        try:
-            return self.of_task(decode_row(row, self.num_classes, self.source))
-        except BadSample as error:
-            if self.bad_samples == "raise":
-                error.add_note("To leave such images out and have them counted: bad_samples skip.")
-                raise
-            self.skipped.append(str(error))
-            return None
 
 
 @dataclass(frozen=True)
@@ -243,61 +211,6 @@ def stack_id_maps(id_maps: Sequence[Tensor]) -> Tensor:
     return stacked
 
 
-def evaluation_stream(
-    folder: str | Path,
-    split: str,
-    processor: Callable,
-    world_size: int = 1,
-    rank: int = 0,
-    task: str = "panoptic",
-    bad_samples: str = "raise",
-) -> "EvaluationStream":
-    """One process's share of a split, in order, with the truth of a task; see [`EvaluationStream`]."""
-    labels = read_labels(folder)
-    _check_rank(world_size, rank)
-    rows = split_dataset_by_node(load_split(folder, split), rank, world_size)
-    share = -(-count_rows(folder, split) // world_size)
-    return EvaluationStream(rows, SampleDecoder(labels, task, f"{folder}, split {split}", bad_samples), processor, share)
-
-
-class EvaluationStream(IterableDataset):
-    """
-    One pass; over all processes each row comes once, none is repeated to fill up.
-
-    Yields dicts: `pixel_values` (W, 3, S, S) and `patch_offsets`, what `processor` makes of the image: W windows and where
-    they lie, or one padded input and no offsets; and `sample`, a [`Sample`] at its own size. After a pass, `skipped` says why rows
-    were left out of it.
-    """
-
-    def __init__(self, rows: datasets.IterableDataset, decode: SampleDecoder, processor: Callable, share: int):
-        self.rows, self.decode, self.processor, self.share = rows, decode, processor, share
-        self.skipped: list[str] = []
-
-    def __len__(self) -> int:
-        """How many images to expect: exact for one process, on average for several."""
-        return self.share
-
-    def __iter__(self) -> Iterator[dict]:
-        self.skipped = self.decode.skipped = []
-        for row in self.rows:
-            sample = self.decode(row)
-            if sample is None:
-                continue
-            inputs = self.processor(images=[sample.image], return_tensors="pt")
-            yield {"pixel_values": inputs["pixel_values"], "patch_offsets": inputs["patch_offsets"], "sample": sample}
-
-
-def collate_evaluation(examples: list[dict]) -> dict:
-    """B evaluation examples -> `pixel_values` (all their windows, 3, S, S), `windows`, how many each image has, and the lists of B
-    `patch_offsets` and `samples`."""
-    return {
-        "pixel_values": torch.cat([example["pixel_values"] for example in examples]),
-        "windows": [len(example["pixel_values"]) for example in examples],
-        "patch_offsets": [example["patch_offsets"] for example in examples],
-        "samples": [example["sample"] for example in examples],
-    }
-
-
-def _check_rank(world_size: int, rank: int) -> None:
+def check_rank(world_size: int, rank: int) -> None:
     if not 0 <= rank < world_size:
         raise ValueError(f"rank={rank} must be in 0..{world_size - 1}, world_size={world_size} being the number of processes")

@@ -24,21 +24,24 @@ def parse_options(description: str, out: str, minutes: float) -> argparse.Namesp
     return parser.parse_args()
 
 
-def run_side_by_side(commands: Mapping[str, Sequence[str | Path | float]], logs: Path) -> None:
+def run_side_by_side(commands: Mapping[str, Sequence[str | Path | float]], logs: Path, arms: int | None = None) -> None:
     """Runs Python scripts at the same time and waits for all.
 
     Args:
         commands: the words after `python` of each arm.
         logs: folder of their outputs, `<arm>.log`.
+        arms: how many share the cores, as many as there are commands by default.
 
     Raises:
         ValueError: there are fewer cores than arms.
         RuntimeError: an arm failed; names its log.
     """
     cores = sorted(os.sched_getaffinity(0))
-    share = len(cores) // len(commands)
+    share = len(cores) // (arms or len(commands))
     if not share:
-        raise ValueError(f"{len(commands)} arms need as many cores, but there are {len(cores)}; run them on a larger machine")
+        raise ValueError(
+            f"{arms or len(commands)} arms need as many cores, but there are {len(cores)}; run them on a larger machine"
+        )
     logs.mkdir(parents=True, exist_ok=True)
     running = {}
     for place, (name, words) in enumerate(commands.items()):

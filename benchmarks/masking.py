@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from eomt.train_scripts.data.formats.layouts import Split
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.prepare import prepare
+from eomt.train_scripts.training.checkpoints import FINISHED
 
 CLASSES = "Sky Building Pole Road Pavement Tree Sign Fence Car Pedestrian Bicyclist".split()
 SEEDS = (0, 1, 2)
@@ -52,9 +53,11 @@ def main() -> None:
 
 def train_all(args: argparse.Namespace, data: Path) -> None:
     """Two trainings at a time; those that have ended stay."""
-    bf16 = bf16_is_faster()
+    precision = args.out / "precision.json"  # measured once, since trainings that go on later must have the same
+    bf16 = json.loads(precision.read_text()) if precision.is_file() else bf16_is_faster()
+    precision.write_text(json.dumps(bf16))
     waiting = [(mode, seed) for seed in SEEDS for mode in ("always", "never", "annealed")]
-    waiting = [(mode, seed) for mode, seed in waiting if not (args.out / f"{mode}{seed}" / "train_results.json").is_file()]
+    waiting = [(mode, seed) for mode, seed in waiting if not (args.out / f"{mode}{seed}" / FINISHED).is_file()]
     while waiting:
         pair, waiting = waiting[:2], waiting[2:]
         commands = {}
@@ -62,7 +65,7 @@ def train_all(args: argparse.Namespace, data: Path) -> None:
             words = ["--recipe", Path(__file__).with_suffix(".yaml"), "--timm_model", args.shared / BACKBONE, "--data", data]
             words += ["--output_dir", args.out / f"{mode}{seed}", "--masking", mode, "--seed", seed, "--bf16", bf16]
             commands[f"{mode}{seed}"] = [HERE.parent / "train_scripts" / "train.py", *words, "--minutes", args.minutes]
-        run_side_by_side(commands, args.out)
+        run_side_by_side(commands, args.out, arms=2)
 
 
 def score_once(checkpoint: Path, data: Path, masked: bool) -> float:

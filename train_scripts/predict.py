@@ -16,6 +16,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
+from eomt import EomtConfig
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.coco import read_json
 from eomt.train_scripts.data.image_sources import ImageStream, open_source
@@ -65,7 +66,15 @@ def predict(
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), Labels(names, things))
     stuff = set(processor.stuff_classes)
     labels = Labels(names, [place not in stuff for place in range(len(names))])
-    plan = {"checkpoint": checkpoint, "threshold": threshold, "images": images, "split": split, "column": column}
+    version = _version(checkpoint, model.config)
+    plan = {
+        "checkpoint": checkpoint,
+        "version": version,
+        "threshold": threshold,
+        "images": images,
+        "split": split,
+        "column": column,
+    }
     files = PredictionFiles(output, task, labels, plan, category_ids, overlays)
     state.wait_for_everyone()  # all have looked at the folder before one writes to it
     if state.is_main_process:
@@ -95,6 +104,15 @@ def _read_categories(path: str | Path | None, names: Sequence[str]) -> tuple[lis
             f"categories={path} lacks the model's classes {unknown[:10]}. Give the json of the data it was trained on."
         )
     return [found[name][0] for name in names], [found[name][1] for name in names]
+
+
+def _version(checkpoint: str, config: EomtConfig) -> str | dict[str, list[int]] | None:
+    """What tells a checkpoint from an earlier one of the same name: size and time of its files, or the Hub's commit."""
+    if not Path(checkpoint).is_dir():
+        return getattr(config, "_commit_hash", None)
+    files = sorted(path for path in Path(checkpoint).iterdir() if path.suffix in (".json", ".safetensors", ".bin"))
+    stored = [path for path in files if path.name.startswith(("config", "model", "pytorch_model", "preprocessor"))]
+    return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in stored}
 
 
 def _report_broken(output: Path, broken: dict[str, str]) -> None:

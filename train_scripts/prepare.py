@@ -9,23 +9,26 @@ format is detected where it can be told. Each image is checked as it is read. An
 """
 
 import argparse
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import torch
+from PIL import Image
 from tqdm.auto import tqdm
 
 from eomt.image_processing.pictures import GridRow, Segmentation, picture_grid
 from eomt.train_scripts.data.dataset_folder import LABELS_FILE, Labels, check_split_is_new, read_labels, shard_paths, write_labels
-from eomt.train_scripts.data.formats.layouts import READERS, Split, detect_format, find_splits
+from eomt.train_scripts.data.formats.layouts import OPTIONS, READERS, Split, detect_format, find_splits
 from eomt.train_scripts.data.formats.masks import KINDS
 from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.planes import flatten_planes
 from eomt.train_scripts.data.samples import BAD_SAMPLES, BadSample, Sample, decode_row
-from eomt.train_scripts.data.shard_writer import SplitWriter
+from eomt.train_scripts.data.shard_writer import SplitWriter, finish_sealed
 from eomt.train_scripts.data.split_report import SplitReport
 
 EMPTY = ("raise", "skip", "keep")  # what to do with an image that has no segment but crowds, or none at all
@@ -63,29 +66,53 @@ def prepare(
     for name, value, allowed in (("bad_samples", bad_samples, BAD_SAMPLES), ("empty", empty, EMPTY)):
         if value not in allowed:
             raise ValueError(f"{name}={value!r} is unknown; choose one of {', '.join(allowed)}")
-    out = Path(out)
-    sources = {
-        split.name: (split, READERS[split.format](split.images, split.annotations, options or Options())) for split in splits
-    }
+    out, options = Path(out), options or Options()
+    _check(splits, options)
+    sources = {split.name: (split, READERS[split.format](split.images, split.annotations, options)) for split in splits}
     labels = _joint_labels({name: source.labels for name, (_, source) in sources.items()})
     if val_share:
         sources = _share_out(sources, val_share)
-    for name in sources:
+    for name, (_, source) in sources.items():
+        if source.problems and bad_samples == "raise":
+            more = f" And {len(source.problems) - 1} more." if len(source.problems) > 1 else ""
+            raise BadSample(f"split {name!r}: {source.problems[0]}{more} To leave such files out: bad_samples skip.")
+    moved = set(sources) if finish_sealed(out) else set()  # a run was interrupted when all was written
+    for name in sources.keys() - moved:
         check_split_is_new(out, name)
     if (out / LABELS_FILE).is_file():
         write_labels(out, labels)  # only compares
     reports, writers = {}, {}
     for name, (split, source) in sources.items():
-        told = {"format": split.format, "options": asdict(options or Options()), "bad_samples": bad_samples, "empty": empty}
+        if name in moved:
+            reports[name] = SplitReport.load(out / f"{name}_report.json")
+            continue
+        told = {"format": split.format, "options": asdict(options), "bad_samples": bad_samples, "empty": empty}
         plan = {**told, "images": str(split.images), "annotations": str(split.annotations), "val_share": val_share}
         writers[name] = SplitWriter(out, name, len(source.items), plan, rows_a_shard)
         reports[name] = _write(writers[name], source, bad_samples, empty)
     write_labels(out, labels)
-    for name, report in reports.items():
-        writers[name].finish()
-        report.save(out / f"{name}_report.json")
+    for name in writers:
+        reports[name].save(out / f"{name}_report.json")
+    for writer in writers.values():
+        writer.seal()
+    for writer in writers.values():
+        writer.finish()
+    for name in reports:
         draw_samples(out, name, labels)
     return reports
+
+
+def _check(splits: Sequence[Split], options: Options) -> None:
+    names = [split.name for split in splits]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"splits has the names {twice} more than once. Prepare such folders one by one, by images and annotations")
+    given = {name for name, value in asdict(options).items() if value}
+    for split in splits:
+        if useless := sorted(given - OPTIONS.get(split.format, set())):
+            raise ValueError(
+                f"{', '.join(useless)} mean nothing for the format {split.format} of {split.annotations}; leave them out, or give "
+                "another format"
+            )
 
 
 def _joint_labels(labels: dict[str, Labels]) -> Labels:
@@ -93,7 +120,8 @@ def _joint_labels(labels: dict[str, Labels]) -> Labels:
     for name, own in labels.items():
         if own != labels[first]:
             raise ValueError(
-                f"split {name!r} has the classes {own.names}, but {first!r} {labels[first].names}. Give them by classes."
+                f"split {name!r} has the classes {own.names}, but {first!r} {labels[first].names}. Splits of a dataset share them: "
+                "give them by classes (yolo, via), or mend the annotations"
             )
     return labels[first]
 
@@ -106,8 +134,8 @@ def _share_out(sources: dict[str, tuple[Split, Source]], val_share: float) -> di
     if len(source.items) < step:
         raise ValueError(f"val_share={val_share} needs {step} images, but there are {len(source.items)}; give more, or none")
     kept = [item for place, item in enumerate(source.items) if place % step != step - 1]
-    parts = {name: kept, "val": source.items[step - 1 :: step]}
-    return {part: (split, Source(source.labels, items, source.make_row, source.files_of)) for part, items in parts.items()}
+    parts, problems = {name: kept, "val": source.items[step - 1 :: step]}, {name: source.problems, "val": ()}
+    return {part: (split, replace(source, items=items, problems=problems[part])) for part, items in parts.items()}
 
 
 def _write(writer: SplitWriter, source: Source, bad_samples: str, empty: str) -> SplitReport:
@@ -116,14 +144,16 @@ def _write(writer: SplitWriter, source: Source, bad_samples: str, empty: str) ->
     with tqdm(desc=f"preparing {writer.split}", total=len(source.items), unit="image") as bar:
         for place, path in enumerate(writer.shards):
             own = source.items[place * size : (place + 1) * size]
-            counts = path.with_suffix(".json")
-            if not (path.is_file() and counts.is_file() and _is_newer(counts, own, source)):
+            counts, digest = path.with_suffix(".json"), _digest(own, source)
+            if not (path.is_file() and _is_of(counts, digest) and _is_newer(counts, own, source)):
                 report = SplitReport()
                 writer.write_shard(path, _rows(own, source, report, bad_samples, empty, bar))
-                report.save(counts)
+                report.save(counts, digest=digest)
             else:
                 bar.update(len(own))
             total.merge(SplitReport.load(counts))
+    for problem in source.problems:
+        total.skip("bad", problem)
     if not total.images:
         raise ValueError(
             f"split {writer.split!r} has no image that can be used; {sum(total.skipped.values())} were left out, the first for: "
@@ -132,20 +162,29 @@ def _write(writer: SplitWriter, source: Source, bad_samples: str, empty: str) ->
     return total
 
 
+def _digest(items: Sequence[Any], source: Source) -> str:
+    """Of all that a shard's rows depend on beside the files."""
+    return hashlib.sha256(repr((source.labels, source.context, items)).encode()).hexdigest()
+
+
+def _is_of(counts: Path, digest: str) -> bool:
+    return counts.is_file() and json.loads(counts.read_text())["digest"] == digest
+
+
 def _is_newer(path: Path, items: Sequence[Any], source: Source) -> bool:
+    """Than all files; those that were moved here keep the time of their making, but not that of their last change."""
     written = path.stat().st_mtime_ns
     files = (file for item in items for file in source.files_of(item))
-    return all(not file.exists() or file.stat().st_mtime_ns < written for file in files)
+    return all(file.exists() and max(file.stat().st_mtime_ns, file.stat().st_ctime_ns) < written for file in files)
 
 
 def _rows(items: Sequence[Any], source: Source, report: SplitReport, bad_samples: str, empty: str, bar: tqdm) -> Iterator[dict]:
     """The rows to be written, which are counted, as those left out are."""
     for item in items:
         bar.update()
+        name = " and ".join(map(str, source.files_of(item)))
         try:
-            row = source.make_row(item)
-            name = " and ".join(map(str, source.files_of(item)))
-            sample = decode_row(row, len(source.labels), name)
+            row, sample = _make_row(item, source, name)
         except BadSample as error:
             if bad_samples == "raise":
                 error.add_note("To leave such images out and have them counted: bad_samples skip. What was written is kept.")
@@ -160,7 +199,18 @@ def _rows(items: Sequence[Any], source: Source, report: SplitReport, bad_samples
             report.skip(lack, name)
             continue
         report.add(sample)
+        report.dropped += row.pop("dropped", 0)
         yield row
+
+
+def _make_row(item: Any, source: Source, name: str) -> tuple[dict, Sample]:
+    try:
+        row = source.make_row(item)
+        return row, decode_row(row, len(source.labels), name)
+    except BadSample:
+        raise
+    except (ValueError, KeyError, TypeError, OSError, Image.DecompressionBombError) as error:  # what no check has foreseen
+        raise BadSample(f"{name}: {error!r}. The file or its annotation has not the form that it should have.") from error
 
 
 def _lack(sample: Sample) -> str | None:
@@ -194,7 +244,10 @@ def _spread_samples(folder: str | Path, split: str, images: int, num_classes: in
 
 def class_names(text: str) -> list[str]:
     """`sky,road`, or the lines of a text file of that name."""
-    names = Path(text).read_text().splitlines() if Path(text).is_file() else text.split(",")
+    try:
+        names = Path(text).read_text(encoding="utf-8-sig").splitlines() if Path(text).is_file() else text.split(",")
+    except OSError:  # longer than a path may be
+        names = text.split(",")
     return [name.strip() for name in names if name.strip()]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -77,6 +78,7 @@ def test_panoptic_files(checkpoints, photos, direct, tmp_path):
     assert [entry["name"] for entry in content["categories"]] == scenes.LABELS.names
     assert [entry["isthing"] for entry in content["categories"]] == [1] * 8 + [0] * 6
     assert [image["id"] for image in content["images"]] == [100, 101, 102, 104, "more/x"]
+    assert [image["file_name"] for image in content["images"]] == [f"{name}.png" for name in NAMES]
     segments = 0
     for name, annotation in zip(NAMES, content["annotations"], strict=True):
         channels = np.asarray(Image.open(tmp_path / "out" / "panoptic" / annotation["file_name"])).astype(int)
@@ -213,6 +215,34 @@ def test_other_folders_and_names_are_refused(checkpoints, photos, tmp_path):
         PredictionFiles(tmp_path / "new", "panoptic", scenes.LABELS, {}).is_done("../x")
     with pytest.raises(ValueError, match="images=.*no such file"):
         run(checkpoints, tmp_path / "gone.parquet", "panoptic", tmp_path / "new")
+
+
+def test_predictions_of_earlier_weights_are_not_gone_on_with(checkpoints, photos, tmp_path):
+    shutil.copytree(checkpoints / "panoptic", tmp_path / "model")
+    words = str(tmp_path / "model"), str(photos), "panoptic", tmp_path / "out"
+    predict(*words, threshold=0.05)
+    assert predict(*words, threshold=0.05)["done"] == 5
+    os.utime(tmp_path / "model" / "model.safetensors")  # trained on
+    with pytest.raises(ValueError, match="has predictions of another run, with {'version'"):
+        predict(*words, threshold=0.05)
+
+
+def test_names_that_are_one_number(checkpoints, photos, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name in ("1.png", "01.png"):
+        shutil.copy(photos / f"{NAMES[0]}.png", tmp_path / "photos" / name)
+    with pytest.raises(ValueError, match="two images have the name 1, so that one would replace the other"):
+        run(checkpoints, tmp_path / "photos", "panoptic", tmp_path / "out")
+
+
+def test_damaged_files_of_any_kind_are_reported(checkpoints, photos, tmp_path):
+    (tmp_path / "photos").mkdir()
+    whole = (photos / f"{NAMES[0]}.png").read_bytes()
+    Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(tmp_path / "photos" / "a.tif")
+    (tmp_path / "photos" / "b.png").write_bytes(whole[:16] + (60000).to_bytes(4, "big") * 2 + whole[24:])  # 3,600 megapixels
+    (tmp_path / "photos" / "c.png").write_bytes(b"")
+    (tmp_path / "photos" / "d.png").write_bytes(whole)
+    assert run(checkpoints, tmp_path / "photos", "panoptic", tmp_path / "out") == {"predicted": 1, "done": 0, "broken": 3}
 
 
 @pytest.mark.slow

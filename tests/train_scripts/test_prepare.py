@@ -135,6 +135,82 @@ def test_an_interrupted_run_goes_on(folder, made):
     assert not list((folder / "out").glob(".*"))
 
 
+def test_a_deletion_moves_no_image_into_two_splits_or_none(folder):
+    put_mask(folder, 4, np.full((2, 4), 9, np.uint8))
+    with pytest.raises(BadSample):
+        run(folder, val_share=0.5)  # 0, 2, 4, ... are to train on, in shards of three
+    (folder / "images" / "4.png").unlink()
+    (folder / "masks" / "4.png").unlink()
+    run(folder, val_share=0.5)
+    found = {name: [row["image_id"] for row in load_split(folder / "out", name)] for name in ("train", "val")}
+    assert found == {"train": list("02579"), "val": list("1368")}
+
+
+def test_other_categories_in_the_json_are_read_again(tmp_path, folder):
+    (tmp_path / "coco").mkdir()
+    annotations = []
+    for number in range(4):
+        Image.fromarray(np.full((2, 4, 3), (1, 0, 0), np.uint8)).save(tmp_path / "coco" / f"{number}.png")
+        table = [{"id": 1, "category_id": 7 if number == 3 else 1}]
+        annotations.append({"image_id": number, "file_name": f"{number}.png", "segments_info": table})
+    categories = [{"id": 1, "name": "bee", "isthing": 1}]
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.png"} for i in range(4)],
+        "annotations": annotations,
+        "categories": categories,
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    splits = [Split("train", "coco_panoptic", folder / "images", tmp_path / "coco.json")]
+    with pytest.raises(BadSample, match="category_id 7 is not in the json's categories"):
+        prepare(splits, tmp_path / "bees", rows_a_shard=3)
+    content["categories"].insert(0, {"id": 7, "name": "ant", "isthing": 1})
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    prepare(splits, tmp_path / "bees", rows_a_shard=3)
+    assert [row["segments"][0]["category"] for row in load_split(tmp_path / "bees", "train")] == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_a_run_that_is_cut_off_at_its_very_end_is_brought_to_it(folder, monkeypatch, at):
+    replace, moved = os.replace, []
+
+    def cut(source, target):
+        if str(target).endswith(".parquet") and os.path.dirname(target) == str(folder / "out"):
+            if len(moved) == at:
+                raise KeyboardInterrupt
+            moved.append(target)
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, val_share=0.5)
+    report = run(folder, val_share=0.5)
+    assert report.images == 5 and count_rows(folder / "out", "val") == count_rows(folder / "out", "train") == 5
+    assert (folder / "out" / "val_samples.png").is_file() and not list((folder / "out").glob(".*"))
+
+
+def test_files_without_a_partner_stop_it_or_are_left_out(folder):
+    (folder / "masks" / "3.png").unlink()
+    (folder / "images" / "8.png").unlink()
+    with pytest.raises(BadSample, match="images/3.png has no file of the same stem in .*masks.* And 1 more"):
+        run(folder)
+    report = run(folder, bad_samples="skip")
+    assert report.images == 8 and report.skipped == {"bad": 2} and "masks/8.png has no file" in report.skipped_named[1]
+
+
+def test_two_folders_of_one_name(folder):
+    split = Split("train", "masks", folder / "images", folder / "masks")
+    with pytest.raises(ValueError, match=r"splits has the names \['train'\] more than once"):
+        prepare([split, split], folder / "out", OPTIONS)
+
+
+def test_many_class_names(tmp_path):
+    names = [f"class {number}" for number in range(200)]
+    assert class_names(",".join(names)) == names  # longer than the name of a file may be
+    (tmp_path / "names.txt").write_bytes("\ufeffsky\nroad".encode())
+    assert class_names(str(tmp_path / "names.txt")) == ["sky", "road"]
+
+
 @pytest.mark.parametrize("change", ["policy", "mask"])
 def test_what_changed_since_is_read_again(folder, made, change):
     put_mask(folder, 7, np.full((2, 4), 9, np.uint8))

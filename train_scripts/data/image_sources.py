@@ -1,5 +1,6 @@
 """Images to predict on: a folder, parquet shards or any stream of `datasets`, shared out over processes and read ahead."""
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +20,16 @@ AHEAD = 4  # images that are read ahead, for each thread
 
 @dataclass(frozen=True)
 class NamedImage:
-    """An image of which nothing but a name is known."""
+    """An image of which nothing but its names are known."""
 
     image_id: str
     image: Tensor  # (3, H, W) uint8
+    file_name: str  # with its suffix, below the folder of the images
+
+
+def image_number(name: str) -> int | str:
+    """COCO's id of an image, which its file's name is; any other name as it is."""
+    return int(name) if re.fullmatch(r"\d{1,18}", name) else name
 
 
 @dataclass(frozen=True)
@@ -31,11 +38,11 @@ class ImageSource:
     Encoded images under names.
 
     Args:
-        rows: makes an iterator of (name, encoded image as `datasets` has it), always in the same order.
+        rows: makes an iterator of (name, file name, encoded image as `datasets` has it), always in the same order.
         total: how many there are, None where a stream doesn't say.
     """
 
-    rows: Callable[[], Iterator[tuple[str, dict]]]
+    rows: Callable[[], Iterator[tuple[str, str, dict]]]
     total: int | None
 
 
@@ -53,7 +60,7 @@ def open_source(name: str, split: str = "val", column: str = "image") -> ImageSo
     path = Path(name)
     if path.is_dir() and not any(path.glob("*.parquet")):
         files = images_by_stem(path)
-        return ImageSource(lambda: ((stem, {"bytes": None, "path": str(file)}) for stem, file in files.items()), len(files))
+        return ImageSource(lambda: (_file_row(stem, file, path) for stem, file in files.items()), len(files))
     if path.is_dir():
         rows = load_split(path, split)
     elif path.suffix == ".parquet":
@@ -65,12 +72,17 @@ def open_source(name: str, split: str = "val", column: str = "image") -> ImageSo
     return ImageSource(lambda: _rows_of(rows, column, name), rows.info.splits[split].num_examples if rows.info.splits else None)
 
 
-def _rows_of(rows: datasets.IterableDataset, column: str, source: str) -> Iterator[tuple[str, dict]]:
+def _file_row(stem: str, file: Path, folder: Path) -> tuple[str, str, dict]:
+    return stem, file.relative_to(folder).as_posix(), {"bytes": None, "path": str(file)}
+
+
+def _rows_of(rows: datasets.IterableDataset, column: str, source: str) -> Iterator[tuple[str, str, dict]]:
     for place, row in enumerate(rows.decode(False)):
         if column not in row:
             raise ValueError(f"images={source} has no column {column!r}, but {sorted(row)}. Choose one by column.")
         name = next((row[key] for key in ("image_id", "id") if row.get(key) is not None), f"{place:08d}")
-        yield str(name), row[column]
+        path = (row[column] or {}).get("path")
+        yield str(name), Path(path).name if path else str(name), row[column]
 
 
 class ImageStream(IterableDataset):
@@ -110,30 +122,30 @@ class ImageStream(IterableDataset):
         self.broken, self.finished = {}, 0
         with ThreadPoolExecutor(self.threads) as pool:
             waiting = deque()
-            for name, encoded in self._share():
-                waiting.append((name, pool.submit(self._read, name, encoded)))
+            for name, file_name, encoded in self._share():
+                waiting.append((name, pool.submit(self._read, name, file_name, encoded)))
                 if len(waiting) > AHEAD * self.threads:
                     yield from self._result(*waiting.popleft())
             while waiting:
                 yield from self._result(*waiting.popleft())
 
-    def _share(self) -> Iterator[tuple[str, dict]]:
-        names = set()
-        for place, (name, encoded) in enumerate(self.source.rows()):
-            if name in names:
-                raise ValueError(f"two images have the name {name!r}, so that one would replace the other. Give each its own.")
-            names.add(name)
+    def _share(self) -> Iterator[tuple[str, str, dict]]:
+        numbers = set()
+        for place, (name, file_name, encoded) in enumerate(self.source.rows()):
+            if (number := image_number(name)) in numbers:
+                raise ValueError(f"two images have the name {number!r}, so that one would replace the other. Give each its own.")
+            numbers.add(number)
             if place % self.world_size != self.rank:
                 continue
             if self.is_done(name):
                 self.finished += 1
                 continue
-            yield name, encoded
+            yield name, file_name, encoded
 
-    def _read(self, name: str, encoded: dict) -> dict:
+    def _read(self, name: str, file_name: str, encoded: dict) -> dict:
         image = decode_image(encoded, name)
         inputs = self.processor(images=[image], return_tensors="pt")
-        sample = NamedImage(name, image)
+        sample = NamedImage(name, image, file_name)
         return {"pixel_values": inputs["pixel_values"], "patch_offsets": inputs["patch_offsets"], "sample": sample}
 
     def _result(self, name: str, future) -> Iterator[dict]:

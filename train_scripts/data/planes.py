@@ -12,7 +12,7 @@ VOID = 0  # the id of no segment
 
 
 def stack_rles(rles: Sequence[dict], ids: Sequence[int], size: tuple[int, int]) -> np.ndarray:
-    """Masks in COCO's run lengths -> a map of ids with as few planes as come by themselves; small segments lie in the first.
+    """Masks in COCO's run lengths -> a map of ids. A segment lies in a plane behind those of all smaller ones that it overlaps.
 
     Args:
         rles: n, of `size`, checked.
@@ -25,11 +25,10 @@ def stack_rles(rles: Sequence[dict], ids: Sequence[int], size: tuple[int, int]) 
     planes = [np.zeros(size, dtype=np.int32)]
     for place in order:
         mask = coco_mask.decode(rles[place]).astype(bool)
-        free = next((plane for plane in planes if not plane[mask].any()), None)
-        if free is None:
-            free = np.zeros(size, dtype=np.int32)
-            planes.append(free)
-        free[mask] = ids[place]
+        behind = 1 + max((index for index, plane in enumerate(planes) if plane[mask].any()), default=-1)
+        if behind == len(planes):
+            planes.append(np.zeros(size, dtype=np.int32))
+        planes[behind][mask] = ids[place]
     return planes[0] if len(planes) == 1 else np.stack(planes)
 
 

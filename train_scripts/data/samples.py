@@ -85,7 +85,12 @@ def decode_image(encoded: dict | None, name: str) -> Tensor:
     Raises:
         BadSample: it is broken; the message begins with `name`.
     """
-    return _rgb(_open(encoded, name), name)
+    try:
+        return _rgb(_open(encoded, name), name)
+    except (BadSample, MemoryError):
+        raise
+    except Exception as error:  # damaged files make PIL raise many kinds
+        raise BadSample(f"{name}: can't be decoded ({error!r}). Store a complete image file.") from error
 
 
 def present_segments(id_map: Tensor, segment_ids: Tensor) -> Tensor:
@@ -114,7 +119,10 @@ def _rgb(image: Image.Image, name: str) -> Tensor:
     plain = image.mode == "RGB" and "transparency" not in image.info
     if plain and image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
         return torch.from_numpy(np.array(image)).permute(2, 0, 1)
-    return image_to_tensor(image, name)
+    pixels = image_to_tensor(image, name)
+    if pixels.dtype != torch.uint8:
+        raise BadSample(f"{name} has pixels of {pixels.dtype} (mode {image.mode}). Convert it to 8 bits a channel.")
+    return pixels
 
 
 def _read_id_map(image: Image.Image, name: str) -> np.ndarray:

@@ -18,6 +18,7 @@ MAX_GROUP = 100  # rows
 MAX_GROUP_BYTES = 1 << 26
 MIN_GROUPS = 16  # of a small split, so that there is something to share out
 PLAN = "plan.json"
+SEALED = "sealed"  # in the hidden folder, when all shards of all splits are there and only have to be moved
 
 
 class SplitWriter:
@@ -58,11 +59,27 @@ class SplitWriter:
         os.replace(part, path)
         return count
 
+    def seal(self) -> None:
+        """Says that the shards, all of which must have been written, are to be moved, if need be by [`finish_sealed`]."""
+        (self.part / SEALED).touch()
+
     def finish(self) -> None:
         """Moves the shards to their place, all of which must have been written."""
-        for path in self.shards:
-            os.replace(path, self.folder / path.name)
-        shutil.rmtree(self.part)
+        _move(self.part)
+
+
+def finish_sealed(folder: str | Path) -> bool:
+    """Moves the shards that an interrupted run has only left to be moved; whether there were any."""
+    parts = [path.parent for path in sorted(Path(folder).glob(f".*.partial/{SEALED}"))]
+    for part in parts:
+        _move(part)
+    return bool(parts)
+
+
+def _move(part: Path) -> None:
+    for path in sorted(part.glob("*.parquet")):
+        os.replace(path, part.parent / path.name)
+    shutil.rmtree(part)
 
 
 def write_split(folder: str | Path, split: str, rows: Iterable[dict], total: int, rows_a_shard: int = 1000) -> None:

@@ -1,8 +1,9 @@
 """What a split holds, so that wrong labels are seen before training."""
 
 import json
+import os
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ class SplitReport:
     crowds: int = 0
     without_segments: int = 0
     overlapping: int = 0
+    dropped: int = 0  # segments without a pixel
     most_segments: int = 0
     void_pixels: int = 0
     pixels: int = 0
@@ -73,12 +75,16 @@ class SplitReport:
                 setattr(self, name, getattr(self, name) + value)
         self.skipped_named = (self.skipped_named + other.skipped_named)[:NAMED]
 
-    def save(self, path: Path) -> None:
-        path.write_text(json.dumps(vars(self), indent=1))
+    def save(self, path: Path, **more: str) -> None:
+        """Writes a json file, with `more` entries, which appears when it is whole."""
+        part = path.with_name(f"{path.name}.partial")
+        part.write_text(json.dumps({**vars(self), **more}, indent=1))
+        os.replace(part, path)
 
     @classmethod
     def load(cls, path: Path) -> "SplitReport":
-        stored = json.loads(path.read_text())
+        known = {own.name for own in fields(cls)}
+        stored = {name: value for name, value in json.loads(path.read_text()).items() if name in known}
         return cls(**{name: Counter(value) if isinstance(value, dict) else value for name, value in stored.items()})
 
     def text(self, split: str, labels: Labels) -> str:
@@ -89,6 +95,8 @@ class SplitReport:
             f"image), {self.without_segments} images without any, {self.overlapping} with overlaps, "
             f"{share * self.void_pixels:.1f} % void"
         ]
+        if self.dropped:
+            lines.append(f"{self.dropped} segments without a pixel were left out")
         sizes = ", ".join(f"{size} ({count})" for size, count in self.sizes.most_common(5))
         lines.append(f"sizes: {sizes}{f' and {len(self.sizes) - 5} others' if len(self.sizes) > 5 else ''}")
         width = max(6, *(len(name) for name in labels.names)) + 2

@@ -6,7 +6,6 @@ done. The joint json files are made from the records in the end.
 
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from eomt.image_processing.pictures import draw_segments
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.image_sources import NamedImage
+from eomt.train_scripts.data.image_sources import NamedImage, image_number
 from eomt.train_scripts.results.reporting import drawable
 
 PLAN = "run.json"
@@ -51,7 +50,8 @@ class PredictionFiles:
     ):
         self.folder, self.task, self.labels, self.overlays = Path(folder), task, labels, overlays
         self.category_ids = list(range(len(labels))) if category_ids is None else category_ids
-        self.plan = json.dumps({**plan, "task": task, "classes": labels.names, "category_ids": self.category_ids}, indent=1)
+        classes = {"classes": labels.names, "isthing": labels.isthing, "category_ids": self.category_ids}
+        self.plan = json.dumps({**plan, "task": task, "overlays": overlays, **classes}, indent=1)
         self._check_plan()
 
     def _check_plan(self) -> None:
@@ -60,7 +60,8 @@ class PredictionFiles:
             old, new = json.loads(stored.read_text()), json.loads(self.plan)
             differing = {name: old.get(name) for name in new if old.get(name) != new[name]}
             raise ValueError(f"output={self.folder} has predictions of another run, with {differing}. Choose another folder.")
-        if not stored.is_file() and self.folder.exists() and any(self.folder.iterdir()):
+        others = {path.name for path in self.folder.iterdir()} - {PLAN, f"{PLAN}.partial"} if self.folder.exists() else set()
+        if not stored.is_file() and others:
             raise ValueError(f"output={self.folder} exists and holds something else. Choose another folder.")
 
     def start(self) -> None:
@@ -79,7 +80,7 @@ class PredictionFiles:
             picture = draw_segments(image.image, drawable(result, size, 0.5), self.labels.names, self.labels.isthing)
             _save_image(picture, self.folder / "overlays" / f"{image.image_id}.jpg")
         height, width = image.image.shape[1:]
-        entry = {"id": _image_number(image.image_id), "file_name": image.image_id, "height": height, "width": width}
+        entry = {"id": image_number(image.image_id), "file_name": image.file_name, "height": height, "width": width}
         _write(self._record(image.image_id), json.dumps({"image": entry, "annotations": content}))
 
     def _record(self, name: str) -> Path:
@@ -113,14 +114,14 @@ class PredictionFiles:
         ids[~np.isin(ids, [segment["id"] for segment in segments])] = 0
         channels = np.stack([ids % 256, ids // 256 % 256, ids // 65536], -1).astype(np.uint8)
         _save_image(Image.fromarray(channels), self.folder / "panoptic" / f"{image.image_id}.png")
-        number, name = _image_number(image.image_id), f"{image.image_id}.png"
+        number, name = image_number(image.image_id), f"{image.image_id}.png"
         return [{"image_id": number, "file_name": name, "segments_info": segments}]
 
     def _instances(self, image: NamedImage, result: dict) -> list[dict]:
         scores, labels = result["scores"].tolist(), result["labels"].tolist()
         return [
             {
-                "image_id": _image_number(image.image_id),
+                "image_id": image_number(image.image_id),
                 "category_id": self.category_ids[label],
                 "segmentation": {"size": list(rle["size"]), "counts": rle["counts"].decode()},
                 "score": score,
@@ -159,11 +160,6 @@ def _write_list(file, entries: Iterator[str]) -> None:
     for place, entry in enumerate(entries):
         file.write((",\n" if place else "\n") + entry)
     file.write("\n]")
-
-
-def _image_number(name: str) -> int | str:
-    """COCO's id of an image, which its file's name is; any other name as it is."""
-    return int(name) if re.fullmatch(r"\d{1,18}", name) else name
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 AUTO = "auto"  # of `resume_from_checkpoint`: the last whole checkpoint of the output folder, or the beginning where there is none
+FINISHED = "finished.json"  # in the output folder of a run that has ended
 MARK = "whole.json"  # written last: the size in bytes of every other file
 _NAME = re.compile(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)")
 
@@ -16,11 +17,23 @@ logger = logging.getLogger(__name__)
 
 
 def mark_whole(folder: str | Path) -> None:
-    """Says that everything in a checkpoint's folder has been written."""
+    """Says that everything in a checkpoint's folder has been written, once the disk has it."""
     folder = Path(folder)
+    sizes = _sizes(folder)
     part = folder / f"{MARK}.partial"
-    part.write_text(json.dumps(_sizes(folder), indent=1))
+    part.write_text(json.dumps(sizes, indent=1))
+    for name in (*sizes, part.name):
+        _sync(folder / name)
     os.replace(part, folder / MARK)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def unmark(folder: str | Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from eomt.loss import mean_over_processes
@@ -72,10 +73,13 @@ class FiniteLoss(TrainerCallback):
         batch.terms = {name: term.detach() for name, term in terms.items()}
         self._batches.append(batch)
 
-    def add_gradient_norm(self, norm: Tensor) -> None:
-        """The gradient norm of the step, after its last batch."""
-        if self.check_norms:
-            self._batches[-1].gradient_norm = norm.detach()
+    def add_gradient_norm(self, norm: Tensor | float | None) -> None:
+        """The gradient norm of the step, after its last batch; a number with DeepSpeed, a shared-out tensor with FSDP2."""
+        if not self.check_norms or norm is None:
+            return
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
+        term = next(iter(self._batches[-1].terms.values()))
+        self._batches[-1].gradient_norm = torch.as_tensor(norm, dtype=term.dtype, device=term.device).detach()
 
     def check(self) -> None:
         """Looks at everything since the last check. With several processes, all must call it.

@@ -100,6 +100,19 @@ class EomtTrainer(ResumableTrainer):
         self.overlays = OverlayCallback(labels, images, self.progress, self.callback_handler.callbacks)
         self.add_callback(self.overlays)
 
+    def settings(self) -> dict:
+        """What decides the result of a run, beside the order of the data: a checkpoint of another is not resumed unasked."""
+        names = ("learning_rate", "head_learning_rate", "layer_decay", "weight_decay", "max_grad_norm", "poly_power", "head_warmup")
+        names += ("encoder_warmup", "masking", "ema_decay", "minutes", "optim", "adam_beta1", "adam_beta2", "bf16", "fp16")
+        settings = {name: getattr(self.args, name) for name in (*names, "max_steps")}
+        model_args, data_args = self.run_arguments
+        if model_args is not None:
+            settings |= {name: getattr(model_args, name) for name in ("checkpoint", "timm_model", "frozen_blocks", "config")}
+        if data_args is not None:
+            names = ("data", "task", "train_split", "image_size", "min_scale", "max_scale", "color_jitter", "bad_samples")
+            settings |= {name: getattr(data_args, name) for name in names}
+        return settings
+
     def get_train_dataloader(self) -> DataLoader:
         """The stream is this process's already, so accelerate must not shard it again."""
         workers = self.args.dataloader_num_workers

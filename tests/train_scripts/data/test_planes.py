@@ -61,6 +61,15 @@ def test_every_mask_is_in_one_plane_and_whole(sample):
     assert stack_rles([], [], SIZE).shape == SIZE
 
 
+def test_a_segment_lies_behind_all_smaller_ones_that_it_overlaps():
+    """The largest covers the middle one but not the smallest, beside which there would be room for it."""
+    drawn = np.zeros((3, *SIZE), dtype=np.uint8)
+    drawn[0, 0:2, 0:2] = drawn[1, 0:10, 0:6] = drawn[2, 1:30, 2:40] = 1
+    planes = stack_rles([coco_mask.encode(np.asfortranarray(mask)) for mask in drawn], [1, 2, 3], SIZE)
+    flat = flatten_planes(planes)
+    assert flat[0, 0] == 1 and flat[5, 3] == 2 and flat[20, 20] == 3 and (flat == 2).sum() == 60 - 4
+
+
 def test_smaller_segments_show_in_one_plane(sample):
     flat = flatten_planes(sample.id_map.numpy())
     drawn = masks()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from eomt.train_scripts.data.samples import decode_row, present_segments
+from eomt.train_scripts.data.samples import BadSample, decode_row, present_segments
 
 IDS = np.array([[0, 1, 1], [7, 7, 2]])
 
@@ -54,6 +54,11 @@ def test_16_bit_and_rgb_ids():
     assert decode_row(row(id_map=encode(large.astype(np.uint16)), segments=table((1, 0), (60000, 0), (2, 0))), 3, "")
     sample = decode_row(row(id_map=encode(rgb_ids(wide)), segments=table((1, 0), (9_000_000, 0), (2, 0))), 3, "")
     assert np.array_equal(sample.id_map, wide)
+
+
+def test_pixels_that_are_no_8_bit_are_refused():
+    with pytest.raises(BadSample, match="scene 9': image has pixels of torch.float32 .mode F.. Convert it to 8 bits"):
+        decode_row(row(image=encode(Image.fromarray(np.full((2, 3), 0.5, np.float32)), "TIFF")), 3, "here")
 
 
 def test_an_image_without_segments_and_id_0_as_a_segment():

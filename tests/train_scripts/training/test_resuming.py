@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from eomt.train_scripts import train
-from eomt.train_scripts.training.checkpoints import MARK, last_whole
+from eomt.train_scripts.training.checkpoints import FINISHED, MARK, last_whole
 from eomt.train_scripts.training.finite_loss import FiniteLoss
 from eomt.train_scripts.training.resuming import ResumableTrainer
 from eomt.train_scripts.training.trainer import EomtTrainer
@@ -131,20 +131,41 @@ def test_another_order_of_the_data_is_refused(tiny_run, tmp_path):
         tiny_run(*words, "--seed", "1", "--shuffle_buffer", "5", "--resume_from_checkpoint", str(tmp_path / "checkpoint-1"))
 
 
+def test_auto_takes_no_run_of_other_settings_for_this_one(tiny_run, tmp_path):
+    words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
+    tiny_run(*words)
+    told = "learning_rate=0.5 instead of 0.0001, image_size=96 instead of 112"
+    with pytest.raises(ValueError, match=f"'auto': .*checkpoint-2 is of another run, this one having {told}"):
+        tiny_run(*words, "--learning_rate", "0.5", "--image_size", "96", "--resume_from_checkpoint", "auto")
+    named = ["--resume_from_checkpoint", str(tmp_path / "checkpoint-1")]
+    assert tiny_run(*words, "--learning_rate", "0.5", *named).state.global_step == 2
+
+
 def test_what_is_not_whole_is_not_resumed(tiny_run, tmp_path):
     words = ["--max_steps", "1", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
     trainer = tiny_run(*words, "--save_only_model", "true")
     assert not (tmp_path / "checkpoint-1" / MARK).exists()
     with pytest.raises(ValueError, match="half-written, or of a run with save_only_model"):
         tiny_run(*words, "--resume_from_checkpoint", str(tmp_path / "checkpoint-1"))
+    (tmp_path / FINISHED).unlink()
     with pytest.raises(ValueError, match="has no whole checkpoint; auto starts anew"):
         trainer.train(resume_from_checkpoint=True)
 
 
-@pytest.mark.parametrize("budget", [["--max_steps", "3"], ["--minutes", "0.02"]])
-def test_a_run_that_has_ended_is_not_trained_further(tiny_run, tmp_path, monkeypatch, budget):
-    words = [*budget, "--save_strategy", "steps", "--save_steps", "0.5", "--ema_decay", "0.5", "--resume_from_checkpoint", "auto"]
+BUDGETS = {
+    "steps": ["--max_steps", "3", "--save_strategy", "steps", "--save_steps", "0.5", "--ema_decay", "0.5"],
+    "minutes": ["--minutes", "0.02", "--save_strategy", "steps", "--save_steps", "0.5", "--ema_decay", "0.5"],
+    "the best": ["--recipe", "panoptic", "--save_strategy", "best", "--max_steps", "4", "--eval_steps", "1"],
+}
+
+
+@pytest.mark.parametrize(("budget", "lost"), [("steps", False), ("steps", True), ("minutes", True), ("the best", False)])
+def test_a_run_that_has_ended_is_not_trained_further(tiny_run, tmp_path, monkeypatch, budget, lost):
+    """`lost`: it was killed when it only had to be stored; then the last checkpoint says so, where there is one."""
+    words = [*BUDGETS[budget], "--save_total_limit", "1", "--resume_from_checkpoint", "auto"]
     first = tiny_run(*words)
+    if lost:
+        (tmp_path / FINISHED).unlink()
     stored, results = load_file(tmp_path / "model.safetensors"), json.loads((tmp_path / "eval_results.json").read_text())
     monkeypatch.setattr(EomtTrainer, "training_step", None)
     again = tiny_run(*words)

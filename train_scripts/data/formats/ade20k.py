@@ -30,24 +30,31 @@ THINGS: list[int] = _FACTS["things"]  # values, class index + 1
 
 
 def read_semantic(images: Path, annotations: Path, options: Options) -> Source:
-    """Raises ValueError if a folder is missing or empty, or an image has no labels."""
-    return Source(Labels(CLASSES, [False] * len(CLASSES)), _items(images, [annotations]), _semantic_row, _files)
+    """Raises ValueError if a folder is missing or empty."""
+    items, alone = _items(images, [annotations])
+    return Source(Labels(CLASSES, [False] * len(CLASSES)), items, _semantic_row, _files, problems=alone)
 
 
 def read_panoptic(images: Path, annotations: Path, options: Options) -> Source:
-    """Raises ValueError if a folder is missing or empty, or an image has no labels."""
+    """Raises ValueError if a folder is missing or empty."""
     instances = annotations.parent.parent / INSTANCES / annotations.name
     labels = Labels(CLASSES, [place + 1 in THINGS for place in range(len(CLASSES))])
-    return Source(labels, _items(images, [annotations, instances]), _panoptic_row, _files)
+    items, alone = _items(images, [annotations, instances])
+    return Source(labels, items, _panoptic_row, _files, problems=alone)
 
 
-def _items(images: Path, folders: list[Path]) -> list[tuple[str, Path, list[Path]]]:
+def _items(images: Path, folders: list[Path]) -> tuple[list[tuple[str, Path, list[Path]]], list[str]]:
+    """Stem, photo and its labels; and what is to be said of photos without."""
     photos = images_by_stem(images)
     labels = [images_by_stem(folder, (".png",), "annotations") for folder in folders]
-    for folder, found in zip(folders, labels, strict=True):
-        if alone := sorted(photos.keys() - found.keys()):
-            raise ValueError(f"{photos[alone[0]]} (of {len(alone)}) has no PNG of the same stem in {folder}. Unpack it there.")
-    return [(stem, photo, [found[stem] for found in labels]) for stem, photo in photos.items()]
+    alone = [
+        f"{photo} has no PNG of the same stem in {folder}. Unpack it there."
+        for folder, found in zip(folders, labels, strict=True)
+        for stem, photo in photos.items()
+        if stem not in found
+    ]
+    whole = {stem: photo for stem, photo in photos.items() if all(stem in found for found in labels)}
+    return [(stem, photo, [found[stem] for found in labels]) for stem, photo in whole.items()], alone
 
 
 def _files(item: tuple[str, Path, list[Path]]) -> list[Path]:

@@ -37,21 +37,24 @@ IMAGE_END, LABEL_END = "_leftImg8bit", "_gtFine_labelIds"
 def read(images: Path, annotations: Path, options: Options) -> Source:
     """
     Raises:
-        ValueError: a folder is missing or empty, or a photo has no labels.
+        ValueError: a folder is missing or empty.
     """
     photos = {stem.removesuffix(IMAGE_END): path for stem, path in images_by_stem(images).items()}
     labels = {
         stem: path for stem, path in images_by_stem(annotations, (".png",), "annotations").items() if stem.endswith(LABEL_END)
     }
     labels = {stem.removesuffix(LABEL_END): path for stem, path in labels.items()}
-    if alone := sorted(photos.keys() - labels.keys()):
-        raise ValueError(f"{photos[alone[0]]} (of {len(alone)}) has no *{LABEL_END}.png in {annotations}. Unpack gtFine there.")
+    alone = [
+        f"{photos[stem]} has no *{LABEL_END}.png in {annotations}. Unpack gtFine there." for stem in photos if stem not in labels
+    ]
+    items = [(stem, photos[stem], labels[stem]) for stem in photos if stem in labels]
     names = list(CLASSES.values())
     return Source(
         Labels(names, [False] * len(names)),
-        [(stem, photos[stem], labels[stem]) for stem in photos],
+        items,
         _row,
         lambda item: list(item[1:]),
+        problems=alone,
     )
 
 

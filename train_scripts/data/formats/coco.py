@@ -21,6 +21,7 @@ from eomt.train_scripts.data.formats.source import (
     thing_labels,
 )
 from eomt.train_scripts.data.samples import BadSample
+from eomt.train_scripts.metrics.run_lengths import rle_to_edges
 
 
 def read_json(path: Path) -> Any:
@@ -56,7 +57,7 @@ def read_panoptic(images: Path, annotations: Path, options: Options) -> Source:
     def files_of(pair: tuple[dict, dict]) -> list[Path]:
         return [images / pair[0]["file_name"], pngs / pair[1]["file_name"]]
 
-    return Source(labels, pairs, lambda pair: _panoptic_row(*pair, index, images, pngs), files_of)
+    return Source(labels, pairs, lambda pair: _panoptic_row(*pair, index, images, pngs), files_of, context=index)
 
 
 def _panoptic_row(image: dict, annotation: dict, index: dict[int, int], images: Path, pngs: Path) -> dict:
@@ -79,7 +80,7 @@ def read_instances(images: Path, annotations: Path, options: Options) -> Source:
     """
     content = read_json(annotations)
     try:
-        categories = content["categories"]
+        categories = _without_roots(content)
         labels = thing_labels([entry["name"] for entry in categories], options.stuff)
         index = {entry["id"]: place for place, entry in enumerate(categories)}
         found = {image["id"]: (image, []) for image in content["images"]}
@@ -91,8 +92,21 @@ def read_instances(images: Path, annotations: Path, options: Options) -> Source:
         labels,
         list(found.values()),
         lambda pair: _instance_row(*pair, index, images),
-        lambda pair: [images / pair[0]["file_name"], annotations],
+        lambda pair: [images / pair[0]["file_name"]],
+        index,
     )
+
+
+def _without_roots(content: dict) -> list[dict]:
+    """The categories, less those that stand for a group of others and have no annotation, as some exports add."""
+    used = {annotation["category_id"] for annotation in content["annotations"]}
+    groups = {entry.get("supercategory") for entry in content["categories"] if entry.get("supercategory") != entry["name"]}
+    names = [entry["name"] for entry in content["categories"]]
+    return [
+        entry
+        for place, entry in enumerate(content["categories"])
+        if entry["id"] in used or not (entry["name"] in groups or entry["name"] in names[place + 1 :])
+    ]
 
 
 def _instance_row(image: dict, annotations: list[dict], index: dict[int, int], images: Path) -> dict:
@@ -100,8 +114,8 @@ def _instance_row(image: dict, annotations: list[dict], index: dict[int, int], i
     encoded_file(path)
     size = image_size(path)
     name = f"{path}, image_id {image['id']}"
-    if size != (image["height"], image["width"]):
-        told = f"{image['width']} x {image['height']}"
+    if size != (image.get("height", size[0]), image.get("width", size[1])):
+        told = f"{image.get('width')} x {image.get('height')}"
         raise BadSample(
             f"{name}: the json says {told} pixels, but the (upright) image has {size[1]} x {size[0]}. Mend one of them."
         )
@@ -111,20 +125,23 @@ def _instance_row(image: dict, annotations: list[dict], index: dict[int, int], i
     return row_of_masks(Path(image["file_name"]).with_suffix("").as_posix(), path, masks, categories, crowd)
 
 
-def _mask(annotation: dict, size: tuple[int, int], name: str) -> dict:
+def _mask(annotation: dict, size: tuple[int, int], name: str) -> dict | None:
     shape = annotation.get("segmentation")
     if not shape:
         raise BadSample(f"{name} has no segmentation, a box perhaps. Leave it out of the json.")
     if isinstance(shape, list):
-        return polygon_mask(shape, size, name)
+        return polygon_mask(shape if isinstance(shape[0], list) else [shape], size, name)
     if tuple(shape.get("size", ())) != size:
         raise BadSample(f"{name} has run lengths of size {shape.get('size')}, but the image is {list(size)}. Mend one of them.")
-    mask = coco_mask.frPyObjects(shape, *size) if isinstance(shape["counts"], list) else dict(shape)
-    if isinstance(mask["counts"], str):
-        mask["counts"] = mask["counts"].encode()
-    if not coco_mask.area(mask):
-        raise BadSample(f"{name} has no pixel. Leave it out of the json.")
-    return mask
+    counts = shape["counts"]
+    if isinstance(counts, list):
+        if min(counts, default=0) < 0 or sum(counts) != size[0] * size[1]:
+            raise BadSample(f"{name} has run lengths that fill {sum(counts)} pixels of {size[0] * size[1]}. Export it again.")
+        mask = coco_mask.frPyObjects(shape, *size)
+    else:
+        mask = {"size": list(size), "counts": counts.encode() if isinstance(counts, str) else counts}
+        rle_to_edges(mask, size, f"{name}: segmentation")
+    return mask if coco_mask.area(mask) else None
 
 
 def _category(segment: dict, index: dict[int, int], name: str) -> int:

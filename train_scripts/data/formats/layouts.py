@@ -18,6 +18,12 @@ READERS: dict[str, Callable[[Path, Path, Options], Source]] = {
     "via": via.read,
     "masks": masks.read,
 }
+OPTIONS = {  # of `Options`, by format; others have none
+    "coco_instances": {"stuff"},
+    "yolo": {"classes", "stuff"},
+    "via": {"classes", "stuff", "class_key"},
+    "masks": {"classes", "kind", "void"},
+}
 SPLIT_NAMES = {"training": "train", "validation": "val", "valid": "val"}
 KNOWN = """\
     coco_panoptic    annotations/panoptic_train2017.json with the folder of its PNGs, and train2017
@@ -98,8 +104,9 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
 
 
 def _all_splits(folder: Path) -> Iterator[Split]:
-    yield from _pairs("cityscapes", folder / "leftImg8bit", folder / "gtFine")
+    yield from _pairs("cityscapes", folder / "leftImg8bit", folder / "gtFine", only=("train", "val"))  # test has no labels
     scenes = list(_pairs("ade20k_semantic", folder / "images", folder / "annotations", only=SPLIT_NAMES))
+    scenes = [split for split in scenes if _format_of_folder(split.annotations) == "ade20k_semantic"]
     yield from scenes
     if (folder / ade20k.INSTANCES).is_dir():
         yield from (Split(split.name, "ade20k_panoptic", split.images, split.annotations) for split in scenes)
@@ -144,5 +151,5 @@ def _coco_splits(folder: Path) -> Iterator[Split]:
 
 def _split_name(name: str) -> str:
     """`train` for train2017 and training, `val` for validation and valid."""
-    bare = re.sub(r"\d+$", "", name) or name
+    bare = re.sub(r"^(train|val|test)\d+$", r"\1", name)
     return SPLIT_NAMES.get(bare, bare)

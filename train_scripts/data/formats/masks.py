@@ -28,7 +28,7 @@ KINDS = ("semantic", "instance")
 def read(images: Path, annotations: Path, options: Options) -> Source:
     """
     Raises:
-        ValueError: an option is missing or wrong, a folder is missing or empty, or an image or mask has no partner.
+        ValueError: an option is missing or wrong, or a folder is missing or empty.
     """
     kind, classes, void = options.kind, options.classes, options.void
     if kind not in KINDS:
@@ -39,19 +39,19 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
         raise ValueError(f"classes={classes}, void={void}: kind='instance' has one class, and 0 is background; no void")
     if wrong := sorted(value for value in void if 0 <= value < len(classes)):
         raise ValueError(f"void={void} has {wrong}, which classes names {[classes[value] for value in wrong]}; name it once")
-    pairs = find_pairs(images, annotations)
+    pairs, alone = find_pairs(images, annotations)
     labels = Labels(list(classes), [kind == "instance"] * len(classes))
-    return Source(labels, pairs, lambda pair: make_row(*pair, kind, classes, void), lambda pair: list(pair[1:]))
+    return Source(labels, pairs, lambda pair: make_row(*pair, kind, classes, void), lambda pair: list(pair[1:]), problems=alone)
 
 
-def find_pairs(images: Path, masks: Path) -> list[tuple[str, Path, Path]]:
-    """Stem, image and mask, in the order of the stems."""
+def find_pairs(images: Path, masks: Path) -> tuple[list[tuple[str, Path, Path]], list[str]]:
+    """Stem, image and mask, in the order of the stems, and what is to be said of each file without a partner."""
     found = [images_by_stem(images, IMAGE_SUFFIXES, "images"), images_by_stem(masks, MASK_SUFFIXES, "annotations")]
+    alone = []
     for own, other, name in ((*found, masks), (*found[::-1], images)):
-        if alone := sorted(own.keys() - other.keys()):
-            more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
-            raise ValueError(f"{own[alone[0]]}{more} has no file of the same stem in {name}. Add it, or take this one away.")
-    return [(stem, found[0][stem], found[1][stem]) for stem in sorted(found[0])]
+        lonely = sorted(own.keys() - other.keys())
+        alone += [f"{own[stem]} has no file of the same stem in {name}. Add it, or take this one away." for stem in lonely]
+    return [(stem, found[0][stem], found[1][stem]) for stem in sorted(found[0].keys() & found[1].keys())], alone
 
 
 def make_row(stem: str, image: Path, mask: Path, kind: str, classes: Sequence[str], void: Sequence[int]) -> dict:

@@ -41,12 +41,16 @@ class Source:
         items: something small for each image, in the order to be written.
         make_row: item -> a row of `eomt.train_scripts.data.dataset_folder`'s schema; raises BadSample, naming file and reason.
         files_of: item -> the files that its row is made of.
+        context: what rows depend on beside labels, items and files.
+        problems: what is known to be wrong before any row is made, such as images without annotations.
     """
 
     labels: Labels
     items: Sequence[Any]
     make_row: Callable[[Any], dict]
     files_of: Callable[[Any], list[Path]]
+    context: Any = None
+    problems: Sequence[str] = ()
 
 
 def thing_labels(names: Sequence[str], stuff: Sequence[str]) -> Labels:
@@ -89,7 +93,8 @@ def image_size(path: Path) -> tuple[int, int]:
     """(H, W) of an image file, turned by its EXIF orientation, without decoding it."""
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            # Pillow turns a TIFF's size, but not a JPEG's, before it is decoded
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8) and image.format != "TIFF"
             return image.size if turned else image.size[::-1]
     except (OSError, SyntaxError) as error:  # PIL reports some broken files as a SyntaxError
         raise BadSample(f"{path}: can't be read as an image ({error}). Store it again, or take it away.") from error
@@ -126,13 +131,19 @@ def recoded_map(values: np.ndarray, ids: dict[int, int]) -> dict:
     return encoded_ids(new[places.reshape(values.shape)])
 
 
-def row_of_masks(image_id: str, image: Path, masks: Sequence[dict], categories: Sequence[int], crowd: Iterable[bool]) -> dict:
-    """A row of n masks in COCO's run lengths: as an id map, or as they are where they overlap."""
+def row_of_masks(
+    image_id: str, image: Path, masks: Sequence[dict | None], categories: Sequence[int], crowd: Iterable[bool]
+) -> dict:
+    """A row of n masks in COCO's run lengths: as an id map, or as they are where they overlap.
+
+    Masks that are None have no pixel. They are left out, and counted in `dropped`, which is no column.
+    """
+    kept = [entry for entry in zip(masks, categories, crowd, strict=True) if entry[0] is not None]
     segments = [
-        {"id": place + 1, "category": category, "iscrowd": bool(iscrowd)}
-        for place, (category, iscrowd) in enumerate(zip(categories, crowd, strict=True))
+        {"id": place + 1, "category": category, "iscrowd": bool(iscrowd)} for place, (_, category, iscrowd) in enumerate(kept)
     ]
-    row = {"image_id": image_id, "image": encoded_file(image), "segments": segments}
+    row = {"image_id": image_id, "image": encoded_file(image), "segments": segments, "dropped": len(masks) - len(kept)}
+    masks = [mask for mask, _, _ in kept]
     if masks and coco_mask.area(coco_mask.merge(list(masks))) < coco_mask.area(list(masks)).sum() or len(masks) >= 1 << 16:
         return {**row, "id_map": None, "rles": [mask["counts"].decode() for mask in masks]}
     ids = np.zeros(image_size(image), dtype=np.int64)
@@ -141,8 +152,8 @@ def row_of_masks(image_id: str, image: Path, masks: Sequence[dict], categories: 
     return {**row, "id_map": encoded_ids(ids), "rles": None}
 
 
-def polygon_mask(polygons: Sequence[Sequence[float]], size: tuple[int, int], name: str) -> dict:
-    """Polygons of one segment -> its mask in COCO's run lengths, drawn as pycocotools does.
+def polygon_mask(polygons: Sequence[Sequence[float]], size: tuple[int, int], name: str) -> dict | None:
+    """Polygons of one segment -> its mask in COCO's run lengths, drawn as pycocotools does; None if it has no pixel.
 
     Args:
         polygons: each x0, y0, x1, y1, ... in pixels.
@@ -150,7 +161,7 @@ def polygon_mask(polygons: Sequence[Sequence[float]], size: tuple[int, int], nam
         name: of file and segment, for errors.
 
     Raises:
-        BadSample: a polygon has fewer than three points, or lies outside the image, wholly or by a twentieth of its longer side.
+        BadSample: a polygon has fewer than three points, or lies outside the image by more than a twentieth of its longer side.
     """
     slack = OUTSIDE * max(size)
     for polygon in polygons:
@@ -163,6 +174,4 @@ def polygon_mask(polygons: Sequence[Sequence[float]], size: tuple[int, int], nam
                 f"image of {size[1]} x {size[0]} pixels. Is it of another image, or of another size of it?"
             )
     mask = coco_mask.merge(coco_mask.frPyObjects([list(map(float, polygon)) for polygon in polygons], *size))
-    if not coco_mask.area(mask):
-        raise BadSample(f"{name} has a polygon without a pixel inside the image of {size[1]} x {size[0]} pixels. Take it away.")
-    return mask
+    return mask if coco_mask.area(mask) else None

@@ -39,14 +39,17 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
     found = entries(read_json(annotations))
     if found is None:
         raise ValueError(f"annotations={annotations} is not of VIA's form: images with `filename` and `regions`.")
-    items = sorted((entry["filename"], list(_regions(entry))) for entry in found.values())
+    items = sorted(((entry["filename"], list(_regions(entry))) for entry in found.values()), key=lambda item: item[0])
     if twice := sorted({name for (name, _), (other, _) in zip(items, items[1:], strict=False) if name == other}):
         raise ValueError(f"annotations={annotations} has {twice[:5]} twice. Merge their entries.")
-    named = [_class_of(region, options, name) for name, regions in items for region in regions]
-    labels = thing_labels(options.classes or sorted(set(named)), options.stuff)
-    return Source(
-        labels, items, lambda item: _row(*item, images, labels.names, options), lambda item: [images / item[0], annotations]
-    )
+    named = [_class_of(region, options) for _, regions in items for region in regions]
+    if None in named and not (options.class_key or options.classes):
+        raise ValueError(
+            f"annotations={annotations}: the class of {named.count(None)} of {len(named)} regions can't be told. Name the "
+            "attribute that is the class by class_key, or give the one name of all regions without attributes by classes"
+        )
+    labels = thing_labels(options.classes or sorted(set(named) - {None}), options.stuff)
+    return Source(labels, items, lambda item: _row(*item, images, labels.names, options), lambda item: [images / item[0]])
 
 
 def _regions(entry: dict) -> Iterator[dict]:
@@ -54,7 +57,8 @@ def _regions(entry: dict) -> Iterator[dict]:
     yield from regions.values() if isinstance(regions, dict) else regions  # VIA 1 numbers them by keys
 
 
-def _class_of(region: dict, options: Options, name: str) -> str:
+def _class_of(region: dict, options: Options) -> str | None:
+    """None if it can't be told."""
     attributes = region.get("region_attributes") or {}
     key = options.class_key or (next(iter(attributes)) if len(attributes) == 1 else None)
     value = attributes.get(key)
@@ -65,10 +69,7 @@ def _class_of(region: dict, options: Options, name: str) -> str:
         return str(value).strip()
     if not attributes and len(options.classes) == 1:
         return options.classes[0]
-    raise ValueError(
-        f"{name}: a region's attributes are {attributes}; which is the class? Name it by class_key, or give the one name of all "
-        "regions without attributes by classes"
-    )
+    return None
 
 
 def _row(filename: str, regions: list[dict], images: Path, names: list[str], options: Options) -> dict:
@@ -78,9 +79,10 @@ def _row(filename: str, regions: list[dict], images: Path, names: list[str], opt
     masks, categories = [], []
     for number, region in enumerate(regions):
         name = f"{path}: region {number}"
-        label = _class_of(region, options, filename)
+        label = _class_of(region, options)
         if label not in names:
-            raise BadSample(f"{name} has the class {label!r}; those are {names}, by classes.")
+            told = f"the class {label!r}" if label else f"no class in its attributes {region.get('region_attributes')}"
+            raise BadSample(f"{name} has {told}; classes are {names}.")
         masks.append(polygon_mask([_polygon(region["shape_attributes"], name)], size, name))
         categories.append(names.index(label))
     return row_of_masks(Path(filename).with_suffix("").as_posix(), path, masks, categories, [False] * len(masks))

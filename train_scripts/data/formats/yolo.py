@@ -23,16 +23,19 @@ from eomt.train_scripts.data.samples import BadSample
 def read(images: Path, annotations: Path, options: Options) -> Source:
     """
     Raises:
-        ValueError: a folder is missing or empty, a label file has no image, or there are no names.
+        ValueError: a folder is missing or empty, or there are no names.
     """
     photos = images_by_stem(images)
     files = images_by_stem(annotations, (".txt",), "annotations")
     files.pop("classes", None)  # a list of names that some tools leave there
-    if alone := sorted(files.keys() - photos.keys()):
-        raise ValueError(f"{files[alone[0]]} (of {len(alone)}) has no image of the same stem in {images}. Take it away.")
+    alone = [
+        f"{files[stem]} has no image of the same stem in {images}. Take it away." for stem in sorted(files.keys() - photos.keys())
+    ]
     labels = thing_labels(options.classes or _names_above(annotations), options.stuff)
     items = [(stem, photo, files.get(stem)) for stem, photo in photos.items()]
-    return Source(labels, items, lambda item: _row(*item, len(labels)), lambda item: [path for path in item[1:] if path])
+    return Source(
+        labels, items, lambda item: _row(*item, len(labels)), lambda item: [path for path in item[1:] if path], problems=alone
+    )
 
 
 def _names_above(folder: Path) -> list[str]:
@@ -50,7 +53,7 @@ def _names_above(folder: Path) -> list[str]:
 def _row(stem: str, photo: Path, labels: Path | None, num_classes: int) -> dict:
     height, width = size = image_size(photo)
     masks, categories = [], []
-    for number, line in enumerate(labels.read_text().splitlines() if labels else (), 1):
+    for number, line in enumerate(labels.read_text(encoding="utf-8-sig").splitlines() if labels else (), 1):
         if not line.strip():
             continue
         name = f"{labels}, line {number}"

@@ -78,6 +78,21 @@ LAYOUTS = {
         [("train", "via", "train", "train/via_region_data.json"), ("val", "via", "val", "val/via_region_data.json")],
     ),
     "via beside photos": (["via_project.json", "1.jpg"], [("train", "via", ".", "via_project.json")]),
+    "masks in folders named as ADE20K's": (
+        ["images/training/1.jpg", "annotations/training/1.png"],
+        [("train", "masks", "images/training", "annotations/training")],
+    ),
+    "folders that are no years of a split": (
+        ["fold1/images/1.jpg", "fold1/masks/1.png", "fold2/images/1.jpg", "fold2/masks/1.png"],
+        [("fold1", "masks", "fold1/images", "fold1/masks"), ("fold2", "masks", "fold2/images", "fold2/masks")],
+    ),
+    "cityscapes, whose test has no labels": (
+        [
+            *("leftImg8bit/val/ulm/a_leftImg8bit.png", "gtFine/val/ulm/a_gtFine_labelIds.png"),
+            *("leftImg8bit/test/bonn/a_leftImg8bit.png", "gtFine/test/bonn/a_gtFine_labelIds.png"),
+        ],
+        [("val", "cityscapes", "leftImg8bit/val", "gtFine/val")],
+    ),
     "masks": (["images/1.jpg", "masks/1.png"], [("train", "masks", "images", "masks")]),
     "masks of splits": (
         ["images/train/1.jpg", "masks/train/1.png", "images/test/1.jpg", "masks/test/1.png"],

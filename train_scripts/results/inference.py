@@ -52,7 +52,7 @@ def predictions(
     check_task(task)
     training = model.training
     loader = DataLoader(stream, batch_size=batch_size, collate_fn=collate_evaluation)
-    bar = tqdm(total=stream.share, desc="predicting", unit="image", disable=not show_progress)
+    bar = tqdm(total=getattr(stream, "share", None), desc="predicting", unit="image", disable=not show_progress)
     model.eval()
     try:
         for batch in loader:

@@ -82,7 +82,7 @@ def test_it_tells_data_recipe_hardware_and_scores(written):
 
 
 def test_a_resumed_run_tells_no_duration_since_it_timed_its_last_part_alone(written):
-    _, text, _ = written("--resume_from_checkpoint", "somewhere")
+    _, text, _ = written("--resume_from_checkpoint", "auto")
     assert "images), on 1 process (" in text and "minutes" not in text
 
 

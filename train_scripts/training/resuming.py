@@ -93,7 +93,8 @@ class ResumableTrainer(FinishedModelTrainer):
     _push_waits: str | None = None  # a checkpoint's folder, while it is written
 
     def settings(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """By the names of the options; nothing, unless a subclass knows better."""
+        return {}
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
         """As `Trainer.train`; `resume_from_checkpoint` may be "auto" as well. A run that had ended is not trained further.

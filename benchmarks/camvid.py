@@ -22,7 +22,7 @@ from arms import HERE, bf16_is_faster, parse_options, run_side_by_side, score, t
 
 from eomt.train_scripts.data.formats.layouts import Split
 from eomt.train_scripts.data.formats.source import Options
-from eomt.train_scripts.prepare import prepare
+from eomt.train_scripts.data.preparation import prepare
 
 SIZE = 320
 RIVAL = ["--size", SIZE, "--points", 4096, "--lr_h", 2e-4]  # as reference/baseline_camvid.md was measured

@@ -16,9 +16,9 @@ from eomt.image_processing.augmentation import training_augmentation
 from eomt.train_scripts import scenes
 from eomt.train_scripts.data.formats.layouts import Split
 from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.training_stream import training_stream
 from eomt.train_scripts.predict import predict
-from eomt.train_scripts.prepare import prepare
 from eomt.train_scripts.tasks import task_processor
 
 SIDE = 96  # of photos of noise, which take 27 KB each

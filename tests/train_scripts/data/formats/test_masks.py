@@ -7,8 +7,8 @@ from PIL import Image
 from eomt.train_scripts.data.dataset_folder import Labels, count_rows, load_split, read_labels
 from eomt.train_scripts.data.formats.layouts import Split
 from eomt.train_scripts.data.formats.source import Options, read_indices
+from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.samples import decode_row
-from eomt.train_scripts.prepare import prepare
 
 CLASSES = ["sky", "road", "car"]
 OPTIONS = Options(kind="semantic", classes=CLASSES, void=[255])

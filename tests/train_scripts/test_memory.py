@@ -11,15 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from eomt import EomtConfig, EomtForUniversalSegmentation
 from eomt.image_processing.augmentation import training_augmentation
-from eomt.train_scripts import scenes
 from eomt.train_scripts.data.formats.layouts import Split
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.training_stream import training_stream
 from eomt.train_scripts.predict import predict
-from eomt.train_scripts.tasks import task_processor
 
 SIDE = 96  # of photos of noise, which take 27 KB each
 FEW = 800  # enough for row groups and buffers of nearly full size
@@ -27,7 +24,7 @@ ALLOWED = 40  # MB; the photos that are there more take 200
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory) -> Path:
+def photos(tmp_path_factory, checkpoints) -> Path:
     """Folders `few` and `many` with photos and masks, links to one each, and a checkpoint."""
     root = tmp_path_factory.mktemp("memory")
     rng = np.random.default_rng(0)
@@ -38,17 +35,7 @@ def photos(tmp_path_factory) -> Path:
             (root / name / f"{kind}s").mkdir(parents=True)
             for number in range(count):
                 os.link(root / f"{kind}.png", root / name / f"{kind}s" / f"{number:04d}.png")
-    config = EomtConfig(
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_blocks=1,
-        num_queries=9,
-        image_size=64,
-        id2label=dict(enumerate(scenes.LABELS.names)),
-    )
-    EomtForUniversalSegmentation(config).save_pretrained(root / "model")
-    task_processor("panoptic", 64, scenes.LABELS).save_pretrained(root / "model")
+    (root / "model").symlink_to(checkpoints / "panoptic")
     return root
 
 

@@ -116,6 +116,8 @@ def score(
     Returns:
         What the task's metric computes, with `skipped`, the reasons of images left out, if there are any; and the task's classes.
     """
+    if picture:
+        Path(picture).parent.mkdir(parents=True, exist_ok=True)
     state = PartialState(cpu=not torch.accelerator.is_available())
     labels = task_labels(read_labels(data), task)
     metric = make_metric(task, labels, boundary)
@@ -151,6 +153,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", help="JSON file for the scores")
     parser.add_argument("--picture", help=f"PNG for a grid of {PICTURED} images over the split, truths and predictions")
     args = parser.parse_args(argv)
+    if args.output:
+        Path(args.output).parent.mkdir(parents=True, exist_ok=True)
     options = {name: value for name, value in vars(args).items() if name != "output"}
     scores, labels = score(**options)
     if PartialState().is_main_process:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -185,6 +186,25 @@ def test_parquet_shards_and_streams(checkpoints, tmp_path):
         assert (tmp_path / "a/panoptic" / f"{name}.png").read_bytes() == (tmp_path / "b/panoptic" / f"{name}.png").read_bytes()
     with pytest.raises(ValueError, match="has no column 'photo', but .*'image'"):
         run(checkpoints, shard, "panoptic", tmp_path / "c", column="photo")
+
+
+def test_a_stream_of_datasets_by_name(checkpoints, photos, tmp_path, monkeypatch):
+    """As of the Hub, which is not asked here: rows that have a name each, and no number that is known before."""
+    images = datasets.Features({"id": datasets.Value("string"), "photo": datasets.Image()})
+    rows = [{"id": name, "photo": {"bytes": (photos / f"{name}.png").read_bytes(), "path": None}} for name in NAMES]
+    asked = []
+
+    def load_dataset(name, **options):
+        asked.append((name, options))
+        return datasets.IterableDataset.from_generator(lambda: iter(rows), features=images, split=options["split"])
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    words = str(checkpoints / "panoptic"), "org/photos", "panoptic", tmp_path / "stream"
+    assert predict(*words, split="test", column="photo", threshold=0.05)["predicted"] == 5
+    assert asked == [("org/photos", {"split": "test", "streaming": True})]
+    run(checkpoints, photos, "panoptic", tmp_path / "folder")
+    for name in NAMES:
+        assert (tmp_path / f"stream/panoptic/{name}.png").read_bytes() == (tmp_path / f"folder/panoptic/{name}.png").read_bytes()
 
 
 def test_the_files_score_as_the_model_does(checkpoints, tmp_path):

@@ -8,14 +8,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoModel
 
-from eomt.train_scripts import train
+from eomt.train_scripts import scenes, train
+from eomt.train_scripts.data.dataset_folder import write_labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream
+from eomt.train_scripts.data.formats.source import encoded_ids
+from eomt.train_scripts.data.shard_writer import write_split
 from eomt.train_scripts.data.training_stream import TrainingCollator
 from eomt.train_scripts.training.checkpoints import last_whole
 from eomt.train_scripts.training.finite_loss import FILE
@@ -96,6 +100,31 @@ def test_the_best_averages_of_two_processes_are_those_of_one(tiny_words, tiny_ru
     alone = outcome(tiny_run(*words, "--output_dir", str(tmp_path / "alone")))
     torch.testing.assert_close(one["weights"], alone["weights"], atol=1e-5, rtol=0)
     assert one["scored"] == pytest.approx(alone["scored"], abs=0.1) and max(one["scored"]) > 0
+
+
+@pytest.mark.slow
+def test_two_launched_processes_take_the_steps_of_one(tmp_path, tiny_words):
+    """Plain gradient descent, whose steps are the gradients themselves, over eight images of which one has no segment."""
+    rows = [scenes.make_row(0, "train", index) for index in range(8)]
+    rows[3] |= {"id_map": encoded_ids(np.zeros((112, 112), np.int32)), "segments": []}
+    write_split(tmp_path / "data", "train", rows, 8)
+    write_labels(tmp_path / "data", scenes.LABELS)
+    words = [*tiny_words, *SPLIT, "--data", str(tmp_path / "data"), "--optim", "sgd", "--max_grad_norm", "0", "--max_steps", "4"]
+    words += ["--weight_decay", "0", "--head_warmup", "0.01"]
+
+    def weights(name: str) -> torch.Tensor:
+        return torch.cat([weight.flatten().double() for weight in torch.load(tmp_path / name / "outcome-0.pt")["weights"].values()])
+
+    done = accelerate("plain", [*words, "--learning_rate", "1e-2", "--output_dir", str(tmp_path / "two")])
+    assert done.returncode == 0, done.stderr[-3000:]
+    for name, rate in (("one", "1e-2"), ("start", "0")):
+        trainer = train.run([*words, "--learning_rate", rate, "--output_dir", str(tmp_path / name)])
+        torch.save(outcome(trainer), tmp_path / name / "outcome-0.pt")
+    two, one = weights("two") - weights("start"), weights("one") - weights("start")
+    assert one.norm() > 0.1 and (two - one).norm() < 1e-4 * one.norm()
+    logs = [json.loads((tmp_path / name / "trainer_state.json").read_text())["log_history"] for name in ("two", "one")]
+    losses = [[entry["loss"] for entry in log if "loss" in entry] for log in logs]
+    assert len(losses[0]) == 4 and losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def accelerate(mode: str, words: list[str]) -> subprocess.CompletedProcess:

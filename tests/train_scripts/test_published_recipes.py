@@ -16,6 +16,7 @@ from eomt.train_scripts.training.schedules import learning_rate_factor, mask_pro
 
 FOLDER = Path(__file__).parents[2] / "train_scripts/recipes"
 COCO, COCO_2X, ADE, CITY = 88692, 2 * 88692, 39120, 19902  # steps
+IMAGES = {"coco_panoptic": 118_287, "coco_instance": 117_266, "ade20k": 20_210, "cityscapes": 2_975, "ablation": 118_287}
 # steps, size, queries, blocks with queries, (first, last) step of the first block's annealing, of the last's
 THREE = [(14782, 29564), (59128, 73910)]
 PUBLISHED = {
@@ -88,6 +89,15 @@ def test_its_schedules_are_the_published_steps(name, parsed):
         assert (
             mask_probability((last - 8) / steps, block, num_blocks) > 0 == mask_probability((last + 8) / steps, block, num_blocks)
         )
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_its_epochs_are_the_published_steps(name, parsed):
+    """Of the whole datasets; the official code leaves a few images without targets out, and for instances counts panoptic's."""
+    _, _, args = parsed(name)
+    [images] = [images for start, images in IMAGES.items() if name.startswith(start)]
+    args.epochs_to_steps(images)
+    assert args.max_steps == pytest.approx(PUBLISHED[name][0], rel=0.01 if name.startswith("coco_instance") else 0.001)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

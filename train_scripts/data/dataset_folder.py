@@ -9,6 +9,7 @@ overlap, `rles` has a mask for each in COCO's compressed run lengths, and `id_ma
 `labels.json`: `{"classes": [{"name": "bee", "isthing": true}, ...]}`, in the order of the class indices.
 """
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -109,6 +110,15 @@ def count_rows(folder: str | Path, split: str) -> int:
     return sum(_footer(path).num_rows for path in shard_paths(folder, split))
 
 
+def split_digest(folder: str | Path, split: str) -> str:
+    """Of a split's footers, which say where each column of a row group lies and what sizes and bounds it has: cheap, and another
+    one as soon as the split is written again from other images or annotations."""
+    digest = hashlib.sha256()
+    for path in shard_paths(folder, split):
+        digest.update(json.dumps(_footer(path).to_dict(), default=str).encode())
+    return digest.hexdigest()[:16]
+
+
 def load_split(folder: str | Path, split: str, streaming: bool = True) -> datasets.IterableDataset | datasets.Dataset:
     """The rows of a split with images left encoded, as `{"bytes": ..., "path": ...}`.
 
@@ -133,9 +143,13 @@ def load_split(folder: str | Path, split: str, streaming: bool = True) -> datase
     return rows.decode(False).reshard()
 
 
+def has_split(folder: str | Path, split: str) -> bool:
+    return any((match := SHARD_NAME.fullmatch(path.name)) and match["split"] == split for path in Path(folder).glob("*.parquet"))
+
+
 def check_split_is_new(folder: str | Path, split: str) -> None:
     """Raises ValueError if `folder` has shards of the split."""
-    if any((match := SHARD_NAME.fullmatch(path.name)) and match["split"] == split for path in Path(folder).glob("*.parquet")):
+    if has_split(folder, split):
         raise ValueError(f"{folder} has a split {split!r} already. Remove its shards or choose another folder.")
 
 

@@ -115,8 +115,10 @@ class ImageStream(IterableDataset):
 
     @property
     def share(self) -> int | None:
-        """How many images are this process's, done or not; None if the source doesn't say."""
-        return None if self.source.total is None else len(range(self.rank, self.source.total, self.world_size))
+        """How many of this process's images there are to predict on, as far as is known; None if the source doesn't say."""
+        if self.source.total is None:
+            return None
+        return len(range(self.rank, self.source.total, self.world_size)) - self.finished - len(self.broken)
 
     def __iter__(self) -> Iterator[dict]:
         self.broken, self.finished = {}, 0

@@ -62,7 +62,7 @@ def prepare(
         if source.problems and bad_samples == "raise":
             more = f" And {len(source.problems) - 1} more." if len(source.problems) > 1 else ""
             raise BadSample(f"split {name!r}: {source.problems[0]}{more} To leave such files out: bad_samples skip.")
-    moved = set(sources) if finish_sealed(out) else set()  # a run was interrupted when all was written
+    moved = finish_sealed(out) & sources.keys()  # a run was interrupted when all was written
     for name in sources.keys() - moved:
         check_split_is_new(out, name)
     if (out / LABELS_FILE).is_file():
@@ -80,7 +80,7 @@ def prepare(
     for name in writers:
         reports[name].save(out / f"{name}_report.json")
     for writer in writers.values():
-        writer.seal()
+        writer.seal(list(writers))
     for writer in writers.values():
         writer.finish()
     for name in reports:

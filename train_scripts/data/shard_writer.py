@@ -4,14 +4,14 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
-from eomt.train_scripts.data.dataset_folder import FEATURES, check_split_is_new
+from eomt.train_scripts.data.dataset_folder import FEATURES, check_split_is_new, has_split
 
 # Parquet row groups are what streams shuffle and share out: small ones mix well and keep memory flat.
 MAX_GROUP = 100  # rows
@@ -59,21 +59,24 @@ class SplitWriter:
         os.replace(part, path)
         return count
 
-    def seal(self) -> None:
-        """Says that the shards, all of which must have been written, are to be moved, if need be by [`finish_sealed`]."""
-        (self.part / SEALED).touch()
+    def seal(self, splits: Sequence[str]) -> None:
+        """Says that the shards, all of which must have been written, are to be moved, if need be by [`finish_sealed`]; with those
+        of the other `splits` of the run."""
+        (self.part / f"{SEALED}.partial").write_text(json.dumps(list(splits)))
+        os.replace(self.part / f"{SEALED}.partial", self.part / SEALED)
 
     def finish(self) -> None:
         """Moves the shards to their place, all of which must have been written."""
         _move(self.part)
 
 
-def finish_sealed(folder: str | Path) -> bool:
-    """Moves the shards that an interrupted run has only left to be moved; whether there were any."""
-    parts = [path.parent for path in sorted(Path(folder).glob(f".*.partial/{SEALED}"))]
-    for part in parts:
-        _move(part)
-    return bool(parts)
+def finish_sealed(folder: str | Path) -> set[str]:
+    """Moves the shards that an interrupted run has only left to be moved; which of its splits are there now."""
+    splits = set()
+    for path in sorted(Path(folder).glob(f".*.partial/{SEALED}")):
+        splits |= set(json.loads(path.read_text()))
+        _move(path.parent)
+    return {split for split in splits if has_split(folder, split)}
 
 
 def _move(part: Path) -> None:

@@ -20,7 +20,7 @@ from torchvision import tv_tensors
 
 from eomt.image_processing.augmentation import PADDING_ID, normalize
 from eomt.randomness import key_of
-from eomt.train_scripts.data.dataset_folder import load_split, read_labels
+from eomt.train_scripts.data.dataset_folder import load_split, read_labels, split_digest
 from eomt.train_scripts.data.sample_decoder import SampleDecoder
 from eomt.train_scripts.data.samples import Sample, present_segments
 
@@ -59,7 +59,8 @@ def training_stream(
         raise ValueError(f"shuffle_buffer={shuffle_buffer} must be at least 1 row")
     rows = load_split(folder, split)
     decode = SampleDecoder(labels, task, f"{folder}, split {split}", bad_samples)
-    return TrainingStream(rows, decode, augmentation, seed, world_size, rank, shuffle_buffer)
+    digest = split_digest(folder, split)
+    return TrainingStream(rows, decode, augmentation, seed, world_size, rank, shuffle_buffer, digest)
 
 
 @dataclass(frozen=True)
@@ -91,16 +92,17 @@ class TrainingStream(IterableDataset):
         world_size: int,
         rank: int,
         shuffle_buffer: int,
+        digest: str,
     ):
         self.rows, self.decode, self.augmentation, self.seed = rows, decode, augmentation, seed
-        self.world_size, self.rank, self.shuffle_buffer = world_size, rank, shuffle_buffer
+        self.world_size, self.rank, self.shuffle_buffer, self.digest = world_size, rank, shuffle_buffer, digest
         self._places: Mapping[int, WorkerPlace] = {}
         self._batch_size = 1
 
     @property
-    def order(self) -> dict[str, int]:
-        """What the order of the samples depends on, beside processes and workers."""
-        return {"seed": self.seed, "shuffle_buffer": self.shuffle_buffer, "row_groups": self.rows.num_shards}
+    def order(self) -> dict[str, int | str]:
+        """What the samples and their order depend on, beside processes and workers."""
+        return {"seed": self.seed, "shuffle_buffer": self.shuffle_buffer, "data_digest": self.digest}
 
     def resume(self, places: Mapping[int, WorkerPlace], batch_size: int) -> None:
         """Goes on after `places`, which an iteration begun later sees.

@@ -31,6 +31,7 @@ def predictions(
     threshold: float = 0.8,
     autocast: Callable[[], AbstractContextManager] = nullcontext,
     show_progress: bool = True,
+    passes: int = 0,
 ) -> Iterator[tuple[Sample | NamedImage, dict | Tensor]]:
     """Each image with what is found in it, by the model in evaluation mode, which is put back afterwards.
 
@@ -44,6 +45,8 @@ def predictions(
         threshold: class score a query needs to become a segment (panoptic alone).
         autocast: makes the context of a forward pass.
         show_progress: whether to show a bar.
+        passes: forward passes to make at least, the last of them for nothing: where processes share the weights of a model (FSDP),
+            all must make as many.
 
     Yields:
         The stream's sample and, at its size: for panoptic what `post_process_panoptic_segmentation` gives; for semantic a map of
@@ -54,13 +57,19 @@ def predictions(
     loader = DataLoader(stream, batch_size=batch_size, collate_fn=collate_evaluation)
     bar = tqdm(total=getattr(stream, "share", None), desc="predicting", unit="image", disable=not show_progress)
     model.eval()
+    made = 0
     try:
         for batch in loader:
+            made += 1
             with autocast():
                 outputs = model(pixel_values=batch["pixel_values"].to(model.device))
             for sample, one in zip(batch["samples"], images_of(outputs, batch), strict=True):
                 yield sample, result_of(one, processor, task, tuple(sample.image.shape[1:]), threshold)
+                bar.total = getattr(stream, "share", None)
                 bar.update()
+        for _ in range(passes - made):
+            with autocast():
+                model(pixel_values=torch.zeros(1, 3, *model.config.image_size_hw, device=model.device))
     finally:
         bar.close()
         model.train(training)

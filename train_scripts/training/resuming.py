@@ -53,13 +53,13 @@ class TrainedData:
             How many rows the stored run had left out.
 
         Raises:
-            ValueError: the order of its samples was another, with the options that differ.
+            ValueError: its samples or their order were others, with what differs.
         """
         stored = json.loads(path.read_text()) if path.is_file() else {"order": {}}
         if told := differences(self.order, stored["order"]):
             raise ValueError(
-                f"resume_from_checkpoint={str(path.parent)!r}: this run would see its images in another order, having {told}. "
-                "Resume with the same, or give the folder as checkpoint, to start a new run from its weights"
+                f"resume_from_checkpoint={str(path.parent)!r}: this run would see other images, or in another order, having "
+                f"{told}. Resume with the same, or give the folder as checkpoint, to start a new run from its weights"
             )
         self.places = {int(worker): WorkerPlace(**place) for worker, place in stored["places"].items()}
         return stored["skipped"]

@@ -266,6 +266,7 @@ class EomtTrainer(ResumableTrainer):
             self.threshold,
             self.accelerator.autocast,
             show_progress=self.is_world_process_zero() and not self.args.disable_tqdm,
+            passes=-(-len(stream) // self.args.per_device_eval_batch_size) if self.is_fsdp_enabled else 0,
         )
         scores = score_predictions(self.overlays.passing(results, len(stream)), make_metric(self.task, self.labels))
         self.skipped.warn(stream.skipped)

@@ -13,6 +13,7 @@ from eomt.train_scripts.data.formats.layouts import Split
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.samples import BadSample
+from eomt.train_scripts.data.shard_writer import SplitWriter
 from eomt.train_scripts.data.split_report import SplitReport
 
 MASK = np.array([[0, 0, 1, 255], [0, 1, 1, 255]], dtype=np.uint8)
@@ -187,6 +188,22 @@ def test_a_run_that_is_cut_off_at_its_very_end_is_brought_to_it(folder, monkeypa
     report = run(folder, val_share=0.5)
     assert report.images == 5 and count_rows(folder / "out", "val") == count_rows(folder / "out", "train") == 5
     assert (folder / "out" / "val_samples.png").is_file() and not list((folder / "out").glob(".*"))
+
+
+def test_a_run_that_is_cut_off_between_its_splits_is_brought_to_its_end(folder, monkeypatch):
+    seal, sealed = SplitWriter.seal, []
+
+    def cut(self, splits):
+        if sealed:
+            raise KeyboardInterrupt
+        sealed.append(self.split)
+        seal(self, splits)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SplitWriter, "seal", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, val_share=0.5)
+    assert run(folder, val_share=0.5).images == count_rows(folder / "out", "val") == count_rows(folder / "out", "train") == 5
 
 
 def test_files_without_a_partner_stop_it_or_are_left_out(folder):

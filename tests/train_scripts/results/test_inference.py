@@ -50,6 +50,16 @@ def test_a_batch_gives_what_single_images_give_and_metrics_take_it(tiny_model, t
     assert scores[0].keys() == scores[1].keys() and len(scores[0]["per_class"]) == 5
 
 
+def test_passes_for_nothing(tiny_model):
+    """Where processes share a model's weights, one with fewer images makes as many forward passes as the others."""
+    model, processor = tiny_model(), task_processor("panoptic", 64, LABELS)
+    seen = []
+    model.register_forward_hook(lambda module, inputs, outputs: seen.append(len(outputs.class_queries_logits)))
+    found = list(predictions(model, processor, examples("panoptic"), "panoptic", 2, show_progress=False, passes=4))
+    assert len(found) == 3 and seen == [2, 1, 1, 1]
+    assert not list(predictions(model, processor, [], "panoptic", 2, show_progress=False, passes=1)) and seen[4:] == [1]
+
+
 def test_an_unknown_task_is_named(tiny_model):
     with pytest.raises(ValueError, match="task='depth' is unknown"):
         next(predictions(tiny_model(), None, [], "depth", 1))

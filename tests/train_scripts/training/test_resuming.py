@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from eomt.train_scripts import train
+from eomt.train_scripts.scenes import write_scenes
 from eomt.train_scripts.training.checkpoints import FINISHED, MARK, last_whole
 from eomt.train_scripts.training.finite_loss import FiniteLoss
 from eomt.train_scripts.training.resuming import ResumableTrainer
@@ -127,8 +129,34 @@ def test_another_order_of_the_data_is_refused(tiny_run, tmp_path):
     words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
     tiny_run(*words)
     told = "seed=1 instead of 42, shuffle_buffer=5 instead of 8"
-    with pytest.raises(ValueError, match=f"would see its images in another order, having {told}"):
+    with pytest.raises(ValueError, match=f"would see other images, or in another order, having {told}"):
         tiny_run(*words, "--seed", "1", "--shuffle_buffer", "5", "--resume_from_checkpoint", str(tmp_path / "checkpoint-1"))
+
+
+def test_data_that_were_written_anew_are_other_data(tiny_run, tmp_path):
+    """Mended annotations in a folder of the same name: the finished model is not taken for theirs, nor a checkpoint."""
+    words = [
+        "--max_steps",
+        "2",
+        "--save_strategy",
+        "steps",
+        "--save_steps",
+        "1",
+        "--eval_split",
+        "",
+        "--data",
+        str(tmp_path / "data"),
+    ]
+    words += ["--resume_from_checkpoint", "auto"]
+    write_scenes(tmp_path / "data", train=8, val=1)
+    tiny_run(*words)
+    shutil.rmtree(tmp_path / "data")
+    write_scenes(tmp_path / "data", train=8, val=1)
+    assert tiny_run(*words).state.global_step == 2  # the same again
+    shutil.rmtree(tmp_path / "data")
+    write_scenes(tmp_path / "data", train=8, val=1, seed=1)
+    with pytest.raises(ValueError, match="would see other images, or in another order, having data_digest="):
+        tiny_run(*words)
 
 
 def test_auto_takes_no_run_of_other_settings_for_this_one(tiny_run, tmp_path):

@@ -44,7 +44,7 @@ def read_panoptic(images: Path, annotations: Path, options: Options) -> Source:
 
 
 def _items(images: Path, folders: list[Path]) -> tuple[list[tuple[str, Path, list[Path]]], list[str]]:
-    """Stem, photo and its labels; and what is to be said of photos without."""
+    """Stem, photo and its labels; and what is to be said of those that lack the other."""
     photos = images_by_stem(images)
     labels = [images_by_stem(folder, (".png",), "annotations") for folder in folders]
     alone = [
@@ -52,6 +52,12 @@ def _items(images: Path, folders: list[Path]) -> tuple[list[tuple[str, Path, lis
         for folder, found in zip(folders, labels, strict=True)
         for stem, photo in photos.items()
         if stem not in found
+    ]
+    alone += [
+        f"{png} has no photo of the same stem in {images}. Unpack it there."
+        for found in labels
+        for stem, png in found.items()
+        if stem not in photos
     ]
     whole = {stem: photo for stem, photo in photos.items() if all(stem in found for found in labels)}
     return [(stem, photo, [found[stem] for found in labels]) for stem, photo in whole.items()], alone

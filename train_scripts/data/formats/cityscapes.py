@@ -47,6 +47,9 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
     alone = [
         f"{photos[stem]} has no *{LABEL_END}.png in {annotations}. Unpack gtFine there." for stem in photos if stem not in labels
     ]
+    alone += [
+        f"{labels[stem]} has no *{IMAGE_END}.png in {images}. Unpack leftImg8bit there." for stem in labels if stem not in photos
+    ]
     items = [(stem, photos[stem], labels[stem]) for stem in photos if stem in labels]
     names = list(CLASSES.values())
     return Source(

@@ -57,7 +57,13 @@ def read_panoptic(images: Path, annotations: Path, options: Options) -> Source:
     def files_of(pair: tuple[dict, dict]) -> list[Path]:
         return [images / pair[0]["file_name"], pngs / pair[1]["file_name"]]
 
-    return Source(labels, pairs, lambda pair: _panoptic_row(*pair, index, images, pngs), files_of, context=index)
+    annotated = {image["id"] for image, _ in pairs}
+    alone = [
+        f"{images / image['file_name']} has no entry in the annotations of {annotations}. Add one, or take the image out there."
+        for image in by_id.values()
+        if image["id"] not in annotated
+    ]
+    return Source(labels, pairs, lambda pair: _panoptic_row(*pair, index, images, pngs), files_of, context=index, problems=alone)
 
 
 def _panoptic_row(image: dict, annotation: dict, index: dict[int, int], images: Path, pngs: Path) -> dict:

@@ -69,6 +69,13 @@ def test_a_second_split_joins_and_must_agree(coco):
         run(coco, "test")
 
 
+def test_an_image_without_an_entry_is_told(coco):
+    change(coco, lambda content: content["annotations"].pop(1))
+    with pytest.raises(ValueError, match="000000000001.jpg has no entry in the annotations of .*coco.json. Add one"):
+        run(coco)
+    assert run(coco, bad_samples="skip") == 2
+
+
 def test_an_interrupted_conversion_starts_again(coco):
     photo = coco / "photos" / "000000000001.jpg"
     kept = photo.read_bytes()

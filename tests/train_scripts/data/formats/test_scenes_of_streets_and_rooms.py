@@ -23,8 +23,13 @@ def test_cityscapes(photo, index_image, prepared, tmp_path):
     classes = dict(zip(sample.segment_ids.tolist(), sample.class_labels.tolist(), strict=True))
     assert [[classes.get(i) for i in row] for row in sample.id_map.tolist()] == [[0, 0, None], [13, 2, None]]
     photo(tmp_path / "leftImg8bit/train/aachen/aachen_1_leftImg8bit.png", (2, 3))
+    folders = tmp_path / "leftImg8bit/train", tmp_path / "gtFine/train"
     with pytest.raises(ValueError, match=r"aachen_1_leftImg8bit.png has no \*_gtFine_labelIds.png"):
-        prepared("cityscapes", tmp_path / "leftImg8bit/train", tmp_path / "gtFine/train")
+        prepared("cityscapes", *folders)
+    (folders[0] / "aachen/aachen_1_leftImg8bit.png").rename(tmp_path / "elsewhere.png")
+    index_image(folders[1] / "aachen/aachen_2_gtFine_labelIds.png", IDS)
+    with pytest.raises(ValueError, match=r"aachen_2_gtFine_labelIds.png has no \*_leftImg8bit.png"):
+        prepared("cityscapes", *folders)
 
 
 @pytest.fixture
@@ -58,7 +63,10 @@ def test_ade20k_bad_files(rooms, index_image, prepared):
     index_image(folders[1] / "ADE_train_00000001.png", np.full((2, 4), 151))
     with pytest.raises(BadSample, match=r"has the values \[151\]; allowed are 0..150"):
         prepared("ade20k_semantic", *folders)
-    index_image(folders[1] / "ADE_train_00000001.png", np.full((2, 4), 1))
+    index_image(folders[1] / "ADE_train_00000002.png", np.full((2, 4), 1))
+    with pytest.raises(BadSample, match="annotations/training/ADE_train_00000002.png has no photo of the same stem"):
+        prepared("ade20k_semantic", *folders)
+    (folders[1] / "ADE_train_00000002.png").rename(folders[1] / "ADE_train_00000001.png")
     index_image(rooms / "annotations_instance/training/ADE_train_00000001.png", np.zeros((2, 4)))
     with pytest.raises(BadSample, match="mode L; it must be RGB"):
         prepared("ade20k_panoptic", *folders)

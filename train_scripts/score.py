@@ -4,8 +4,8 @@
     accelerate launch -m eomt.train_scripts.score --checkpoint ... --data ... --task ...     (several GPUs)
 
 The model is scored without masked attention (`--masked`: with it), in float32. A pixel's class may be one whose score is lower
-than the best by .001, which makes maps three times as fast and moved the mIoU of trained models by .0002 points at most. The
-image processor is the checkpoint's own, or the task's where it has none.
+than the best by .001, which makes maps much faster; `--tolerance 0` gives exact ones. The image processor is the checkpoint's own,
+or the task's where it has none.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from eomt.image_processing.pictures import picture_grid
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.data.samples import BAD_SAMPLES
-from eomt.train_scripts.results.inference import predictions, score_predictions
+from eomt.train_scripts.results.inference import SCORE_TOLERANCE, predictions, score_predictions
 from eomt.train_scripts.results.reporting import keep_rows, score_tables
 from eomt.train_scripts.tasks import TASKS, make_metric, task_labels, task_processor
 
@@ -99,6 +99,7 @@ def score(
     picture: str | Path | None = None,
     bad_samples: str = "raise",
     masked: bool = False,
+    tolerance: float = SCORE_TOLERANCE,
 ) -> tuple[dict[str, Any], Labels]:
     """Scores a checkpoint; with several processes each scores its share, and all return the joint scores.
 
@@ -112,10 +113,13 @@ def score(
         picture: of a few images with truth and prediction, written here by the first process.
         bad_samples: "raise", or "skip" to score without the images that can't be used.
         masked: masks the last L2 blocks, for a model that was trained with `masking` "always".
+        tolerance: a pixel's class may be one whose score is lower than the best by no more (semantic); 0 gives exact maps.
 
     Returns:
         What the task's metric computes, with `skipped`, the reasons of images left out, if there are any; and the task's classes.
     """
+    if not 0 <= tolerance < 1:
+        raise ValueError(f"tolerance={tolerance} must lie in 0..1, as class scores do; 0 gives exact maps")
     if picture:
         Path(picture).parent.mkdir(parents=True, exist_ok=True)
     state = PartialState(cpu=not torch.accelerator.is_available())
@@ -125,7 +129,9 @@ def score(
     model.set_attn_mask_probs([float(masked)] * model.config.num_blocks)
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), labels)
     stream = evaluation_stream(data, split, processor, state.num_processes, state.process_index, task, bad_samples)
-    results = predictions(model, processor, stream, task, batch_size, threshold, show_progress=state.is_main_process)
+    results = predictions(
+        model, processor, stream, task, batch_size, threshold, show_progress=state.is_main_process, tolerance=tolerance
+    )
     rows = []
     if picture and state.is_main_process:
         results = keep_rows(results, rows, PICTURED, len(stream))
@@ -150,6 +156,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--boundary", action="store_true", help="boundary AP as well (instance)")
     parser.add_argument("--bad_samples", choices=BAD_SAMPLES, default="raise", help="images that can't be used: stop, or leave out")
     parser.add_argument("--masked", action="store_true", help="with masked attention, for a model trained with --masking always")
+    parser.add_argument(
+        "--tolerance", type=float, default=SCORE_TOLERANCE, help="of class scores in maps of classes; 0 is exact and slower"
+    )
     parser.add_argument("--output", help="JSON file for the scores")
     parser.add_argument("--picture", help=f"PNG for a grid of {PICTURED} images over the split, truths and predictions")
     args = parser.parse_args(argv)

@@ -94,6 +94,17 @@ def test_it_prints_tables_and_writes_scores_and_a_picture(data, checkpoints, tmp
     assert Image.open(picture).height > 5 * 336  # five images are all there are
 
 
+def test_exact_maps(data, checkpoints, monkeypatch):
+    made, seen = EomtImageProcessor.post_process_semantic_segmentation, []
+    monkeypatch.setattr(
+        EomtImageProcessor,
+        "post_process_semantic_segmentation",
+        lambda self, *args, **options: seen.append(options["tolerance"]) or made(self, *args, **options),
+    )
+    near, exact = (run(data, checkpoints / "semantic", "semantic", *words) for words in ([], ["--tolerance", "0"]))
+    assert seen == [0.001] * 5 + [0.0] * 5 and exact["miou"] == pytest.approx(near["miou"], abs=0.05)
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_transformers_own_checkpoint_scores_the_same(data, checkpoints, tmp_path, task):
     ours = run(data, checkpoints / task, task, "--threshold", "0.2")
@@ -127,6 +138,8 @@ def test_what_it_refuses(data, checkpoints, tmp_path):
     shutil.copytree(checkpoints / "semantic", tmp_path / "windows")
     with pytest.raises(ValueError, match="cuts images into windows .*task='panoptic' needs a padded"):
         run(data, tmp_path / "windows", "panoptic")
+    with pytest.raises(ValueError, match="tolerance=-1.0 must lie in 0..1"):
+        run(data, checkpoints / "semantic", "semantic", "--tolerance", "-1")
     with pytest.raises(ValueError, match="boundary=True is for task='instance'"):
         run(data, checkpoints / "panoptic", "panoptic", "--boundary")
     with pytest.raises(ValueError, match=r"split 'test' is not in .*\['train', 'val'\]"):

@@ -32,6 +32,7 @@ def predictions(
     autocast: Callable[[], AbstractContextManager] = nullcontext,
     show_progress: bool = True,
     passes: int = 0,
+    tolerance: float = SCORE_TOLERANCE,
 ) -> Iterator[tuple[Sample | NamedImage, dict | Tensor]]:
     """Each image with what is found in it, by the model in evaluation mode, which is put back afterwards.
 
@@ -47,6 +48,7 @@ def predictions(
         show_progress: whether to show a bar.
         passes: forward passes to make at least, the last of them for nothing: where processes share the weights of a model (FSDP),
             all must make as many.
+        tolerance: a class whose score is lower than the best by no more may stand in a map of classes.
 
     Yields:
         The stream's sample and, at its size: for panoptic what `post_process_panoptic_segmentation` gives; for semantic a map of
@@ -64,7 +66,7 @@ def predictions(
             with autocast():
                 outputs = model(pixel_values=batch["pixel_values"].to(model.device))
             for sample, one in zip(batch["samples"], images_of(outputs, batch), strict=True):
-                yield sample, result_of(one, processor, task, tuple(sample.image.shape[1:]), threshold)
+                yield sample, result_of(one, processor, task, tuple(sample.image.shape[1:]), threshold, tolerance)
                 bar.total = getattr(stream, "share", None)
                 bar.update()
         for _ in range(passes - made):
@@ -86,11 +88,16 @@ def images_of(outputs: EomtForUniversalSegmentationOutput, batch: dict) -> Itera
 
 
 def result_of(
-    outputs: EomtForUniversalSegmentationOutput, processor: EomtImageProcessor, task: str, size: tuple[int, int], threshold: float
+    outputs: EomtForUniversalSegmentationOutput,
+    processor: EomtImageProcessor,
+    task: str,
+    size: tuple[int, int],
+    threshold: float,
+    tolerance: float = SCORE_TOLERANCE,
 ) -> dict | Tensor:
     """One image's outputs -> its result at `size`, as [`predictions`] yields it."""
     if task == "semantic":
-        return processor.post_process_semantic_segmentation(outputs, target_sizes=[size], tolerance=SCORE_TOLERANCE)[0]
+        return processor.post_process_semantic_segmentation(outputs, target_sizes=[size], tolerance=tolerance)[0]
     if task == "panoptic":
         return processor.post_process_panoptic_segmentation(outputs, target_sizes=[size], threshold=threshold)[0]
     found = processor.post_process_instance_segmentation(

@@ -3,6 +3,7 @@
 Shapes: n segments of an image, H, W pixels.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from eomt.image_processing.pixels import load_pil
-from eomt.image_processing.sizes import Layout, Size
+from eomt.image_processing.sizes import Layout, Size, padded_size
 
 INDEX_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")  # PIL modes whose pixels are ids
 
@@ -34,7 +35,7 @@ def as_map_list(segmentation_maps: object, num_images: int) -> list:
     return maps
 
 
-def read_label_map(label_map: str | Image.Image | np.ndarray | torch.Tensor, name: str) -> tuple[torch.Tensor, bool]:
+def read_label_map(label_map: str | os.PathLike | Image.Image | np.ndarray | torch.Tensor, name: str) -> tuple[torch.Tensor, bool]:
     """A segmentation map as ids.
 
     Args:
@@ -47,9 +48,9 @@ def read_label_map(label_map: str | Image.Image | np.ndarray | torch.Tensor, nam
         The ids, int64 (H, W), and whether they were coded as RGB.
 
     Raises:
-        ValueError: another shape, or values that aren't integers.
+        ValueError: another type or shape, or values that aren't integers.
     """
-    if isinstance(label_map, str | Image.Image):
+    if isinstance(label_map, str | os.PathLike | Image.Image):
         image = load_pil(label_map, name)
         if image.mode not in (*INDEX_MODES, "RGB"):
             raise ValueError(f"{name} is a PIL image of mode {image.mode}, but must be one of {(*INDEX_MODES, 'RGB')}.")
@@ -57,6 +58,8 @@ def read_label_map(label_map: str | Image.Image | np.ndarray | torch.Tensor, nam
     if isinstance(label_map, np.ndarray):
         # torch has no arithmetic for unsigned integers of more than 8 bits
         label_map = torch.from_numpy(label_map if label_map.dtype.kind == "f" else label_map.astype(np.int64))
+    if not isinstance(label_map, torch.Tensor):
+        raise ValueError(f"{name} is a {type(label_map).__name__}, but must be a path, URL, PIL image, array or tensor.")
     if label_map.is_floating_point() and not torch.equal(label_map, label_map.round()):  # also for NaN
         raise ValueError(f"{name} has values that aren't integers, but its values are class or segment ids.")
     ids = label_map.to(device="cpu", dtype=torch.int64)
@@ -161,4 +164,4 @@ def targets_of(ids: torch.Tensor, place: Layout, classes: Mapping[int, int]) -> 
 
 
 def _padded(size: Size, canvas: Size | None) -> Size:
-    return tuple(size) if canvas is None else (max(size[0], canvas[0]), max(size[1], canvas[1]))
+    return tuple(size) if canvas is None else padded_size(size, canvas)

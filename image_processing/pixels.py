@@ -5,6 +5,7 @@ Shapes: C channels, H, W pixels.
 
 import base64
 import binascii
+import os
 import urllib.request
 from io import BytesIO
 from pathlib import Path
@@ -19,7 +20,7 @@ URL_TIMEOUT = 60  # seconds
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 
 
-def load_pil(source: str | Image.Image, name: str) -> Image.Image:
+def load_pil(source: str | os.PathLike | Image.Image, name: str) -> Image.Image:
     """Opens and decodes an image file, upright.
 
     Args:
@@ -32,6 +33,7 @@ def load_pil(source: str | Image.Image, name: str) -> Image.Image:
     Raises:
         ValueError: the file is missing, isn't an image, or is cut off.
     """
+    source = os.fspath(source) if isinstance(source, os.PathLike) else source
     file = source if isinstance(source, str) else getattr(source, "filename", "") or "a PIL image"
     shown = str(file) if len(str(file)) <= 200 else f"{str(file)[:200]}..."
     try:
@@ -64,7 +66,7 @@ def flat_list(images: object) -> list:
 
 
 def image_to_tensor(
-    image: str | Image.Image | np.ndarray | torch.Tensor,
+    image: str | os.PathLike | Image.Image | np.ndarray | torch.Tensor,
     name: str,
     convert_rgb: bool = True,
     data_format: str | ChannelDimension | None = None,
@@ -85,7 +87,7 @@ def image_to_tensor(
     Raises:
         ValueError: unreadable file, unknown layout, integers outside 0..255, or pixels that are NaN or infinite.
     """
-    if isinstance(image, str | Image.Image):
+    if isinstance(image, str | os.PathLike | Image.Image):
         image, data_format = _pil_to_array(load_pil(image, name), convert_rgb), ChannelDimension.LAST
     if not isinstance(image, np.ndarray | torch.Tensor):
         raise ValueError(f"{name} is a {type(image).__name__}, but must be a path, URL, PIL image, array or tensor.")

@@ -9,7 +9,16 @@ from transformers.image_processing_outputs import SemanticSegmentationPostProces
 from eomt.image_processing.instance import Mask, binary_maps, find_instances, id_map, segments_info
 from eomt.image_processing.panoptic import panoptic_segmentation
 from eomt.image_processing.semantic import Scene, View, all_scores, best_classes, segments_of_classes
-from eomt.image_processing.sizes import Size, check_target_sizes, content_size, crop_of, placements, window_side
+from eomt.image_processing.sizes import (
+    Size,
+    check_target_sizes,
+    content_size,
+    crop_of,
+    padded_size,
+    placements,
+    window_side,
+    window_size,
+)
 from eomt.image_processing.windows import check_offsets, read_offsets
 
 Sizes = list[tuple[int, int]]
@@ -24,7 +33,14 @@ class PostProcessing:
         target_sizes: the (height, width) of each image (of the upright one, if it was turned by its EXIF orientation).
             None: results have the size of the model's input, padding included.
         size: the size that the images were resized to, when not the processor's own.
+
+    They take images as resized and padded by `size`. With the processor's own `do_resize=False` they take them as they were, padded
+    if its own `do_pad` says so.
     """
+
+    @property
+    def _unresized_padded(self) -> bool | None:
+        return None if self.do_resize else bool(self.do_pad)
 
     def post_process_panoptic_segmentation(
         self,
@@ -54,11 +70,10 @@ class PostProcessing:
         mask_logits, class_logits, offsets = _read_outputs(outputs)
         size = self.size if size is None else size
         if offsets:
-            return [
-                segments_of_classes(scene) for scene in _windowed_scenes(mask_logits, class_logits, offsets, target_sizes, size)
-            ]
+            scenes = _windowed_scenes(mask_logits, class_logits, offsets, target_sizes, size, self._unresized_padded)
+            return [segments_of_classes(scene) for scene in scenes]
         stuff = self.stuff_classes if stuff_classes is None else stuff_classes
-        places = placements(mask_logits.shape[-2:], size, target_sizes, len(mask_logits))
+        places = placements(mask_logits.shape[-2:], size, target_sizes, len(mask_logits), self._unresized_padded)
         return [
             panoptic_segmentation(*logits, place, threshold, mask_threshold, overlap_mask_area_threshold, frozenset(stuff or ()))
             for *logits, place in zip(mask_logits, class_logits, places, strict=True)
@@ -114,7 +129,7 @@ class PostProcessing:
             )
         size = self.size if size is None else size
         results = []
-        places = placements(mask_logits.shape[-2:], size, target_sizes, len(mask_logits))
+        places = placements(mask_logits.shape[-2:], size, target_sizes, len(mask_logits), self._unresized_padded)
         streamed = Mask.rle if return_rles else Mask.runs if return_coco_annotation else None
         keep = {} if streamed is None else {"keep": streamed}
         for masks, classes, place in zip(mask_logits, class_logits, places, strict=True):
@@ -150,9 +165,9 @@ class PostProcessing:
         mask_logits, class_logits, offsets = _read_outputs(outputs)
         size = self.size if size is None else size
         if offsets:
-            scenes = _windowed_scenes(mask_logits, class_logits, offsets, target_sizes, size)
+            scenes = _windowed_scenes(mask_logits, class_logits, offsets, target_sizes, size, self._unresized_padded)
         else:
-            scenes = _whole_scenes(mask_logits, class_logits, target_sizes, size)
+            scenes = _whole_scenes(mask_logits, class_logits, target_sizes, size, self._unresized_padded)
         if not return_segmentation_scores:
             return [best_classes(scene, tolerance)[0] for scene in scenes]
         return [
@@ -170,9 +185,15 @@ def _read_outputs(outputs: Any) -> tuple[torch.Tensor, torch.Tensor, list[tuple[
     )
 
 
-def _whole_scenes(mask_logits: torch.Tensor, class_logits: torch.Tensor, target_sizes: Sizes | None, size: dict) -> Iterator[Scene]:
+def _whole_scenes(
+    mask_logits: torch.Tensor,
+    class_logits: torch.Tensor,
+    target_sizes: Sizes | None,
+    size: dict[str, int],
+    unresized_padded: bool | None,
+) -> Iterator[Scene]:
     """The images of a batch that were not split."""
-    places = placements(mask_logits.shape[-2:], size, target_sizes, len(mask_logits))
+    places = placements(mask_logits.shape[-2:], size, target_sizes, len(mask_logits), unresized_padded)
     for masks, classes, place in zip(mask_logits, class_logits.softmax(-1)[..., :-1], places, strict=True):
         view = View(masks, classes, place.canvas, (0, place.content[0]), (0, place.content[1]))
         yield Scene([view], place.content, place.target)
@@ -184,6 +205,7 @@ def _windowed_scenes(
     offsets: list[tuple[int, int, int]],
     target_sizes: Sizes | None,
     size: dict[str, int],
+    unresized_padded: bool | None,
 ) -> Iterator[Scene]:
     """The images of a batch of windows."""
     if target_sizes is None:
@@ -193,9 +215,10 @@ def _windowed_scenes(
     side = window_side(size)
     class_probs = class_logits.softmax(-1)[..., :-1]
     for i, target in enumerate(targets):
-        content = content_size(target, size, fit=False)
-        padded = mask_logits.shape[-1] == mask_logits.shape[-2]  # a window is square, unless the image was too short for one
-        canvas = (side, side) if padded else content
+        content = content_size(target, size, fit=False) if unresized_padded is None else target
+        square = mask_logits.shape[-1] == mask_logits.shape[-2]  # as windows are, but of images that are too short for one
+        window = window_size(content, side)
+        canvas = padded_size(window, (side, side)) if (square if unresized_padded is None else unresized_padded) else window
         views = [
             View(mask_logits[w], class_probs[w], canvas, *_spans(content, span))
             for w, (image, *span) in enumerate(offsets)

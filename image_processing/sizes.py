@@ -99,6 +99,17 @@ def split(content: Size, side: int) -> list[Window]:
     return [(start, start + side) for start in starts]
 
 
+def window_size(content: Size, side: int) -> Size:
+    """Height and width of the windows of a split image, before they are padded."""
+    height, width = content
+    return (min(height, side), width) if height > width else (height, min(width, side))
+
+
+def padded_size(size: Size, canvas: Size) -> Size:
+    """Padding only adds: what is larger than the canvas stays as it is."""
+    return max(size[0], canvas[0]), max(size[1], canvas[1])
+
+
 @dataclass(frozen=True)
 class Placement:
     """How one image lies in what the model gave out; what upsampling needs."""
@@ -108,11 +119,20 @@ class Placement:
     target: Size
 
 
-def placements(mask_size: Size, size: SizeDict | dict, target_sizes: Sequence[Size] | None, batch_size: int) -> list[Placement]:
+def placements(
+    mask_size: Size,
+    size: SizeDict | dict,
+    target_sizes: Sequence[Size] | None,
+    batch_size: int,
+    unresized_padded: bool | None = None,
+) -> list[Placement]:
     """One placement for each of `batch_size` images that were not split.
 
-    Whether images were padded shows in `mask_size`, the (h, w) of the mask logits: they have the canvas' proportions
+    Whether resized images were padded shows in `mask_size`, the (h, w) of the mask logits: they have the canvas' proportions
     then. Otherwise an image filled the model's input by itself.
+
+    Args:
+        unresized_padded: of images that were not resized, whether they were padded. None: they were resized.
 
     Raises:
         ValueError: `target_sizes` doesn't hold one (height, width) for each image.
@@ -121,6 +141,8 @@ def placements(mask_size: Size, size: SizeDict | dict, target_sizes: Sequence[Si
     if target_sizes is None:
         return [Placement(canvas, canvas, canvas)] * batch_size
     targets = check_target_sizes(target_sizes, batch_size)
+    if unresized_padded is not None:
+        return [Placement(padded_size(target, canvas) if unresized_padded else target, target, target) for target in targets]
     if mask_size[0] * canvas[1] == mask_size[1] * canvas[0]:
         return [Placement(canvas, content_size(target, size, fit=True), target) for target in targets]
     contents = [content_size(target, size, fit=False) for target in targets]

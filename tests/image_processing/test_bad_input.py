@@ -54,6 +54,7 @@ TABLE = {
         lambda d: dict(images=IMAGE, segmentation_maps=[np.ones((2, 3, 4, 5), np.uint8)]),
         r"\(2, 3, 4, 5\)",
     ),
+    "map as a list": (lambda d: dict(images=IMAGE, segmentation_maps=[MAP.tolist()]), r"segmentation_maps\[0\] is a list, but"),
     "too few maps": (lambda d: dict(images=[IMAGE] * 2, segmentation_maps=[MAP]), r"1 maps for 2 images"),
     "fractional ids": (lambda d: dict(images=IMAGE, segmentation_maps=[MAP * 0.5]), r"aren't integers"),
     "negative class": (lambda d: dict(images=IMAGE, segmentation_maps=[MAP.astype(int) * -1]), r"class -1"),

@@ -88,7 +88,7 @@ def rgb_map(ids: np.ndarray) -> np.ndarray:
 
 
 @BOTH
-@pytest.mark.parametrize("form", ["array", "pil", "channels first", "path"])
+@pytest.mark.parametrize("form", ["array", "pil", "channels first", "path", "pathlib"])
 def test_rgb_panoptic_png_with_its_table(processor_class, form, tmp_path):
     ids = stripes(0, 5, 255, 1_000_000, dtype=np.int64)  # 255 is pure red, not void
     rgb = rgb_map(ids)
@@ -98,6 +98,7 @@ def test_rgb_panoptic_png_with_its_table(processor_class, form, tmp_path):
         "pil": Image.fromarray(rgb),
         "channels first": rgb.transpose(2, 0, 1),
         "path": str(tmp_path / "map.png"),
+        "pathlib": tmp_path / "map.png",
     }[form]
     table = [
         {"id": 5, "category_id": 3, "iscrowd": 1},

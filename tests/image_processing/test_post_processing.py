@@ -297,6 +297,31 @@ def test_perfect_semantic_prediction(processor_class, settings):
         assert torch.equal(got, torch.from_numpy(truth).long())
 
 
+@BOTH
+@pytest.mark.parametrize(
+    "settings, sizes",
+    [
+        ({}, [(48, 40), (64, 64), (20, 60)]),
+        ({}, [(100, 80)]),  # sticks out of the canvas both ways
+        ({"do_pad": False}, [(48, 40)]),
+        ({"do_pad": False}, [(32, 32)]),
+        ({"do_split_image": True}, [(64, 150), (30, 150), (40, 20), (200, 64)]),
+        ({"do_split_image": True}, [(100, 80)]),
+        ({"do_split_image": True, "do_pad": False}, [(150, 30)]),
+    ],
+)
+def test_perfect_prediction_of_images_that_are_not_resized(processor_class, settings, sizes):
+    processor = processor_class(**{"size": SQUARE, "do_pad": True, "do_resize": False, **settings})
+    maps = [blocks(*size, seed=i) for i, size in enumerate(sizes)]
+    inputs = processor([np.zeros((*size, 3), np.uint8) for size in sizes], maps, return_tensors="pt")
+    given = perfect_outputs(inputs)
+    for got, truth in zip(processor.post_process_semantic_segmentation(given, sizes), maps, strict=True):
+        assert torch.equal(got, torch.from_numpy(truth).long())
+    for result, truth in zip(processor.post_process_panoptic_segmentation(given, sizes), maps, strict=True):
+        classes = torch.tensor([segment["label_id"] for segment in result["segments_info"]] + [VOID])
+        assert torch.equal(classes[result["segmentation"]], torch.from_numpy(truth).long())
+
+
 # windows under the other methods
 
 

@@ -173,7 +173,7 @@ def test_exif_orientation(processor_class, orientation, tmp_path):
     processor = processor_class(size=SQUARE)
     labels = np.zeros((40, 64), np.uint8)
     want = processor(upright, labels, return_tensors="pt")
-    for image in (str(path), Image.open(path)):
+    for image in (str(path), path, Image.open(path)):
         got = processor(image, labels, return_tensors="pt")
         assert torch.equal(got["pixel_values"], want["pixel_values"])
         assert torch.equal(got["mask_labels"][0], want["mask_labels"][0])

@@ -142,7 +142,7 @@ class EomtForUniversalSegmentation(EomtPreTrainedModel):
 
         - another `image_size=(height, width)` resizes the stored position embeddings;
         - loss weights given here hold (a stored class weight does not win over the configuration);
-        - a checkpoint without `attn_mask_probs` is unmasked.
+        - a checkpoint without `attn_mask_probs`, or with those of another number of blocks, is unmasked.
         """
         wants_info = kwargs.pop("output_loading_info", False)
         image_size = None if isinstance(config, EomtConfig) else kwargs.pop("image_size", None)
@@ -153,7 +153,8 @@ class EomtForUniversalSegmentation(EomtPreTrainedModel):
         )
         if image_size is not None:
             model.resize_position_embeddings(image_size)
-        if "attn_mask_probs" in info["missing_keys"]:
+        mismatched = {name for name, *_ in info["mismatched_keys"]}
+        if "attn_mask_probs" in {*info["missing_keys"], *mismatched}:
             model.attn_mask_probs.zero_()
         with torch.no_grad():
             model.criterion.empty_weight.copy_(model.criterion.class_weights())

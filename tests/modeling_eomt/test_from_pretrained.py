@@ -122,6 +122,14 @@ def test_what_does_not_fit_starts_anew_and_the_rest_is_loaded(changes, anew, sav
             assert torch.equal(parameter, loaded[name]), name
 
 
+def test_masks_of_another_number_of_blocks_are_off(saved, tmp_path):
+    model = EomtForUniversalSegmentation.from_pretrained(saved[1])
+    model.set_attn_mask_probs([1.0] * model.config.num_blocks)
+    model.save_pretrained(tmp_path)
+    other = EomtForUniversalSegmentation.from_pretrained(tmp_path, num_blocks=1, ignore_mismatched_sizes=True)
+    assert other.attn_mask_probs.tolist() == [0.0] and model.config.num_blocks != 1
+
+
 @pytest.mark.parametrize("door", ["class", "AutoModel"])
 def test_the_attention_asked_for_is_kept_when_resizing(door, saved):
     model = DOORS[door](saved[1], image_size=(32, 96), attn_implementation="eager")

@@ -26,6 +26,8 @@ def class_names(text: str) -> list[str]:
         names = Path(text).read_text(encoding="utf-8-sig").splitlines() if Path(text).is_file() else text.split(",")
     except OSError:  # longer than a path may be
         names = text.split(",")
+    if names == [text] and (text.endswith(".txt") or "/" in text):
+        raise argparse.ArgumentTypeError(f"{text}: no such file. Give names with commas between, or a text file of a name a line")
     return [name.strip() for name in names if name.strip()]
 
 
@@ -34,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--source", help="folder of a dataset in a known layout; all its splits are prepared")
     parser.add_argument("--images", help="folder of one split's images, in place of source")
     parser.add_argument("--annotations", help="json file, or folder of masks or text files, that belongs to images")
-    parser.add_argument("--split", default="train", help="name of the split of images and annotations")
+    parser.add_argument("--split", help="name of the split of images and annotations, train by default")
     parser.add_argument("--out", required=True, help="folder of the dataset to be written")
     parser.add_argument("--format", choices=READERS, help="of the annotations, where it can't be told")
     parser.add_argument("--kind", choices=KINDS, help="masks: what their values are, classes or ids of objects")
@@ -58,11 +60,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if bool(args.source) == bool(args.images or args.annotations) or bool(args.images) != bool(args.annotations):
         parser.error("give either --source, or --images and --annotations")
+    if args.source and args.split:
+        parser.error(f"--split {args.split}: all splits of --source are prepared; give --images and --annotations for one")
     if args.source:
         splits = find_splits(args.source, args.format)
     else:
         annotations = Path(args.annotations)
-        splits = [Split(args.split, args.format or detect_format(annotations), Path(args.images), annotations)]
+        splits = [Split(args.split or "train", args.format or detect_format(annotations), Path(args.images), annotations)]
     options = Options(args.classes, args.stuff, args.void, args.kind, args.class_key)
     for split in splits:
         print(f"{split.name}: {split.format}, images {split.images}, annotations {split.annotations}")

@@ -4,7 +4,8 @@ such as `hf://datasets/org/name` on the Hub.
 A row: `image_id`; `image`, an encoded image; `id_map`, an encoded lossless PNG of the image's size that holds segment ids,
 8-bit or 16-bit grey, or RGB with id = R + 256 G + 65536 B (as in COCO panoptic); `segments`, a table of the ids with class
 index and crowd flag. Id 0 is void unless the table has it; every other id of the map must be in the table. Where segments
-overlap, `rles` has a mask for each in COCO's compressed run lengths, and `id_map` is null; elsewhere `rles` is null or absent.
+overlap, `rles` has a mask for each in COCO's compressed run lengths, and `id_map` is null; elsewhere `rles` is null. The column
+may be absent from all shards. Other columns are not read.
 
 `labels.json`: `{"classes": [{"name": "bee", "isthing": true}, ...]}`, in the order of the class indices.
 """
@@ -126,18 +127,26 @@ def load_split(folder: str | Path, split: str, streaming: bool = True) -> datase
     instead, through a copy in the cache of `datasets`.
 
     Raises:
-        ValueError: something is missing in the folder, or a shard is broken or lacks columns.
+        ValueError: something is missing in the folder, or a shard is broken, lacks columns, or has rles where another hasn't.
     """
     paths = shard_paths(folder, split)
-    columns = set(FEATURES)
-    for path in paths:
-        found = set(_footer(path).schema.to_arrow_schema().names)
+    columns = {path: set(_footer(path).schema.to_arrow_schema().names) & set(FEATURES) for path in paths}
+    for path, found in columns.items():
         if absent := REQUIRED - found:
             raise ValueError(f"{path} lacks the columns {sorted(absent)}. Its columns must be {sorted(REQUIRED)}, and may be rles.")
-        columns &= found
-    files = {split: [str(path) for path in paths]}
-    features = datasets.Features({name: feature for name, feature in FEATURES.items() if name in columns})
-    rows = datasets.load_dataset("parquet", data_files=files, split=split, streaming=streaming, features=features)
+        if found != columns[paths[0]]:
+            raise ValueError(
+                f"{path} and {paths[0]}: one has the column rles, one has not. Write it in all, null where not needed."
+            )
+    features = datasets.Features({name: feature for name, feature in FEATURES.items() if name in columns[paths[0]]})
+    rows = datasets.load_dataset(
+        "parquet",
+        data_files={split: list(map(str, paths))},
+        split=split,
+        streaming=streaming,
+        features=features,
+        columns=list(features),
+    )
     if not streaming:
         return rows.cast_column("image", datasets.Image(decode=False)).cast_column("id_map", datasets.Image(decode=False))
     return rows.decode(False).reshard()

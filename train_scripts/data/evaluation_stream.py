@@ -30,7 +30,8 @@ def evaluation_stream(
     """One process's share of a split, in order, with the truth of a task; see [`EvaluationStream`]."""
     labels = read_labels(folder)
     check_rank(world_size, rank)
-    rows = split_dataset_by_node(load_split(folder, split), rank, world_size)
+    # row by row, since whole row groups would give processes different numbers of images, for which the others wait
+    rows = split_dataset_by_node(load_split(folder, split), rank, world_size, strategy="examples")
     share = -(-count_rows(folder, split) // world_size)
     return EvaluationStream(rows, SampleDecoder(labels, task, f"{folder}, split {split}", bad_samples), processor, share)
 
@@ -49,7 +50,7 @@ class EvaluationStream(IterableDataset):
         self.skipped: list[str] = []
 
     def __len__(self) -> int:
-        """How many images to expect: exact for one process, on average for several."""
+        """How many images to expect, skipped ones included: exact for the first process, of the others some have one less."""
         return self.share
 
     def __iter__(self) -> Iterator[dict]:

@@ -47,7 +47,7 @@ def prepare(
 
     Raises:
         ValueError: an argument or the dataset as a whole is wrong, or `out` has such a split or other classes already.
-        BadSample: an image is bad; what has been written is kept for the next run.
+        BadSample: an image is bad; what has been written is kept for the next run with the same arguments.
     """
     for name, value, allowed in (("bad_samples", bad_samples, BAD_SAMPLES), ("empty", empty, EMPTY)):
         if value not in allowed:
@@ -173,7 +173,10 @@ def _rows(items: Sequence[Any], source: Source, report: SplitReport, bad_samples
             row, sample = _make_row(item, source, name)
         except BadSample as error:
             if bad_samples == "raise":
-                error.add_note("To leave such images out and have them counted: bad_samples skip. What was written is kept.")
+                error.add_note(
+                    "Mended, the run goes on with the images that it has not written yet. To leave such images out and have them "
+                    "counted, which starts with the first image again: bad_samples skip."
+                )
                 raise
             report.skip("bad", str(error))
             continue

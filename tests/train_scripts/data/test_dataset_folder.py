@@ -66,6 +66,19 @@ def test_shards_of_others_without_run_lengths(tmp_path):
     assert list(load_split(tmp_path, "train")) == rows(2)
 
 
+def test_columns_of_others_are_not_read(tmp_path):
+    wider = datasets.Features({**FEATURES, "file_name": datasets.Value("string")})
+    own = [{**row, "rles": None} for row in rows(2)]
+    named = datasets.Dataset.from_list([{**row, "file_name": "x"} for row in own], features=wider)
+    named.to_parquet(tmp_path / "train-00000-of-00001.parquet")
+    assert list(load_split(tmp_path, "train")) == own
+    narrower = datasets.Features({name: feature for name, feature in FEATURES.items() if name != "rles"})
+    datasets.Dataset.from_list(rows(2), features=narrower).to_parquet(tmp_path / "val-00000-of-00002.parquet")
+    datasets.Dataset.from_list(own, features=FEATURES).to_parquet(tmp_path / "val-00001-of-00002.parquet")
+    with pytest.raises(ValueError, match="one has the column rles, one has not"):
+        load_split(tmp_path, "val")
+
+
 def test_labels_of_splits_must_agree(folder):
     write_labels(folder, scenes.LABELS)
     with pytest.raises(ValueError, match="other classes"):

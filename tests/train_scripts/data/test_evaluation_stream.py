@@ -12,13 +12,15 @@ ROWS = 50  # of `folder`
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_evaluation_shares_have_each_row_once_at_its_own_size(folder, world_size):
     processor = EomtImageProcessor(size={"shortest_edge": 64, "longest_edge": 64}, do_pad=True)
-    names = []
+    names, counts = [], []
     for rank in range(world_size):
-        stream = evaluation_stream(folder, "train", processor, world_size, rank)
+        stream, before = evaluation_stream(folder, "train", processor, world_size, rank), len(names)
         for batch in DataLoader(stream, batch_size=4, collate_fn=collate_evaluation):
             assert batch["pixel_values"].shape == (len(batch["samples"]), 3, 64, 64)
             assert all(sample.id_map.shape == (112, 112) for sample in batch["samples"])
             names += [sample.image_id for sample in batch["samples"]]
+        counts.append(len(names) - before)
+    assert counts[0] == len(stream) and min(counts) >= len(stream) - 1
     assert sorted(names) == sorted(f"train-{index:05d}" for index in range(ROWS))
 
 

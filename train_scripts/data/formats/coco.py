@@ -14,6 +14,7 @@ from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.source import (
     Options,
     Source,
+    check_names_differ,
     encoded_file,
     image_size,
     polygon_mask,
@@ -42,7 +43,7 @@ def _read_version(path: Path, changed: int) -> Any:
 def read_panoptic(images: Path, annotations: Path, options: Options) -> Source:
     """
     Raises:
-        ValueError: the file is missing, isn't of COCO's panoptic form, or an annotation has no image.
+        ValueError: the file is missing, isn't of COCO's panoptic form, an annotation has no image, or an image two.
     """
     content, pngs = read_json(annotations), annotations.with_suffix("")
     try:
@@ -53,6 +54,8 @@ def read_panoptic(images: Path, annotations: Path, options: Options) -> Source:
         pairs = [(by_id[annotation["image_id"]], annotation) for annotation in content["annotations"]]
     except (KeyError, TypeError) as error:
         raise ValueError(f"annotations={annotations} can't be read as COCO panoptic annotations ({error!r}).") from error
+
+    check_names_differ((image["file_name"] for image, _ in pairs), annotations)
 
     def files_of(pair: tuple[dict, dict]) -> list[Path]:
         return [images / pair[0]["file_name"], pngs / pair[1]["file_name"]]
@@ -82,7 +85,7 @@ def _panoptic_row(image: dict, annotation: dict, index: dict[int, int], images: 
 def read_instances(images: Path, annotations: Path, options: Options) -> Source:
     """
     Raises:
-        ValueError: the file is missing, isn't of COCO's instance form, or an annotation has no image.
+        ValueError: the file is missing, isn't of COCO's instance form, an annotation has no image, or two images have one name.
     """
     content = read_json(annotations)
     try:
@@ -94,6 +97,7 @@ def read_instances(images: Path, annotations: Path, options: Options) -> Source:
             found[annotation["image_id"]][1].append(annotation)
     except (KeyError, TypeError) as error:
         raise ValueError(f"annotations={annotations} can't be read as COCO instance annotations ({error!r}).") from error
+    check_names_differ((image["file_name"] for image, _ in found.values()), annotations)
     return Source(
         labels,
         list(found.values()),

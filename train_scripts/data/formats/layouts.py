@@ -24,6 +24,7 @@ OPTIONS = {  # of `Options`, by format; others have none
     "via": {"classes", "stuff", "class_key"},
     "masks": {"classes", "kind", "void"},
 }
+NOTES = ("classes.txt", "readme.txt")  # lie beside annotations of several formats
 SPLIT_NAMES = {"training": "train", "validation": "val", "valid": "val"}
 KNOWN = """\
     coco_panoptic    annotations/panoptic_train2017.json with the folder of its PNGs, and train2017
@@ -70,12 +71,12 @@ def _format_of_json(content: object) -> str | None:
 
 
 def _format_of_folder(folder: Path) -> str | None:
-    names = [path.name for path in folder.rglob("*") if path.is_file()]
+    names = [path.name for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
     if any(name.endswith(f"{cityscapes.LABEL_END}.png") for name in names):
         return "cityscapes"
     if names and all(re.fullmatch(r"ADE_(train|val)_\d+\.png", name) for name in names):
         return "ade20k_semantic"
-    if any(name.endswith(".txt") for name in names):
+    if any(name.endswith(".txt") and name.lower() not in NOTES for name in names):
         return "yolo"
     return "masks" if any(name.lower().endswith(masks.MASK_SUFFIXES) for name in names) else None
 

@@ -4,6 +4,7 @@ Shapes: n segments of an image, H, W pixels.
 """
 
 import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,16 @@ def images_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, name:
             raise ValueError(f"{found[stem]} and {path} have one stem, so that partners can't be told. Take one away.")
         found[stem] = path
     return found
+
+
+def check_names_differ(file_names: Iterable[str], annotations: Path) -> None:
+    """Raises ValueError if two entries are of one file, or of files that differ in their suffix alone: rows have one id each."""
+    counts = Counter(Path(name).with_suffix("").as_posix() for name in file_names)
+    if twice := [stem for stem, count in counts.items() if count > 1]:
+        raise ValueError(
+            f"annotations={annotations} has more than one entry of {twice[:5]}, suffixes aside. Merge those of one image, and give "
+            "other images other names"
+        )
 
 
 def encoded_file(path: Path) -> dict:

@@ -11,6 +11,7 @@ from eomt.train_scripts.data.formats.coco import read_json
 from eomt.train_scripts.data.formats.source import (
     Options,
     Source,
+    check_names_differ,
     encoded_file,
     image_size,
     polygon_mask,
@@ -40,8 +41,7 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
     if found is None:
         raise ValueError(f"annotations={annotations} is not of VIA's form: images with `filename` and `regions`.")
     items = sorted(((entry["filename"], list(_regions(entry))) for entry in found.values()), key=lambda item: item[0])
-    if twice := sorted({name for (name, _), (other, _) in zip(items, items[1:], strict=False) if name == other}):
-        raise ValueError(f"annotations={annotations} has {twice[:5]} twice. Merge their entries.")
+    check_names_differ((name for name, _ in items), annotations)
     named = [_class_of(region, options) for _, regions in items for region in regions]
     if None in named and not (options.class_key or options.classes):
         raise ValueError(

@@ -44,10 +44,19 @@ def _names_above(folder: Path) -> list[str]:
             content = yaml.safe_load(path.read_text())
             names = content.get("names") if isinstance(content, dict) else None
             if names:
-                return [str(names[key]) for key in sorted(names)] if isinstance(names, dict) else list(map(str, names))
+                return _by_index(names, path) if isinstance(names, dict) else list(map(str, names))
     raise ValueError(
         f"{folder}: no yaml file there or above has `names`; give the classes in the order of their indices, by classes"
     )
+
+
+def _by_index(names: dict, path: Path) -> list[str]:
+    """Names of a mapping whose keys are the indices, as numbers or text."""
+    places = {str(key): str(name) for key, name in names.items()}
+    wanted = list(map(str, range(len(names))))
+    if places.keys() != set(wanted):
+        raise ValueError(f"{path}: the keys of names are {list(names)}, but must be 0..{len(names) - 1}, the indices in the labels")
+    return [places[key] for key in wanted]
 
 
 def _row(stem: str, photo: Path, labels: Path | None, num_classes: int) -> dict:

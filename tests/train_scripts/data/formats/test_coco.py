@@ -76,6 +76,15 @@ def test_an_image_without_an_entry_is_told(coco):
     assert run(coco, bad_samples="skip") == 2
 
 
+@pytest.mark.parametrize("form", ["coco_panoptic", "coco_instances"])
+def test_an_image_twice_is_told(coco, form):
+    change(coco, lambda c: c["images"].append({**c["images"][0], "id": 9, "file_name": "000000000001.png"}))
+    change(coco, lambda c: c["annotations"].append({**c["annotations"][0], "image_id": 9, "category_id": 90}))
+    change(coco, lambda c: [annotation.setdefault("category_id", 90) for annotation in c["annotations"]])
+    with pytest.raises(ValueError, match=r"more than one entry of \['000000000001'\], suffixes aside"):
+        run(coco, form=form)
+
+
 def test_an_interrupted_conversion_starts_again(coco):
     photo = coco / "photos" / "000000000001.jpg"
     kept = photo.read_bytes()

@@ -23,7 +23,7 @@ def tree(tmp_path, photo, index_image):
             if path.suffix == ".json":
                 content = VIA if "via" in name else PANOPTIC if "panoptic" in name else INSTANCES
                 path.write_text(json.dumps(content))
-            elif path.suffix in (".txt", ".yaml"):
+            elif path.suffix in (".txt", ".yaml", ""):
                 path.write_text("")
             elif path.suffix == ".jpg":
                 photo(path)
@@ -92,6 +92,14 @@ LAYOUTS = {
             *("leftImg8bit/test/bonn/a_leftImg8bit.png", "gtFine/test/bonn/a_gtFine_labelIds.png"),
         ],
         [("val", "cityscapes", "leftImg8bit/val", "gtFine/val")],
+    ),
+    "ade20k with a stray file": (
+        ["images/training/ADE_train_00000001.jpg", "annotations/training/ADE_train_00000001.png", "annotations/training/.DS_Store"],
+        [("train", "ade20k_semantic", "images/training", "annotations/training")],
+    ),
+    "masks with notes": (
+        ["images/1.jpg", "masks/1.png", "masks/README.txt", "masks/classes.txt"],
+        [("train", "masks", "images", "masks")],
     ),
     "masks": (["images/1.jpg", "masks/1.png"], [("train", "masks", "images", "masks")]),
     "masks of splits": (

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from pycocotools import mask as coco_mask
 
@@ -211,6 +212,20 @@ def test_bad_lines_of_yolo(photo, prepared, tmp_path, case):
         prepared("yolo", tmp_path / "images", tmp_path / "labels", Options(classes=["cat", "dog"]))
 
 
+@pytest.mark.parametrize("quoted", [False, True])
+def test_yolo_names_by_index(photo, prepared, tmp_path, quoted):
+    names = {str(index) if quoted else index: f"class {index}" for index in reversed(range(12))}
+    photo(tmp_path / "images" / "pets.png", SIZE)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "pets.txt").write_text("10 .1 .1 .5 .1 .5 .5")
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump({"names": names}))
+    prepared("yolo", tmp_path / "images", tmp_path / "labels")
+    assert read_labels(tmp_path / "out").names == [f"class {index}" for index in range(12)]
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump({"names": {1: "cat", 2: "dog"}}))
+    with pytest.raises(ValueError, match=r"the keys of names are \[1, 2\], but must be 0..1"):
+        prepared("yolo", tmp_path / "images", tmp_path / "labels")
+
+
 def test_yolo_names_partners_and_photos_turned_by_exif(photo, prepared, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # stored lying, to be shown upright
@@ -280,5 +295,5 @@ def test_bad_regions_of_via(photo, prepared, tmp_path, case):
 def test_an_image_twice_in_via(photo, prepared, tmp_path):
     content = via_json([CAT])
     (tmp_path / "via.json").write_text(json.dumps({**content, "other": content["pets.png123"]}))
-    with pytest.raises(ValueError, match=r"has \['pets.png'\] twice. Merge their entries"):
+    with pytest.raises(ValueError, match=r"more than one entry of \['pets'\], suffixes aside. Merge"):
         prepared("via", tmp_path / "images", tmp_path / "via.json")

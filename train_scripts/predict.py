@@ -38,6 +38,7 @@ def predict(
     overlays: bool = False,
     categories: str | Path | None = None,
     threads: int = 2,
+    masked: bool = False,
 ) -> dict[str, int]:
     """Predicts all images that are not done; with several processes each its share, with the same results.
 
@@ -52,6 +53,7 @@ def predict(
         categories: a json of COCO, whose category ids are used, by name. It also says what is stuff, for checkpoints of which
             nobody knows, as those of transformers; without it, all of their classes are things.
         threads: that decode images, a process.
+        masked: masks the last L2 blocks, for a model that was trained with `masking` "always".
 
     Returns:
         `predicted` in this run, `done` before, and `broken`, over all processes.
@@ -61,6 +63,7 @@ def predict(
     """
     state = PartialState(cpu=not torch.accelerator.is_available())
     model = load_any_model(checkpoint).to(state.device)
+    model.set_attn_mask_probs([float(masked)] * model.config.num_blocks)
     names = [model.config.id2label[index] for index in range(model.config.num_labels)]
     category_ids, things = _read_categories(categories, names)
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), Labels(names, things))
@@ -71,16 +74,17 @@ def predict(
         "checkpoint": checkpoint,
         "version": version,
         "threshold": threshold,
+        "masked": masked,
         "images": images,
         "split": split,
         "column": column,
     }
+    source = open_source(images, split, column)
     files = PredictionFiles(output, task, labels, plan, category_ids, overlays)
     state.wait_for_everyone()  # all have looked at the folder before one writes to it
     if state.is_main_process:
         files.start()
     state.wait_for_everyone()
-    source = open_source(images, split, column)
     stream = ImageStream(source, processor, files.is_done, state.num_processes, state.process_index, threads)
     predicted = 0
     for image, result in predictions(model, processor, stream, task, batch_size, threshold, show_progress=state.is_main_process):
@@ -139,6 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--overlays", action="store_true", help="pictures of the images with their segments")
     parser.add_argument("--categories", help="a json of COCO, whose category ids are used, by name")
+    parser.add_argument("--masked", action="store_true", help="mask the last blocks, for a model trained with masking always")
     parser.add_argument("--threads", type=int, default=2, help="that decode images, a process")
     args = parser.parse_args(argv)
     counts = predict(**vars(args))

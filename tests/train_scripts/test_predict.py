@@ -237,6 +237,28 @@ def test_other_folders_and_names_are_refused(checkpoints, photos, tmp_path):
         run(checkpoints, tmp_path / "gone.parquet", "panoptic", tmp_path / "new")
 
 
+def test_a_name_that_is_nothing_leaves_the_output_folder_free(checkpoints, photos, tmp_path):
+    for gone in (tmp_path / "gone", "org/gone"):  # the second would be asked of the Hub
+        with pytest.raises(ValueError, match="images=.*gone: no such file or folder here, and the Hub"):
+            run(checkpoints, gone, "panoptic", tmp_path / "out")
+    (tmp_path / "shards").mkdir()
+    images = datasets.Features({"photo": datasets.Image()})
+    rows = [{"photo": {"bytes": (photos / f"{name}.png").read_bytes(), "path": None}} for name in NAMES[:2]]
+    datasets.Dataset.from_list(rows, features=images).to_parquet(tmp_path / "shards" / "any.parquet")
+    with pytest.raises(ValueError, match="has no column 'image', but .*'photo'"):
+        run(checkpoints, tmp_path / "shards", "panoptic", tmp_path / "out")
+    assert run(checkpoints, tmp_path / "shards", "panoptic", tmp_path / "out", column="photo")["predicted"] == 2
+
+
+def test_a_model_that_was_trained_masked_is_predicted_with_masked(checkpoints, photos, tmp_path):
+    for masked in (False, True):
+        run(checkpoints, photos, "instance", tmp_path / str(masked), masked=masked)
+    found = [json.loads((tmp_path / str(masked) / "instances.json").read_text()) for masked in (False, True)]
+    assert sum(entry["score"] for entry in found[0]) != pytest.approx(sum(entry["score"] for entry in found[1]), abs=1e-4)
+    with pytest.raises(ValueError, match="has predictions of another run, with {'masked': True}"):
+        run(checkpoints, photos, "instance", tmp_path / "True")
+
+
 def test_predictions_of_earlier_weights_are_not_gone_on_with(checkpoints, photos, tmp_path):
     shutil.copytree(checkpoints / "panoptic", tmp_path / "model")
     words = str(tmp_path / "model"), str(photos), "panoptic", tmp_path / "out"

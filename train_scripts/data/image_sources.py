@@ -11,7 +11,7 @@ import datasets
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from eomt.train_scripts.data.dataset_folder import load_split
+from eomt.train_scripts.data.dataset_folder import LABELS_FILE, load_split
 from eomt.train_scripts.data.formats.source import images_by_stem
 from eomt.train_scripts.data.samples import BadSample, decode_image
 
@@ -51,25 +51,36 @@ def open_source(name: str, split: str = "val", column: str = "image") -> ImageSo
     Args:
         name: a folder of images, also in subfolders; a prepared dataset or any other folder of parquet shards; a parquet file; or
             a dataset of the Hub.
-        split: of a dataset.
+        split: of a dataset. A folder of parquet files that is no prepared dataset has that one split, unless its files' names
+            begin with those of splits.
         column: of a dataset, in which the images are. Their names are in `image_id` or `id`, or they are numbered.
 
     Raises:
-        ValueError: there are no images.
+        ValueError: there are no images, or nothing of that name.
     """
     path = Path(name)
     if path.is_dir() and not any(path.glob("*.parquet")):
         files = images_by_stem(path)
         return ImageSource(lambda: (_file_row(stem, file, path) for stem, file in files.items()), len(files))
-    if path.is_dir():
+    if path.is_dir() and (path / LABELS_FILE).is_file():
         rows = load_split(path, split)
-    elif path.suffix == ".parquet":
-        if not path.is_file():
-            raise ValueError(f"images={name}: no such file.")
-        rows = datasets.load_dataset("parquet", data_files={split: str(path)}, split=split, streaming=True)
+    elif path.is_dir():
+        shards = sorted(path.glob(f"{split}-*.parquet")) or sorted(path.glob("*.parquet"))
+        rows = _parquet_rows(shards, split)
+    elif path.is_file() and path.suffix == ".parquet":
+        rows = _parquet_rows([path], split)
     else:
-        rows = datasets.load_dataset(name, split=split, streaming=True)
+        try:
+            rows = datasets.load_dataset(name, split=split, streaming=True)
+        except OSError as error:  # no dataset of that name, or no network
+            raise ValueError(
+                f"images={name}: no such file or folder here, and the Hub doesn't give a dataset of that name ({error})"
+            ) from error
     return ImageSource(lambda: _rows_of(rows, column, name), rows.info.splits[split].num_examples if rows.info.splits else None)
+
+
+def _parquet_rows(paths: list[Path], split: str) -> datasets.IterableDataset:
+    return datasets.load_dataset("parquet", data_files={split: list(map(str, paths))}, split=split, streaming=True)
 
 
 def _file_row(stem: str, file: Path, folder: Path) -> tuple[str, str, dict]:

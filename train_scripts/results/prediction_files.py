@@ -56,7 +56,7 @@ class PredictionFiles:
 
     def _check_plan(self) -> None:
         stored = self.folder / PLAN
-        if stored.is_file() and stored.read_text() != self.plan:
+        if (self.folder / "records").exists() and stored.is_file() and stored.read_text() != self.plan:
             old, new = json.loads(stored.read_text()), json.loads(self.plan)
             differing = {name: old.get(name) for name in new if old.get(name) != new[name]}
             raise ValueError(f"output={self.folder} has predictions of another run, with {differing}. Choose another folder.")

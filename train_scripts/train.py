@@ -65,10 +65,11 @@ def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer:
 
 
 def _remove_results(trainer: EomtTrainer) -> None:
-    """Drops the scores of an earlier run in the same folder, so that none of them passes for this run's."""
+    """Drops scores and picture of an earlier evaluation in the same folder, so that none of them passes for this run's last."""
     if trainer.is_world_process_zero():
         for name in ("before", "train", "eval", "all"):
             (Path(trainer.args.output_dir) / f"{name}_results.json").unlink(missing_ok=True)
+        trainer.overlays.remove(trainer.args)
 
 
 def _scores_before(trainer: EomtTrainer) -> dict:

@@ -43,7 +43,11 @@ class OverlayCallback(TrainerCallback):
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         """An earlier run's picture must not pass for this one's."""
         if state.is_world_process_zero:
-            (Path(args.output_dir) / FILE).unlink(missing_ok=True)
+            self.remove(args)
+
+    def remove(self, args: TrainingArguments) -> None:
+        """Takes away the last picture."""
+        (Path(args.output_dir) / FILE).unlink(missing_ok=True)
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         rows, self._rows = self._rows, []

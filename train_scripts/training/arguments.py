@@ -1,12 +1,14 @@
 """What a training run can be told, with the paper's recipe as defaults (paper, sections 4.1 and A.2)."""
 
+import difflib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import torch
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
+from eomt.configuration import EomtConfig
 from eomt.train_scripts.data.samples import BAD_SAMPLES
 from eomt.train_scripts.tasks import MAIN_SCORE, TASKS, check_task
 from eomt.train_scripts.training.checkpoints import AUTO, check_whole
@@ -40,6 +42,11 @@ class ModelArguments:
             raise ValueError(f"config={self.config!r} is not JSON ({error}); write it like '{{\"num_queries\": 100}}'") from error
         if not isinstance(self.config_fields, dict):
             raise ValueError(f"config={self.config!r} must be a JSON object of EomtConfig fields")
+        known = {config_field.name for config_field in fields(EomtConfig)}
+        for name in self.config_fields.keys() - known:  # a configuration keeps what it doesn't know, and nothing would come of it
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "see EomtConfig's documentation"
+            raise ValueError(f"config={self.config!r}: EomtConfig has no field {name}; {hint}")
 
 
 @dataclass
@@ -114,6 +121,9 @@ class EomtTrainingArguments(TrainingArguments):
     ddp_find_unused_parameters: bool = field(default=False, metadata={"help": "every parameter is used in every step"})
     ddp_broadcast_buffers: bool = field(default=False, metadata={"help": "every process sets its own masking probabilities"})
     report_to: list[str] = field(default_factory=lambda: ["none"], metadata={"help": "none, tensorboard, wandb, or several"})
+    hub_strategy: str = field(
+        default="end", metadata={"help": "when push_to_hub uploads: end, every_save, checkpoint, all_checkpoints"}
+    )
     license: str | None = field(default=None, metadata={"help": "licence to state in the model card, such as apache-2.0"})
 
     def __post_init__(self):
@@ -157,15 +167,19 @@ class EomtTrainingArguments(TrainingArguments):
         return {**self.__dict__, "hub_token": None}
 
     def _refuse_what_schedules_replace(self) -> None:
-        defaults = {"gradient_accumulation_steps": 1, "lr_scheduler_type": "linear", "warmup_steps": 0}
-        given = {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
-        instead = {
-            "gradient_accumulation_steps": "total_batch_size",
-            "lr_scheduler_type": "poly_power",
-            "warmup_steps": "head_warmup and encoder_warmup",
+        refused = {
+            "gradient_accumulation_steps": (1, "use total_batch_size"),
+            "lr_scheduler_type": ("linear", "use poly_power"),
+            "warmup_steps": (0, "use head_warmup and encoder_warmup"),
+            "auto_find_batch_size": (False, "use per_device_train_batch_size"),
+            "data_seed": (None, "use seed"),
+            "dataloader_drop_last": (False, "leave it out: all training batches are whole, and all images are scored"),
+            "dataloader_prefetch_factor": (None, "use dataloader_num_workers"),
+            "ignore_data_skip": (False, "leave it out: a resumed stream starts at its place, nothing is read again"),
         }
-        for name, value in given.items():
-            raise ValueError(f"{name}={value!r} has no effect in this recipe; use {instead[name]}")
+        for name, (default, instead) in refused.items():
+            if (value := getattr(self, name)) != default:
+                raise ValueError(f"{name}={value!r} has no effect in this recipe; {instead}")
 
     def epochs_to_steps(self, rows: int) -> None:
         """Turns what was given in epochs into steps, since a stream has no length.

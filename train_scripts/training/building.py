@@ -16,7 +16,7 @@ from eomt.train_scripts.training.freezing import freeze_blocks
 def build_model(model_args: ModelArguments, data_args: DataArguments, labels: Labels) -> EomtForUniversalSegmentation:
     """A model for the dataset's classes, from a checkpoint, a timm ViT or random weights.
 
-    What of a checkpoint doesn't fit is new; its class head is kept for classes of the same names, see [`fit_class_head`].
+    What of a checkpoint doesn't fit is new; its class head is kept if all classes have the same names, see [`fit_class_head`].
     """
     fields = {
         "image_size": data_args.image_size,

@@ -27,6 +27,7 @@ class TrainingProgress(TrainerCallback):
         self._before = 0.0  # seconds spent by the run that this one resumes
         self._started = time.monotonic()
         self._paused = 0.0
+        self.total = 0.0  # seconds that the whole training took, once it has ended
 
     @property
     def spent(self) -> float:
@@ -42,6 +43,7 @@ class TrainingProgress(TrainerCallback):
         self._last = self.value = self._by_clock(args) if self.minutes is not None else state.global_step / state.max_steps
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        self.total = self.spent
         self._before = 0.0
 
     def on_optimizer_step(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:

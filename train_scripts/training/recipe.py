@@ -22,7 +22,7 @@ def recipe_words(path: str | Path) -> list[str]:
     """
     path = Path(path)
     bundled = Path(__file__).parents[1] / "recipes" / f"{path.name.removesuffix('.yaml')}.yaml"
-    if not path.is_file() and bundled.is_file():
+    if not path.is_file() and path.parent == Path() and bundled.is_file():
         path = bundled
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in bundled.parent.glob("*.yaml")))

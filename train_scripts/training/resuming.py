@@ -132,7 +132,7 @@ class ResumableTrainer(FinishedModelTrainer):
         """Says that the model in the output folder is the run's result, so that `auto` trains it no further."""
         if self.args.should_save:
             path = Path(self.args.output_dir) / FINISHED
-            self.trained_data.save(path, self.progress.spent, self.skipped.total)
+            self.trained_data.save(path, self.progress.total, self.skipped.total)
 
     def _order(self) -> dict[str, Any]:
         args = self.args
@@ -175,7 +175,10 @@ class ResumableTrainer(FinishedModelTrainer):
         if args.load_best_model_at_end and state.best_global_step and not ended:
             state.best_model_checkpoint = str(folder.parent / f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}")
             self._load_best_model()
-        return TrainOutput(state.global_step, 0.0, {"train_runtime": seconds})
+        self.progress.total = seconds
+        results = folder / "train_results.json"
+        metrics = json.loads(results.read_text()) if ended and results.is_file() else {"train_runtime": seconds}
+        return TrainOutput(state.global_step, metrics.get("train_loss", 0.0), metrics)
 
     def _save_checkpoint(self, model: nn.Module, trial) -> None:
         args = self.args

@@ -72,6 +72,14 @@ def test_a_run_without_pictures_leaves_none_of_an_earlier_one(tiny_run, tmp_path
     assert not (tmp_path / FILE).exists() and FILE not in (tmp_path / "README.md").read_text()
 
 
+def test_a_finished_run_that_is_taken_up_without_pictures_leaves_none(tiny_run, tmp_path):
+    words = ["--resume_from_checkpoint", "auto"]
+    tiny_run(*words, "--overlays", "1")
+    assert (tmp_path / FILE).exists()
+    tiny_run(*words, "--overlays", "0")
+    assert not (tmp_path / FILE).exists() and FILE not in (tmp_path / "README.md").read_text()
+
+
 def test_other_processes_remove_nothing(tmp_path):
     (tmp_path / FILE).touch()
     callback().on_train_begin(SimpleNamespace(output_dir=str(tmp_path)), TrainerState(is_world_process_zero=False), None)

@@ -196,7 +196,13 @@ def test_a_run_that_has_ended_is_not_trained_further(tiny_run, tmp_path, monkeyp
         (tmp_path / FINISHED).unlink()
     stored, results = load_file(tmp_path / "model.safetensors"), json.loads((tmp_path / "eval_results.json").read_text())
     monkeypatch.setattr(EomtTrainer, "training_step", None)
+    trained = json.loads((tmp_path / "train_results.json").read_text())
     again = tiny_run(*words)
+    if not lost:
+        assert json.loads((tmp_path / "train_results.json").read_text()) == trained
+    seconds = json.loads((tmp_path / FINISHED).read_text())["seconds"]
+    again = tiny_run(*words)
+    assert json.loads((tmp_path / FINISHED).read_text())["seconds"] == seconds > 0
     assert again.state.global_step == first.state.global_step > 0
     assert_identical(load_file(tmp_path / "model.safetensors"), stored)
     assert json.loads((tmp_path / "eval_results.json").read_text())["eval_pq"] == results["eval_pq"]
@@ -212,6 +218,7 @@ def test_a_budget_of_minutes_goes_on_where_it_was(tiny_run, tmp_path, monkeypatc
     resumed = tiny_run(*words, "--resume_from_checkpoint", str(checkpoint), "--output_dir", str(tmp_path / "again"))
     assert first.progress.value == resumed.progress.value == 1
     assert 1.2 <= spent < 2.4 and resumed.progress._before == 0
+    assert 3 <= json.loads((tmp_path / "again" / FINISHED).read_text())["seconds"] < 4.5  # with those before the interruption
     assert json.loads((tmp_path / "again/train_results.json").read_text())["train_runtime"] < 3 - spent + 1.5
 
 

@@ -26,7 +26,7 @@ def class_names(text: str) -> list[str]:
         names = Path(text).read_text(encoding="utf-8-sig").splitlines() if Path(text).is_file() else text.split(",")
     except OSError:  # longer than a path may be
         names = text.split(",")
-    if names == [text] and (text.endswith(".txt") or "/" in text):
+    if names == [text] and text.endswith(".txt"):
         raise argparse.ArgumentTypeError(f"{text}: no such file. Give names with commas between, or a text file of a name a line")
     return [name.strip() for name in names if name.strip()]
 

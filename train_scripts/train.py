@@ -52,8 +52,8 @@ def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer:
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     trainer.save_model(_internal_call=True)  # the push comes last, with scores and card
     trainer.save_state()
-    trainer.mark_finished()
     _remove_results(trainer)
+    trainer.mark_finished()
     trainer.save_metrics("train", result.metrics)
     trainer.save_state()
     if before := _scores_before(trainer):

@@ -248,6 +248,9 @@ def test_a_name_that_is_nothing_leaves_the_output_folder_free(checkpoints, photo
     with pytest.raises(ValueError, match="has no column 'image', but .*'photo'"):
         run(checkpoints, tmp_path / "shards", "panoptic", tmp_path / "out")
     assert run(checkpoints, tmp_path / "shards", "panoptic", tmp_path / "out", column="photo")["predicted"] == 2
+    (tmp_path / "shards" / "any.parquet").rename(tmp_path / "shards" / "test-00000-of-00001.parquet")
+    with pytest.raises(ValueError, match=r"split 'val' is not in .*shards, which has \['test'\]"):
+        run(checkpoints, tmp_path / "shards", "panoptic", tmp_path / "new", column="photo")
 
 
 def test_a_model_that_was_trained_masked_is_predicted_with_masked(checkpoints, photos, tmp_path):

@@ -11,7 +11,7 @@ import datasets
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from eomt.train_scripts.data.dataset_folder import LABELS_FILE, load_split
+from eomt.train_scripts.data.dataset_folder import LABELS_FILE, SHARD_NAME, load_split, shard_paths
 from eomt.train_scripts.data.formats.source import images_by_stem
 from eomt.train_scripts.data.samples import BadSample, decode_image
 
@@ -51,8 +51,7 @@ def open_source(name: str, split: str = "val", column: str = "image") -> ImageSo
     Args:
         name: a folder of images, also in subfolders; a prepared dataset or any other folder of parquet shards; a parquet file; or
             a dataset of the Hub.
-        split: of a dataset. A folder of parquet files that is no prepared dataset has that one split, unless its files' names
-            begin with those of splits.
+        split: of a dataset. Of a folder of parquet files that aren't named as shards of splits, all are taken.
         column: of a dataset, in which the images are. Their names are in `image_id` or `id`, or they are numbered.
 
     Raises:
@@ -65,8 +64,8 @@ def open_source(name: str, split: str = "val", column: str = "image") -> ImageSo
     if path.is_dir() and (path / LABELS_FILE).is_file():
         rows = load_split(path, split)
     elif path.is_dir():
-        shards = sorted(path.glob(f"{split}-*.parquet")) or sorted(path.glob("*.parquet"))
-        rows = _parquet_rows(shards, split)
+        files = sorted(path.glob("*.parquet"))
+        rows = _parquet_rows(shard_paths(path, split) if any(SHARD_NAME.fullmatch(file.name) for file in files) else files, split)
     elif path.is_file() and path.suffix == ".parquet":
         rows = _parquet_rows([path], split)
     else:
@@ -79,7 +78,7 @@ def open_source(name: str, split: str = "val", column: str = "image") -> ImageSo
     return ImageSource(lambda: _rows_of(rows, column, name), rows.info.splits[split].num_examples if rows.info.splits else None)
 
 
-def _parquet_rows(paths: list[Path], split: str) -> datasets.IterableDataset:
+def _parquet_rows(paths: list[Path | str], split: str) -> datasets.IterableDataset:
     return datasets.load_dataset("parquet", data_files={split: list(map(str, paths))}, split=split, streaming=True)
 
 

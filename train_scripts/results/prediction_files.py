@@ -56,11 +56,11 @@ class PredictionFiles:
 
     def _check_plan(self) -> None:
         stored = self.folder / PLAN
-        if (self.folder / "records").exists() and stored.is_file() and stored.read_text() != self.plan:
+        others = {path.name for path in self.folder.iterdir()} - {PLAN, f"{PLAN}.partial"} if self.folder.exists() else set()
+        if others and stored.is_file() and stored.read_text() != self.plan:
             old, new = json.loads(stored.read_text()), json.loads(self.plan)
             differing = {name: old.get(name) for name in new if old.get(name) != new[name]}
             raise ValueError(f"output={self.folder} has predictions of another run, with {differing}. Choose another folder.")
-        others = {path.name for path in self.folder.iterdir()} - {PLAN, f"{PLAN}.partial"} if self.folder.exists() else set()
         if not stored.is_file() and others:
             raise ValueError(f"output={self.folder} exists and holds something else. Choose another folder.")
 

@@ -175,7 +175,7 @@ class EomtTrainingArguments(TrainingArguments):
             "data_seed": (None, "use seed"),
             "dataloader_drop_last": (False, "leave it out: all training batches are whole, and all images are scored"),
             "dataloader_prefetch_factor": (None, "use dataloader_num_workers"),
-            "ignore_data_skip": (False, "leave it out: a resumed stream starts at its place, nothing is read again"),
+            "ignore_data_skip": (False, "leave it out: a resumed stream reads nothing again as it is"),
         }
         for name, (default, instead) in refused.items():
             if (value := getattr(self, name)) != default:

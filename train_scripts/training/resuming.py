@@ -178,6 +178,7 @@ class ResumableTrainer(FinishedModelTrainer):
         self.progress.total = seconds
         results = folder / "train_results.json"
         metrics = json.loads(results.read_text()) if ended and results.is_file() else {"train_runtime": seconds}
+        self.accelerator.wait_for_everyone()  # all have read what the first process is going to write again
         return TrainOutput(state.global_step, metrics.get("train_loss", 0.0), metrics)
 
     def _save_checkpoint(self, model: nn.Module, trial) -> None:

@@ -52,10 +52,11 @@ def read_panoptic(images: Path, annotations: Path, options: Options) -> Source:
         labels = Labels([entry["name"] for entry in categories], [bool(entry["isthing"]) for entry in categories])
         index = {entry["id"]: place for place, entry in enumerate(categories)}
         pairs = [(by_id[annotation["image_id"]], annotation) for annotation in content["annotations"]]
+        file_names = [image["file_name"] for image, _ in pairs]
     except (KeyError, TypeError) as error:
         raise ValueError(f"annotations={annotations} can't be read as COCO panoptic annotations ({error!r}).") from error
 
-    check_names_differ((image["file_name"] for image, _ in pairs), annotations)
+    check_names_differ(file_names, annotations)
 
     def files_of(pair: tuple[dict, dict]) -> list[Path]:
         return [images / pair[0]["file_name"], pngs / pair[1]["file_name"]]
@@ -95,9 +96,10 @@ def read_instances(images: Path, annotations: Path, options: Options) -> Source:
         found = {image["id"]: (image, []) for image in content["images"]}
         for annotation in content["annotations"]:
             found[annotation["image_id"]][1].append(annotation)
+        file_names = [image["file_name"] for image, _ in found.values()]
     except (KeyError, TypeError) as error:
         raise ValueError(f"annotations={annotations} can't be read as COCO instance annotations ({error!r}).") from error
-    check_names_differ((image["file_name"] for image, _ in found.values()), annotations)
+    check_names_differ(file_names, annotations)
     return Source(
         labels,
         list(found.values()),

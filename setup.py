@@ -1,25 +1,25 @@
-"""Packaging. The top-level folders are the packages: `modeling_eomt/` is `eomt`, every other code folder `x/` is `eomt.x`."""
+"""Packaging by one rule: the folder `modeling_eomt/` is the package `eomt`, and every other code folder `x/` is `eomt.x`."""
+
+from pathlib import Path
 
 from setuptools import setup
 
-FOLDERS = {
-    "eomt": "modeling_eomt",
-    "eomt.configuration": "configuration",
-    "eomt.image_processing": "image_processing",
-    "eomt.model_cards": "model_cards",
-    "eomt.train_scripts": "train_scripts",
-    "eomt.train_scripts.accelerate_configs": "train_scripts/accelerate_configs",
-    "eomt.train_scripts.data": "train_scripts/data",
-    "eomt.train_scripts.data.formats": "train_scripts/data/formats",
-    "eomt.train_scripts.metrics": "train_scripts/metrics",
-    "eomt.train_scripts.recipes": "train_scripts/recipes",
-    "eomt.train_scripts.results": "train_scripts/results",
-    "eomt.train_scripts.sprites": "train_scripts/sprites",
-    "eomt.train_scripts.training": "train_scripts/training",
-}
+CODE = ("configuration", "image_processing", "model_cards", "train_scripts")
+ROOTS = {"eomt": "modeling_eomt", **{f"eomt.{name}": name for name in CODE}}
+
+
+def packages() -> dict[str, str]:
+    """{package: folder}, with all folders below the roots."""
+    here, found = Path(__file__).parent, {}
+    for root, top in ROOTS.items():
+        for folder in sorted({here / top, *(path for path in (here / top).rglob("*") if path.is_dir())}):
+            if folder.name != "__pycache__":
+                found[".".join([root, *folder.relative_to(here / top).parts])] = folder.relative_to(here).as_posix()
+    return found
+
 
 setup(
-    packages=list(FOLDERS),
-    package_dir=FOLDERS,
+    packages=list(packages()),
+    package_dir=packages(),
     package_data={"": ["*.yaml", "*.png", "*.md"]},  # the key must be "": a named one loses the files in a regular install
 )

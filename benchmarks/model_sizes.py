@@ -1,7 +1,7 @@
 """Prints parameters and GFLOPs of the paper's architectures, counted here, beside the paper's: python benchmarks/model_sizes.py"""
 
 from eomt.configuration import ARCHITECTURES
-from eomt.train_scripts.architecture_cards import measure_size, published
+from eomt.model_cards.architectures import measure_size, published
 
 
 def main() -> None:

@@ -25,8 +25,8 @@ from eomt.modeling_eomt import EomtForUniversalSegmentationOutput
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import collate_evaluation
 from eomt.train_scripts.data.samples import Sample
-from eomt.train_scripts.results.inference import images_of, predictions, result_of
-from eomt.train_scripts.tasks import TASKS, TaskSamples, make_metric, task_labels, task_processor
+from eomt.train_scripts.evaluation.inference import images_of, predictions, result_of
+from eomt.train_scripts.evaluation.tasks import TASKS, TaskSamples, make_metric, task_labels, task_processor
 
 SMALL = dict(hidden_size=384, num_hidden_layers=12, num_attention_heads=6, num_blocks=3)  # ViT-S
 TINY = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_blocks=1)

@@ -21,12 +21,12 @@ from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from eomt.configuration import EomtConfig
-from eomt.encoder import EomtAttention, EomtEmbeddings, EomtLayer, EomtLayerScale, resample_positions
-from eomt.loss import EomtLoss
+from eomt.criterion.loss import EomtLoss
+from eomt.criterion.targets import gather_targets
+from eomt.encoders.dinov2 import EomtAttention, EomtEmbeddings, EomtLayer, EomtLayerScale, resample_positions
 from eomt.mask_module import EomtMaskHead, EomtScaleBlock
 from eomt.masked_attention import query_attention_mask
 from eomt.randomness import ImageDraws
-from eomt.targets import gather_targets
 
 
 @dataclass
@@ -249,7 +249,7 @@ class EomtForUniversalSegmentation(EomtPreTrainedModel):
                 `mask_labels`; equal labels give equal losses. Where segments overlap, (B, P, H', W'), planes of those that don't.
             sample_keys: (B,) integers that fix the random draws of each image, see [`ImageDraws`].
             loss_normalizers: (2,) divisors of the loss in place of this batch's own, for gradient accumulation, see
-                `eomt.loss.loss_normalizers`.
+                `eomt.criterion.normalizers.loss_normalizers`.
 
         Raises:
             ValueError: for images off the patch grid and for labels that don't fit the batch or the classes.

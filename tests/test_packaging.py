@@ -12,9 +12,9 @@ ROOT = Path(__file__).parent.parent
 CODE = """
 from pathlib import Path
 import eomt, eomt.train_scripts.train
-from eomt.train_scripts.results.model_card import TEMPLATE
+from eomt.train_scripts.training.model_card import TEMPLATE
 from eomt.train_scripts.training.recipe import recipe_words
-from eomt.train_scripts.scenes import sprites
+from eomt.train_scripts.data.scenes import sprites
 folder = Path(eomt.__file__).parent
 assert TEMPLATE.is_file() and TEMPLATE.is_relative_to(folder)
 assert recipe_words("demo") and len(sprites()) == 8

@@ -15,9 +15,9 @@ from transformers import AutoImageProcessor, AutoModel
 
 from eomt.train_scripts.data.dataset_folder import read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
-from eomt.train_scripts.results.inference import predictions
-from eomt.train_scripts.results.reporting import draw_predictions, print_scores
-from eomt.train_scripts.scenes import write_scenes
+from eomt.train_scripts.data.scenes import write_scenes
+from eomt.train_scripts.evaluation.inference import predictions
+from eomt.train_scripts.evaluation.reporting import draw_predictions, print_scores
 from eomt.train_scripts.training.launching import launch_training
 
 SERVE = """

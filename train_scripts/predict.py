@@ -20,10 +20,10 @@ from eomt import EomtConfig
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.coco import read_json
 from eomt.train_scripts.data.image_sources import ImageStream, open_source
-from eomt.train_scripts.results.inference import predictions
-from eomt.train_scripts.results.prediction_files import PredictionFiles
+from eomt.train_scripts.evaluation.inference import predictions
+from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
+from eomt.train_scripts.evaluation.tasks import TASKS
 from eomt.train_scripts.score import load_any_model, load_processor
-from eomt.train_scripts.tasks import TASKS
 
 
 def predict(

@@ -23,9 +23,9 @@ from eomt.image_processing.pictures import picture_grid
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.data.samples import BAD_SAMPLES
-from eomt.train_scripts.results.inference import SCORE_TOLERANCE, predictions, score_predictions
-from eomt.train_scripts.results.reporting import keep_rows, score_tables
-from eomt.train_scripts.tasks import TASKS, make_metric, task_labels, task_processor
+from eomt.train_scripts.evaluation.inference import SCORE_TOLERANCE, predictions, score_predictions
+from eomt.train_scripts.evaluation.reporting import keep_rows, score_tables
+from eomt.train_scripts.evaluation.tasks import TASKS, make_metric, task_labels, task_processor
 
 PICTURED = 6  # images
 

@@ -14,7 +14,7 @@ from accelerate import PartialState
 from transformers import set_seed
 
 from eomt.train_scripts.data.dataset_folder import count_rows, read_labels
-from eomt.train_scripts.tasks import task_labels, task_processor
+from eomt.train_scripts.evaluation.tasks import task_labels, task_processor
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.building import build_model, build_streams
 from eomt.train_scripts.training.recipe import parse_arguments

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from eomt.loss import loss_normalizers
+from eomt.criterion.normalizers import loss_normalizers
 
 COUNTS = [3, 0, 1, 12]
 

@@ -4,13 +4,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from eomt import EomtConfig, EomtForUniversalSegmentation
-from eomt.train_scripts import scenes, train
-from eomt.train_scripts.scenes import write_scenes
-from eomt.train_scripts.tasks import TASKS, task_labels, task_processor
+from eomt.train_scripts import train
+from eomt.train_scripts.data import scenes
+from eomt.train_scripts.data.samples import Sample
+from eomt.train_scripts.data.scenes import write_scenes
+from eomt.train_scripts.evaluation.tasks import TASKS, task_labels, task_processor
 from eomt.train_scripts.training.trainer import EomtTrainer
 
 CONFIG = {
@@ -68,3 +72,36 @@ def checkpoints(tmp_path_factory) -> Path:
         model.save_pretrained(folder / task)
         task_processor(task, 64, labels).save_pretrained(folder / task)
     return folder
+
+
+def make_sample(id_map: np.ndarray, table: dict[int, int], crowd: tuple[int, ...] = (), image_id: str = "one") -> Sample:
+    """A sample of ids and {id: class}, its image blank."""
+    return Sample(
+        image_id=image_id,
+        image=torch.zeros(3, *np.shape(id_map), dtype=torch.uint8),
+        id_map=torch.as_tensor(id_map, dtype=torch.int32),
+        segment_ids=torch.tensor(list(table), dtype=torch.int64),
+        class_labels=torch.tensor(list(table.values()), dtype=torch.int64),
+        is_crowd=torch.tensor([i in crowd for i in table], dtype=torch.bool),
+    )
+
+
+@pytest.fixture
+def sample() -> Callable[..., Sample]:
+    return make_sample
+
+
+@pytest.fixture(scope="session")
+def made_samples() -> list[Sample]:
+    """24 images of 5 classes with blobs of all of COCO's sizes, crowd, void and large ids; two have no segments."""
+    random, samples = np.random.default_rng(0), []
+    for number in range(24):
+        height, width = random.integers(150, 260, 2)
+        noise = ndimage.gaussian_filter(random.standard_normal((height, width)), random.choice([5, 12, 40]))
+        ids, count = ndimage.label(np.abs(noise) > 0.3 * np.abs(noise).max())
+        count = 0 if number in (7, 19) else count
+        ids = np.where(ids <= count, ids, 0) * 700  # beyond 8 bits
+        table = {700 * i: int(random.integers(5)) for i in range(1, count + 1)}
+        crowds = {label: i for i, label in table.items() if random.random() < 0.2}  # COCO has one of a class in an image
+        samples.append(make_sample(ids, table, tuple(crowds.values()), f"made {number}"))
+    return samples

@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from eomt.train_scripts import train
 from eomt.train_scripts.data.dataset_folder import FEATURES
-from eomt.train_scripts.scenes import make_row, write_scenes
+from eomt.train_scripts.data.scenes import make_row, write_scenes
 
 CONFIG = '{"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_blocks": 1, "train_num_points": 16}'
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from eomt.train_scripts.tasks import MAIN_SCORE
+from eomt.train_scripts.evaluation.tasks import MAIN_SCORE
 from eomt.train_scripts.training import progress
 from eomt.train_scripts.training.trainer import EomtTrainer
 

@@ -15,14 +15,14 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
-from eomt.train_scripts import scenes
+from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
+from eomt.train_scripts.data.scenes import write_scenes
+from eomt.train_scripts.evaluation.inference import predictions
+from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
+from eomt.train_scripts.evaluation.tasks import TASKS
 from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
 from eomt.train_scripts.predict import main, predict
-from eomt.train_scripts.results.inference import predictions
-from eomt.train_scripts.results.prediction_files import PredictionFiles
-from eomt.train_scripts.scenes import write_scenes
-from eomt.train_scripts.tasks import TASKS
 
 SIZES = [(112, 112), (70, 112), (112, 60), (50, 50), (112, 112)]
 
@@ -141,7 +141,7 @@ def test_an_interrupted_run_goes_on_with_what_is_not_done(checkpoints, photos, t
     def stop(self, image, result):
         if len(added) == 2:
             if at == "while writing":
-                monkeypatch.setattr("eomt.train_scripts.results.prediction_files._write", lambda path, text: 1 / 0)
+                monkeypatch.setattr("eomt.train_scripts.evaluation.prediction_files._write", lambda path, text: 1 / 0)
                 add(self, image, result)  # the PNG is there, the record isn't
             raise KeyboardInterrupt
         added.append(image.image_id)

@@ -15,7 +15,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoModel
 
-from eomt.train_scripts import scenes, train
+from eomt.train_scripts import train
+from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import write_labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.formats.source import encoded_ids

@@ -9,10 +9,10 @@ import yaml
 
 from eomt import EomtForUniversalSegmentation
 from eomt.configuration import ARCHITECTURES, architecture_config
-from eomt.timm_weights import encoder_config
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.recipe import parse_arguments
 from eomt.train_scripts.training.schedules import learning_rate_factor, mask_probability
+from eomt.weights.timm import encoder_config
 
 FOLDER = Path(__file__).parents[2] / "train_scripts/recipes"
 COCO, COCO_2X, ADE, CITY = 88692, 2 * 88692, 39120, 19902  # steps

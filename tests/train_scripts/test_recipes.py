@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from eomt.train_scripts import train
-from eomt.train_scripts.tasks import MAIN_SCORE, TASKS
+from eomt.train_scripts.evaluation.tasks import MAIN_SCORE, TASKS
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.recipe import parse_arguments
 

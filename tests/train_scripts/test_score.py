@@ -13,14 +13,15 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
-from eomt.train_scripts import scenes, score
+from eomt.train_scripts import score
+from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import Labels, write_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.data.formats.source import encoded_ids
+from eomt.train_scripts.data.scenes import write_scenes
 from eomt.train_scripts.data.shard_writer import write_split
-from eomt.train_scripts.results.inference import predictions
-from eomt.train_scripts.scenes import write_scenes
-from eomt.train_scripts.tasks import TASKS, task_labels
+from eomt.train_scripts.evaluation.inference import predictions
+from eomt.train_scripts.evaluation.tasks import TASKS, task_labels
 
 
 @pytest.fixture(scope="module")

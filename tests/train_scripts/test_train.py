@@ -11,7 +11,7 @@ import torch
 from transformers import AutoImageProcessor, AutoModel
 
 from eomt.train_scripts import train
-from eomt.train_scripts.scenes import write_scenes
+from eomt.train_scripts.data.scenes import write_scenes
 
 CONFIG = {
     "hidden_size": 32,

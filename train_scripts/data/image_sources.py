@@ -97,7 +97,7 @@ def _rows_of(rows: datasets.IterableDataset, column: str, source: str) -> Iterat
 
 class ImageStream(IterableDataset):
     """
-    A process's share of a source, as `eomt.train_scripts.results.inference.predictions` takes it, decoded by threads ahead of time.
+    A process's share of a source, decoded by threads ahead of time.
 
     Yields dicts: `pixel_values` (W, 3, S, S) and `patch_offsets`, as `processor` makes them, and `sample`, a [`NamedImage`].
 

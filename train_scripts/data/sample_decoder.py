@@ -2,7 +2,7 @@
 
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.samples import BAD_SAMPLES, BadSample, Sample, decode_row
-from eomt.train_scripts.tasks import TaskSamples
+from eomt.train_scripts.evaluation.tasks import TaskSamples
 
 
 class SampleDecoder:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from eomt.image_processing.pixels import image_to_tensor
 from eomt.train_scripts.data.planes import VOID, stack_rles
-from eomt.train_scripts.metrics.run_lengths import rle_to_edges
+from eomt.train_scripts.data.run_lengths import rle_to_edges
 
 BAD_SAMPLES = ("raise", "skip")  # what streams and converters do with a bad one
 

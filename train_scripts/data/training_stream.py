@@ -47,7 +47,7 @@ def training_stream(
         seed: of order and augmentation.
         world_size, rank: number of processes, and which this is.
         shuffle_buffer: rows that each worker holds, encoded, to draw from.
-        task: one of `eomt.train_scripts.tasks.TASKS`, whose targets the samples have.
+        task: one of `eomt.train_scripts.evaluation.tasks.TASKS`, whose targets the samples have.
         bad_samples: one of `BAD_SAMPLES`: a row that can't be used raises, or is left out and reported with the next sample.
 
     Raises:

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 
+from eomt.train_scripts.data.run_lengths import rle_to_edges, segments_to_rles
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.metrics.boundaries import boundary
 from eomt.train_scripts.metrics.in_memory_metric import INTEGERS, REFERENCE, InMemoryMetric
 from eomt.train_scripts.metrics.matching import RANGES, THRESHOLDS, match, outside
 from eomt.train_scripts.metrics.precision import average_precision
-from eomt.train_scripts.metrics.run_lengths import rle_to_edges, segments_to_rles
 
 MAX_DETECTIONS = 100  # of a class in an image
 

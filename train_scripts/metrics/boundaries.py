@@ -6,7 +6,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from scipy import ndimage
 
-from eomt.train_scripts.metrics.run_lengths import edges_to_rle, rle_to_edges
+from eomt.train_scripts.data.run_lengths import edges_to_rle, rle_to_edges
 
 SHARE = 0.02  # of the image's diagonal
 

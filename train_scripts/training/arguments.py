@@ -10,7 +10,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from eomt.configuration import EomtConfig
 from eomt.train_scripts.data.samples import BAD_SAMPLES
-from eomt.train_scripts.tasks import MAIN_SCORE, TASKS, check_task
+from eomt.train_scripts.evaluation.tasks import MAIN_SCORE, TASKS, check_task
 from eomt.train_scripts.training.checkpoints import AUTO, check_whole
 from eomt.train_scripts.training.mask_annealing import MASKING_MODES
 from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP

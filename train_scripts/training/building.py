@@ -4,13 +4,13 @@ import torch
 
 from eomt import EomtConfig, EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.image_processing.augmentation import training_augmentation
-from eomt.timm_weights import from_timm
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream, evaluation_stream
 from eomt.train_scripts.data.training_stream import TrainingStream, training_stream
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.class_head import fit_class_head
 from eomt.train_scripts.training.freezing import freeze_blocks
+from eomt.weights.timm import from_timm
 
 
 def build_model(model_args: ModelArguments, data_args: DataArguments, labels: Labels) -> EomtForUniversalSegmentation:

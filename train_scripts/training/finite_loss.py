@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from eomt.loss import mean_over_processes
+from eomt.collectives import mean_over_processes
 
 FILE = "nan_batch.json"
 MOST_HELD = 200  # batches between two checks, where logging is rarer

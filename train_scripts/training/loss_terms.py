@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from eomt.loss import mean_over_processes
+from eomt.collectives import mean_over_processes
 
 
 class LossTermMeans:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from eomt.timm_weights import ENCODER_PREFIXES
+from eomt.weights.timm import ENCODER_PREFIXES
 
 
 def is_encoder(name: str) -> bool:

@@ -3,7 +3,7 @@
 from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from eomt.train_scripts.results.score_names import HEADLINES
+from eomt.train_scripts.evaluation.score_names import HEADLINES
 from eomt.train_scripts.training.progress import TrainingProgress
 
 

@@ -7,20 +7,21 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import ProgressCallback
 
+from eomt.collectives import mean_over_processes
+from eomt.criterion.normalizers import loss_normalizers
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
-from eomt.loss import loss_normalizers, mean_over_processes
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.training_stream import TrainingCollator, TrainingStream
-from eomt.train_scripts.results.inference import predictions, score_predictions
-from eomt.train_scripts.results.model_card import write_model_card
-from eomt.train_scripts.results.overlays import OverlayCallback
-from eomt.train_scripts.tasks import make_metric
+from eomt.train_scripts.evaluation.inference import predictions, score_predictions
+from eomt.train_scripts.evaluation.tasks import make_metric
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.finite_loss import FiniteLoss
 from eomt.train_scripts.training.loss_terms import LossTermMeans
 from eomt.train_scripts.training.mask_annealing import MaskAnnealingCallback
+from eomt.train_scripts.training.model_card import write_model_card
+from eomt.train_scripts.training.overlays import OverlayCallback
 from eomt.train_scripts.training.parameter_groups import group_parameters, optimizer_groups
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.progress_bar import TrainingBar

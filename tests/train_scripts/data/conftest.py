@@ -2,7 +2,7 @@
 
 import pytest
 
-from eomt.train_scripts import scenes
+from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import write_labels
 from eomt.train_scripts.data.shard_writer import write_split
 

@@ -7,7 +7,7 @@ import fsspec
 import pytest
 
 from eomt.image_processing.augmentation import training_augmentation
-from eomt.train_scripts import scenes
+from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import (
     FEATURES,
     Labels,

@@ -8,17 +8,17 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from eomt.criterion.targets import ImageTargets
 from eomt.image_processing.augmentation import training_augmentation
-from eomt.points import ImageTargets
 from eomt.train_scripts.data.dataset_folder import Labels, load_split, write_labels
 from eomt.train_scripts.data.planes import flatten_planes, stack_rles
+from eomt.train_scripts.data.run_lengths import segments_to_rles
 from eomt.train_scripts.data.samples import Sample, decode_row
 from eomt.train_scripts.data.shard_writer import write_split
 from eomt.train_scripts.data.training_stream import TrainingCollator, stack_id_maps, training_stream
+from eomt.train_scripts.evaluation.reporting import picture_row
+from eomt.train_scripts.evaluation.tasks import TaskSamples
 from eomt.train_scripts.metrics.average_precision import AveragePrecision
-from eomt.train_scripts.metrics.run_lengths import segments_to_rles
-from eomt.train_scripts.results.reporting import picture_row
-from eomt.train_scripts.tasks import TaskSamples
 
 SIZE = (40, 60)
 LABELS = Labels(["box", "cup"], [True, True])

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from eomt.image_processing.augmentation import training_augmentation
 from eomt.randomness import key_of
-from eomt.train_scripts import scenes
+from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import write_labels
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.data.shard_writer import write_split

@@ -12,9 +12,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from scipy import ndimage
 
+from eomt.train_scripts.data.run_lengths import segments_to_rles
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.metrics.average_precision import AveragePrecision
-from eomt.train_scripts.metrics.run_lengths import segments_to_rles
 
 
 def found(*detections: tuple[list[list[int]], float, int]) -> dict:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from eomt.train_scripts.data.run_lengths import segments_to_rles
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.metrics.average_precision import AveragePrecision
 from eomt.train_scripts.metrics.mean_iou import MeanIoU
 from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
-from eomt.train_scripts.metrics.run_lengths import segments_to_rles
 
 FOLDER = Path(__file__).resolve().parents[3] / "train_scripts" / "metrics"
 METRICS = {

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from eomt.train_scripts import train
-from eomt.train_scripts.scenes import write_scenes
+from eomt.train_scripts.data.scenes import write_scenes
 from eomt.train_scripts.training.checkpoints import FINISHED, MARK, last_whole
 from eomt.train_scripts.training.finite_loss import FiniteLoss
 from eomt.train_scripts.training.resuming import ResumableTrainer

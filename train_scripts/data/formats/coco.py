@@ -21,8 +21,8 @@ from eomt.train_scripts.data.formats.source import (
     row_of_masks,
     thing_labels,
 )
+from eomt.train_scripts.data.run_lengths import rle_to_edges
 from eomt.train_scripts.data.samples import BadSample
-from eomt.train_scripts.metrics.run_lengths import rle_to_edges
 
 
 def read_json(path: Path) -> Any:

@@ -10,8 +10,8 @@ from pycocotools import mask as coco_mask
 
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.run_lengths import segments_to_rles
 from eomt.train_scripts.data.samples import BadSample
-from eomt.train_scripts.metrics.run_lengths import segments_to_rles
 
 SIZE = (20, 30)
 CAT = [2.0, 2.0, 12.0, 2.0, 12.0, 14.0, 2.0, 14.0]

@@ -1,0 +1,143 @@
+"""The loss of EoMT: each of the L2 + 1 predictions matched by itself, cross-entropy for classes and masks, dice for masks
+(paper, section A.2, equation 2).
+
+Shapes: `B` images, `K` predictions, `Q` queries, `C` classes (the no-object class is index `C`), `M` matches, `P` points.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from eomt.collectives import mean_over_processes
+from eomt.configuration import EomtConfig
+from eomt.criterion.matcher import Matches, match
+from eomt.criterion.normalizers import loss_normalizers
+from eomt.criterion.points import sample_logits, uncertain_points
+from eomt.criterion.targets import ImageTargets
+from eomt.randomness import ImageDraws
+
+
+def mask_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
+    """Binary cross-entropy of each mask, mean over points: (M, P), (M, P) -> (M,)."""
+    return F.binary_cross_entropy_with_logits(logits, masks, reduction="none").mean(1)
+
+
+def mask_dice(logits: Tensor, masks: Tensor) -> Tensor:
+    """Dice loss of each mask, with 1 added to numerator and denominator: (M, P), (M, P) -> (M,)."""
+    probabilities = logits.sigmoid()
+    intersection = (probabilities * masks).sum(1)
+    return 1 - (2 * intersection + 1) / (probabilities.sum(1) + masks.sum(1) + 1)
+
+
+class EomtLoss(nn.Module):
+    """Matches predictions and segments and computes the weighted loss terms."""
+
+    def __init__(self, config: EomtConfig):
+        super().__init__()
+        self.config = config
+        # for stock to read: the loss itself follows the configuration, since a loaded buffer may hold others, or half precision
+        self.register_buffer("empty_weight", self.class_weights())
+
+    def class_weights(self) -> Tensor:
+        """(C + 1,) float32: 1, and `no_object_weight` for the no-object class."""
+        weights = torch.ones(self.config.num_labels + 1)
+        weights[-1] = self.config.no_object_weight
+        return weights
+
+    @torch.compiler.disable  # runs on the host in part, and every new number of segments would be compiled anew
+    def forward(
+        self,
+        mask_logits: Sequence[Tensor],
+        class_logits: Sequence[Tensor],
+        targets: Sequence[ImageTargets],
+        class_labels: Sequence[Tensor],
+        draws: ImageDraws,
+        normalizers: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """
+        Args:
+            mask_logits: K tensors (B, Q, h, w), the earliest block's first.
+            class_logits: K tensors (B, Q, C + 1).
+            targets, class_labels: the segments of each image and their classes (n,); an image may have none.
+            draws: source of the points.
+            normalizers: (2,) divisors in place of this batch's own, see [`loss_normalizers`].
+
+        Returns:
+            Scalars `loss_mask`, `loss_dice` and `loss_cross_entropy`, weighted, of the final prediction, and those of the
+            predictions before block `-i` from the end with the suffix `_block_-i`. Their sum is the loss.
+        """
+        config, device = self.config, mask_logits[0].device
+        with torch.autocast(device.type, enabled=False):
+            weights = (config.class_weight, config.mask_weight, config.dice_weight)
+            matches = match(mask_logits, class_logits, targets, class_labels, weights, config.train_num_points, draws)
+            masks, dices = self._mask_losses(mask_logits, targets, matches, draws)
+            classes = self._class_losses(class_logits, class_labels, matches)
+            if normalizers is None:
+                normalizers = self._own_normalizers(class_labels, device)
+            num_masks, class_weight = normalizers.to(device)
+            terms = {
+                "loss_mask": config.mask_weight * masks / num_masks.clamp(min=1),
+                "loss_dice": config.dice_weight * dices / num_masks.clamp(min=1),
+                "loss_cross_entropy": config.class_weight * classes / class_weight,
+            }
+        blocks = len(mask_logits)
+        suffixes = [f"_block_{k + 1 - blocks}" for k in range(blocks - 1)] + [""]
+        return {name + suffix: term[k] for k, suffix in enumerate(suffixes) for name, term in terms.items()}
+
+    def _own_normalizers(self, class_labels: Sequence[Tensor], device: torch.device) -> Tensor:
+        own = loss_normalizers(class_labels, self.config.num_queries, self.config.no_object_weight).to(device)
+        # in evaluation processes hold different numbers of batches, so waiting for each other would hang
+        return mean_over_processes(own) if self.training else own
+
+    def _mask_losses(
+        self, mask_logits: Sequence[Tensor], targets: Sequence[ImageTargets], matches: Matches, draws: ImageDraws
+    ) -> tuple[Tensor, Tensor]:
+        """Sums of cross-entropy and dice over the matches of each block, (K,) and (K,)."""
+        rows = matches.image.bincount(minlength=len(targets)).tolist()  # matches of each image
+        predicted = _select(mask_logits, matches)  # (M, h, w)
+        segments = matches.segment.to(predicted.device).split(rows)
+        with torch.no_grad():
+            points = self._loss_points(predicted, rows, draws)  # (M, P, 2)
+            wanted = [
+                target.sample_each(of_image, at) for target, of_image, at in zip(targets, segments, points.split(rows), strict=True)
+            ]
+        logits = sample_logits(predicted[:, None], points)[:, 0]  # (M, P)
+        wanted = torch.cat(wanted)
+        losses = torch.stack([mask_cross_entropy(logits, wanted), mask_dice(logits, wanted)])  # (2, M)
+        sums = losses.new_zeros(2, len(mask_logits)).index_add(1, matches.block.to(losses.device), losses)
+        return sums[0], sums[1]
+
+    def _loss_points(self, predicted: Tensor, rows: list[int], draws: ImageDraws) -> Tensor:
+        config = self.config
+        candidates = int(config.train_num_points * config.oversample_ratio)
+        extra = config.train_num_points - int(config.importance_sample_ratio * config.train_num_points)
+        return uncertain_points(
+            predicted,
+            draws.uniform("candidate points", rows, (candidates, 2), predicted.device),
+            draws.uniform("random points", rows, (extra, 2), predicted.device),
+            config.train_num_points,
+        )
+
+    def _class_losses(self, class_logits: Sequence[Tensor], class_labels: Sequence[Tensor], matches: Matches) -> Tensor:
+        """Weighted sums of the cross-entropy of each block, (K,)."""
+        logits = torch.stack(list(class_logits), dim=1).float()  # (B, K, Q, C + 1)
+        wanted = torch.full(logits.shape[:-1], self.config.num_labels, device=logits.device)
+        firsts = torch.tensor([0, *(len(labels) for labels in class_labels)]).cumsum(0)  # where each image's labels start
+        matched = torch.cat(list(class_labels))[(firsts[matches.image] + matches.segment).to(logits.device)]
+        here = matches.to(logits.device)
+        wanted[here.image, here.block, here.query] = matched
+        weights = self.class_weights().to(logits.device)
+        losses = F.cross_entropy(logits.flatten(0, 2), wanted.flatten(), weight=weights, reduction="none")
+        return losses.view(wanted.shape).sum((0, 2))
+
+
+def _select(mask_logits: Sequence[Tensor], matches: Matches) -> Tensor:
+    """The matched masks in the order of the matches, (M, h, w), without stacking all predictions."""
+    picked, order = [], []
+    for block, logits in enumerate(mask_logits):
+        here = (matches.block == block).nonzero()[:, 0]
+        picked.append(logits[matches.image[here], matches.query[here]])
+        order.append(here)
+    return torch.cat(picked)[torch.cat(order).argsort()]

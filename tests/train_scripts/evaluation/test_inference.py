@@ -1,0 +1,76 @@
+"""Predictions of every task in the form its metric takes, whatever the batch, and in bounded memory."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.samples import Sample
+from eomt.train_scripts.evaluation.inference import predictions, score_predictions
+from eomt.train_scripts.evaluation.tasks import TASKS, make_metric, task_processor
+
+LABELS = Labels([f"class {i}" for i in range(5)], [True, True, True, False, False])
+SIZES = [(64, 150), (64, 64), (130, 70)]
+
+
+def examples(task: str) -> list[dict]:
+    """What an evaluation stream yields, of images that the semantic processor cuts into 3, 1 and 2 windows."""
+    generator, processor, found = torch.Generator().manual_seed(0), task_processor(task, 64, LABELS), []
+    for number, size in enumerate(SIZES):
+        image = torch.randint(0, 255, (3, *size), dtype=torch.uint8, generator=generator)
+        ids = torch.ones(size, dtype=torch.int32)
+        sample = Sample(str(number), image, ids, torch.tensor([1]), torch.tensor([number]), torch.tensor([False]))
+        found.append({**processor(images=[image], return_tensors="pt"), "sample": sample})
+    return found
+
+
+def run(model, task: str, batch_size: int, threshold: float = 0.2) -> list:
+    processor = task_processor(task, 64, LABELS)
+    return list(predictions(model, processor, examples(task), task, batch_size, threshold, show_progress=False))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_batch_gives_what_single_images_give_and_metrics_take_it(tiny_model, task):
+    model = tiny_model().train()
+    single, batched = run(model, task, 1), run(model, task, 3)
+    assert model.training and [sample.image_id for sample, _ in batched] == ["0", "1", "2"]
+    for (sample, one), (_, other) in zip(single, batched, strict=True):
+        if task == "semantic":
+            assert one.shape == sample.id_map.shape and (one == other).float().mean() > 0.999
+        elif task == "instance":
+            assert 0 < len(one["rles"]) == len(one["scores"]) == len(one["labels"]) <= 40  # 8 queries x 5 classes
+            assert one["rles"][0]["size"] == list(sample.id_map.shape) and isinstance(one["rles"][0]["counts"], bytes)
+            assert torch.allclose(one["scores"], other["scores"], atol=1e-5)
+        else:
+            assert one["segmentation"].shape == sample.id_map.shape
+            assert [s["label_id"] for s in one["segments_info"]] == [s["label_id"] for s in other["segments_info"]]
+    scores = [score_predictions(iter(results), make_metric(task, LABELS)) for results in (single, batched)]
+    assert scores[0].keys() == scores[1].keys() and len(scores[0]["per_class"]) == 5
+
+
+def test_passes_for_nothing(tiny_model):
+    """Where processes share a model's weights, one with fewer images makes as many forward passes as the others."""
+    model, processor = tiny_model(), task_processor("panoptic", 64, LABELS)
+    seen = []
+    model.register_forward_hook(lambda module, inputs, outputs: seen.append(len(outputs.class_queries_logits)))
+    found = list(predictions(model, processor, examples("panoptic"), "panoptic", 2, show_progress=False, passes=4))
+    assert len(found) == 3 and seen == [2, 1, 1, 1]
+    assert not list(predictions(model, processor, [], "panoptic", 2, show_progress=False, passes=1)) and seen[4:] == [1]
+
+
+def test_an_unknown_task_is_named(tiny_model):
+    with pytest.raises(ValueError, match="task='depth' is unknown"):
+        next(predictions(tiny_model(), None, [], "depth", 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_200_queries_on_12_megapixels_add_less_than_300_mb(task):
+    path = Path(__file__).parents[3] / "benchmarks" / "scoring_cost.py"
+    spec = importlib.util.spec_from_file_location("scoring_cost", path)
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    _, added = benchmark.added_peak(task, num_classes=133)
+    assert added < 300

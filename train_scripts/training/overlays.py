@@ -1,0 +1,71 @@
+"""A picture of a few validation images, the same every time, with truth and prediction, after every evaluation."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations import TensorBoardCallback
+
+from eomt.image_processing.pictures import GridRow, picture_grid
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.samples import Sample
+from eomt.train_scripts.evaluation.reporting import keep_rows
+from eomt.train_scripts.training.progress import TrainingProgress
+
+FILE = "picture.png"
+NAME = "overlays"  # in TensorBoard and W&B
+
+
+class OverlayCallback(TrainerCallback):
+    """
+    Draws a few images of every evaluation, whose predictions pass by anyway, to `picture.png` in the output folder and to
+    what the run reports to. Only the first process draws, the clock of a time budget stands still meanwhile.
+
+    Args:
+        labels: the classes.
+        images: how many to draw; 0 draws nothing.
+        progress: of the training.
+        callbacks: of the Trainer, among which its TensorBoard writer is found.
+    """
+
+    def __init__(self, labels: Labels, images: int, progress: TrainingProgress, callbacks: Sequence[TrainerCallback]):
+        self.labels, self.images, self.progress, self.callbacks = labels, images, progress, callbacks
+        self._rows: list[GridRow] = []
+
+    def passing(self, predictions: Iterable[tuple[Sample, Any]], total: int) -> Iterator[tuple[Sample, Any]]:
+        """The predictions for `total` images, of which a few, the same every time, are kept to be drawn."""
+        self._rows = []
+        return keep_rows(predictions, self._rows, self.images, total)
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        """An earlier run's picture must not pass for this one's."""
+        if state.is_world_process_zero:
+            self.remove(args)
+
+    def remove(self, args: TrainingArguments) -> None:
+        """Takes away the last picture."""
+        (Path(args.output_dir) / FILE).unlink(missing_ok=True)
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        rows, self._rows = self._rows, []
+        if not rows or not state.is_world_process_zero:
+            return
+        with self.progress.paused():
+            path = Path(args.output_dir) / FILE
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture_grid(rows, path, self.labels.names, self.labels.isthing)
+            with Image.open(path) as picture:
+                self._report(picture.convert("RGB"), state.global_step, "wandb" in args.report_to)
+
+    def _report(self, picture: Image.Image, step: int, to_wandb: bool) -> None:
+        for callback in self.callbacks:
+            if isinstance(callback, TensorBoardCallback) and callback.tb_writer is not None:
+                callback.tb_writer.add_image(NAME, np.asarray(picture), step, dataformats="HWC")
+                callback.tb_writer.flush()
+        if to_wandb:
+            import wandb  # there, or the Trainer had refused to report to it
+
+            wandb.log({NAME: wandb.Image(picture), "train/global_step": step})

@@ -16,10 +16,9 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from eomt.configuration import EomtConfig
-from eomt.encoders.dinov2 import resample_positions
+from eomt.encoders.parts import resample_positions
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 
-ENCODER_PREFIXES = ("embeddings.", "layers.", "layernorm.")
 CLASSIFIER_PREFIXES = ("head.", "fc_norm.")
 BLOCK_NAMES = {  # timm's names inside a block and ours, where one tensor becomes one tensor
     "norm1": "norm1",
@@ -122,7 +121,7 @@ def load_timm_encoder(model: EomtForUniversalSegmentation, weights: dict[str, Te
     Raises:
         ValueError: naming the weights that are missing, unknown or of another shape; the model is then unchanged.
     """
-    encoder = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(ENCODER_PREFIXES)}
+    encoder = {name: tensor for name, tensor in model.state_dict().items() if model.blocks_above(name) is not None}
     converted, unknown = _convert(weights, model)
     missing = sorted(encoder.keys() - converted.keys())
     unknown += sorted(converted.keys() - encoder.keys())

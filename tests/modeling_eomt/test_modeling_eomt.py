@@ -4,7 +4,7 @@ from transformers.models.eomt import EomtConfig as StockConfig
 from transformers.models.eomt import EomtForUniversalSegmentation as StockModel
 
 from eomt import EomtForUniversalSegmentation
-from eomt.encoders.dinov2 import resample_positions
+from eomt.encoders.parts import resample_positions
 
 
 def stock_copy(model: EomtForUniversalSegmentation, **settings) -> StockModel:

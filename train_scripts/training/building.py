@@ -9,7 +9,6 @@ from eomt.train_scripts.data.evaluation_stream import EvaluationStream, evaluati
 from eomt.train_scripts.data.training_stream import TrainingStream, training_stream
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.class_head import fit_class_head
-from eomt.train_scripts.training.freezing import freeze_blocks
 from eomt.weights.timm import from_timm
 
 
@@ -31,7 +30,7 @@ def build_model(model_args: ModelArguments, data_args: DataArguments, labels: La
     else:
         model = EomtForUniversalSegmentation(EomtConfig(**fields))
     model.set_attn_implementation(model_args.attn_implementation)
-    freeze_blocks(model, model_args.frozen_blocks)
+    model.freeze_encoder(model_args.frozen_blocks)
     return model
 
 

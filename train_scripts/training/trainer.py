@@ -8,9 +8,8 @@ from torch.utils.data import DataLoader
 from transformers import ProgressCallback
 
 from eomt.collectives import mean_over_processes
-from eomt.criterion.normalizers import loss_normalizers
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
-from eomt.modeling_eomt import EomtForUniversalSegmentation
+from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.training_stream import TrainingCollator, TrainingStream
@@ -51,7 +50,7 @@ class EomtTrainer(ResumableTrainer):
 
     def __init__(
         self,
-        model: EomtForUniversalSegmentation,
+        model: MaskClassifier,
         args: EomtTrainingArguments,
         train_stream: TrainingStream,
         eval_stream: EvaluationStream | None,
@@ -130,8 +129,8 @@ class EomtTrainer(ResumableTrainer):
         if self.optimizer is None:
             args, model = self.args, self.model if model is None else model
             head_rate = args.learning_rate if args.head_learning_rate is None else args.head_learning_rate
-            layers = self.model.config.num_hidden_layers
-            groups = group_parameters(model.named_parameters(), layers, args.learning_rate, head_rate, args.layer_decay)
+            blocks_above = self.model.blocks_above
+            groups = group_parameters(model.named_parameters(), blocks_above, args.learning_rate, head_rate, args.layer_decay)
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(args, self.model)
             options.pop("lr", None)  # each group has its own
             self.optimizer = optimizer_class(optimizer_groups(groups), weight_decay=args.weight_decay, **options)
@@ -164,8 +163,7 @@ class EomtTrainer(ResumableTrainer):
         self.finite.start_step(self.state.global_step + 1, images)
         for batch in images:
             self.trained_data.add(batch)
-        config = self.model.config
-        sums = [loss_normalizers(batch["class_labels"], config.num_queries, config.no_object_weight) for batch in batches]
+        sums = [self.model.loss_normalizers(batch["class_labels"]) for batch in batches]
         return batches, mean_over_processes(torch.stack(sums).sum(0).to(device)) if sums else None
 
     def compute_loss(

@@ -29,10 +29,10 @@ def test_what_is_below_gets_no_gradient_and_the_rest_does(tiny_model, segments, 
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_no_backward_pass_reaches_them(tiny_model, segments, checkpointing, monkeypatch):
+def test_no_backward_pass_reaches_them(tiny_model, segments, checkpoint_activations, checkpointing, monkeypatch):
     model = tiny_model(probs=0.5, num_hidden_layers=8).train()
     if checkpointing:
-        model.gradient_checkpointing_enable()
+        checkpoint_activations(model)
     model.freeze_encoder(-1)
     wanting = []
     for index, layer in enumerate(model.layers):

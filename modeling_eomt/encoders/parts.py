@@ -15,7 +15,9 @@ from eomt.initialization import InitializedModule
 
 
 def resample_positions(positions: Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int]) -> Tensor:
-    """Position embeddings of another patch grid: bicubic, without antialiasing, as DINOv2 does.
+    """Position embeddings of another patch grid: bicubic with antialiasing, as timm, whose ViTs the paper uses, resizes them.
+
+    Antialiasing matters for larger grids as well: PyTorch then uses another bicubic kernel (a = -.5 instead of -.75).
 
     Args:
         positions: (h * w, D), row by row.
@@ -28,7 +30,7 @@ def resample_positions(positions: Tensor, old_grid: tuple[int, int], new_grid: t
     if tuple(old_grid) == tuple(new_grid):
         return positions
     grid = positions.float().T.reshape(1, -1, *old_grid)  # (1, D, h, w)
-    grid = F.interpolate(grid, size=tuple(new_grid), mode="bicubic", align_corners=False, antialias=False)
+    grid = F.interpolate(grid, size=tuple(new_grid), mode="bicubic", antialias=True)
     return grid.flatten(2)[0].T.to(positions.dtype)
 
 

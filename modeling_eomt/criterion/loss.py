@@ -131,8 +131,8 @@ class EomtLoss(InitializedModule):
         wanted = torch.full(logits.shape[:-1], self.config.num_labels, device=logits.device)
         firsts = torch.tensor([0, *(len(labels) for labels in class_labels)]).cumsum(0)  # where each image's labels start
         matched = torch.cat(list(class_labels))[(firsts[matches.image] + matches.segment).to(logits.device)]
-        here = matches.to(logits.device)
-        wanted[here.image, here.block, here.query] = matched
+        matches = matches.to(logits.device)
+        wanted[matches.image, matches.block, matches.query] = matched
         weights = self.class_weights().to(logits.device)
         losses = F.cross_entropy(logits.flatten(0, 2), wanted.flatten(), weight=weights, reduction="none")
         return losses.view(wanted.shape).sum((0, 2))
@@ -142,7 +142,7 @@ def _select(mask_logits: Sequence[Tensor], matches: Matches) -> Tensor:
     """The matched masks in the order of the matches, (M, h, w), without stacking all predictions."""
     picked, order = [], []
     for block, logits in enumerate(mask_logits):
-        here = (matches.block == block).nonzero()[:, 0]
-        picked.append(logits[matches.image[here], matches.query[here]])
-        order.append(here)
+        rows = (matches.block == block).nonzero()[:, 0]
+        picked.append(logits[matches.image[rows], matches.query[rows]])
+        order.append(rows)
     return torch.cat(picked)[torch.cat(order).argsort()]

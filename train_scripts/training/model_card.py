@@ -31,6 +31,7 @@ HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 NO_RECIPE = {"checkpoint", "timm_model", "data", "output_dir", "license", "disable_tqdm", "use_cpu", "run_name", "project"}
 NO_RECIPE |= {"push_to_hub", "resume_from_checkpoint", "report_to", "gradient_accumulation_steps", "accelerator_config"}
 NO_RECIPE |= {"dataloader_pin_memory", "do_eval", "trackio_space_id"}
+NO_RECIPE |= {"gradient_checkpointing", "gradient_checkpointing_kwargs"}  # transformers mirrors activation_checkpointing in them
 PATH = re.compile(r"""(^|[\s"'=:,])[/~]|\\""")  # absolute or of a home, alone or inside a text
 # Of a run's measurements, what isn't a score.
 NO_SCORES = ("runtime", "per_second", "loss", "compilation_time")

@@ -108,6 +108,11 @@ def test_its_recipe_makes_the_same_options_again(written, tmp_path):
         assert named and {n: vars(mine)[n] for n in named} == {n: vars(theirs)[n] for n in named}
 
 
+def test_its_recipe_has_no_deprecated_mirror_of_an_option(written):
+    _, text, _ = written("--activation_checkpointing", "true")
+    assert "activation_checkpointing: true" in text and "gradient_checkpointing" not in text
+
+
 def test_it_names_no_path_no_host_and_no_account(written, tmp_path):
     words = ["--checkpoint", str(tmp_path), "--hub_model_id", "alice/private", "--push_to_hub", "true"]
     words += ["--run_name", f"{socket.gethostname()}-7"]

@@ -17,6 +17,7 @@ from eomt.train_scripts.data.training_stream import TrainingCollator, TrainingSt
 from eomt.train_scripts.evaluation.inference import predictions, score_predictions
 from eomt.train_scripts.evaluation.tasks import make_metric
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.deciding import deciding_options
 from eomt.train_scripts.training.finite_loss import FiniteLoss
 from eomt.train_scripts.training.loss_terms import LossTermMeans
 from eomt.train_scripts.training.mask_annealing import MaskAnnealingCallback
@@ -103,16 +104,7 @@ class EomtTrainer(ResumableTrainer):
 
     def settings(self) -> dict:
         """What decides the result of a run, beside the order of the data: a checkpoint of another is not resumed unasked."""
-        names = ("learning_rate", "head_learning_rate", "layer_decay", "weight_decay", "max_grad_norm", "poly_power", "head_warmup")
-        names += ("encoder_warmup", "masking", "ema_decay", "minutes", "optim", "adam_beta1", "adam_beta2", "bf16", "fp16")
-        settings = {name: getattr(self.args, name) for name in (*names, "max_steps")}
-        model_args, data_args = self.run_arguments
-        if model_args is not None:
-            settings |= {name: getattr(model_args, name) for name in ("checkpoint", "timm_model", "frozen_blocks", "config")}
-        if data_args is not None:
-            names = ("data", "task", "train_split", "image_size", "min_scale", "max_scale", "color_jitter", "bad_samples")
-            settings |= {name: getattr(data_args, name) for name in names}
-        return settings
+        return deciding_options([options for options in (self.args, *self.run_arguments) if options is not None])
 
     def get_train_dataloader(self) -> DataLoader:
         """The stream is this process's already, so accelerate must not shard it again."""

@@ -177,6 +177,16 @@ class EomtTrainingArguments(TrainingArguments):
         """Without the token: the Trainer pickles its arguments into training_args.bin, which is pushed with the rest."""
         return {**self.__dict__, "hub_token": None}
 
+    def for_trainer(self) -> "EomtTrainingArguments":
+        """A copy for Trainer to work on and to change, without its rotation of checkpoints: `CheckpointSaver` does that later.
+
+        These options stay as they were given, and so they are in the model card.
+        """
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)  # copy.copy would go by __getstate__ and lose the token
+        copied.save_total_limit = None
+        return copied
+
     def _refuse_what_schedules_replace(self) -> None:
         refused = {
             "gradient_accumulation_steps": (1, "use total_batch_size"),

@@ -16,7 +16,6 @@ from eomt.train_scripts import train
 from eomt.train_scripts.data.scenes import write_scenes
 from eomt.train_scripts.training.checkpoints import FINISHED, MARK, last_whole
 from eomt.train_scripts.training.finite_loss import FiniteLoss
-from eomt.train_scripts.training.resuming import ResumableTrainer
 from eomt.train_scripts.training.trainer import EomtTrainer
 
 # several epochs of 8 images, batches across their ends, averages, log and checkpoint out of step
@@ -47,8 +46,8 @@ def _run(when: str, words: list[str]) -> None:
         start_step = FiniteLoss.start_step
         FiniteLoss.start_step = lambda self, step, batches: _kill() if step == 8 else start_step(self, step, batches)
     if when == "in a checkpoint":
-        save = ResumableTrainer._save_rng_state
-        ResumableTrainer._save_rng_state = lambda self, folder: _kill() if self.state.global_step == 9 else save(self, folder)
+        save = EomtTrainer._save_rng_state
+        EomtTrainer._save_rng_state = lambda self, folder: _kill() if self.state.global_step == 9 else save(self, folder)
     train.run(words)
 
 

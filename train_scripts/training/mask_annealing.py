@@ -36,10 +36,10 @@ class MaskAnnealingCallback(TrainerCallback):
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: MaskClassifier, **_
     ) -> None:
-        model.set_attn_mask_probs(self.probabilities(self.progress.value, model.config.num_blocks))
+        model.set_attn_mask_probs(self.probabilities(self.progress.value, len(model.attn_mask_probs)))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: MaskClassifier, **_
     ) -> None:
         """A finished model is stored with the probabilities it ends on: zeros, unless it is masked to the end."""
-        model.set_attn_mask_probs(self.probabilities(1.0, model.config.num_blocks))
+        model.set_attn_mask_probs(self.probabilities(1.0, len(model.attn_mask_probs)))

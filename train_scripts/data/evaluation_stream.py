@@ -13,8 +13,10 @@ import torch
 from datasets.distributed import split_dataset_by_node
 from torch.utils.data import IterableDataset
 
-from eomt.train_scripts.data.dataset_folder import count_rows, load_split, read_labels
+from eomt.train_scripts.data.dataset_folder import Labels, count_rows, load_split, read_labels
 from eomt.train_scripts.data.sample_decoder import SampleDecoder
+from eomt.train_scripts.data.samples import Sample
+from eomt.train_scripts.data.task_samples import panoptic_sample
 from eomt.train_scripts.data.training_stream import check_rank
 
 
@@ -24,16 +26,16 @@ def evaluation_stream(
     processor: Callable,
     world_size: int = 1,
     rank: int = 0,
-    task: str = "panoptic",
+    transform: Callable[[Sample, Labels], Sample] = panoptic_sample,
     bad_samples: str = "raise",
 ) -> "EvaluationStream":
-    """One process's share of a split, in order, with the truth of a task; see [`EvaluationStream`]."""
+    """One process's share of a split, in order, with the truth of the task that `transform` makes; see [`EvaluationStream`]."""
     labels = read_labels(folder)
     check_rank(world_size, rank)
     # row by row, since whole row groups would give processes different numbers of images, for which the others wait
     rows = split_dataset_by_node(load_split(folder, split), rank, world_size, strategy="examples")
     share = -(-count_rows(folder, split) // world_size)
-    return EvaluationStream(rows, SampleDecoder(labels, task, f"{folder}, split {split}", bad_samples), processor, share)
+    return EvaluationStream(rows, SampleDecoder(labels, transform, f"{folder}, split {split}", bad_samples), processor, share)
 
 
 class EvaluationStream(IterableDataset):

@@ -8,6 +8,7 @@ from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream, evaluation_stream
 from eomt.train_scripts.data.training_stream import TrainingStream, training_stream
+from eomt.train_scripts.evaluation.tasks import Task
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.class_head import fit_class_head
 from eomt.train_scripts.training.deciding import deciding_options
@@ -67,13 +68,13 @@ def load_checkpoint(name: str, fields: dict) -> EomtForUniversalSegmentation:
 
 
 def build_streams(
-    data_args: DataArguments, args: EomtTrainingArguments, processor: EomtImageProcessor
+    data_args: DataArguments, args: EomtTrainingArguments, processor: EomtImageProcessor, task: Task
 ) -> tuple[TrainingStream, EvaluationStream | None]:
-    """This process's share of the augmented training samples, and of the evaluation samples."""
+    """This process's share of the augmented training samples, and of the evaluation samples, as `task` wants them."""
     share = {
         "world_size": args.world_size,
         "rank": args.process_index,
-        "task": data_args.task,
+        "transform": task.sample,
         "bad_samples": data_args.bad_samples,
     }
     augmentation = training_augmentation(data_args.image_size, data_args.min_scale, data_args.max_scale, data_args.color_jitter)
@@ -89,6 +90,7 @@ def build_trainer(
     model: MaskClassifier,
     processor: EomtImageProcessor,
     streams: tuple[TrainingStream, EvaluationStream | None],
+    task: Task,
     labels: Labels,
     model_args: ModelArguments,
     data_args: DataArguments,
@@ -100,11 +102,12 @@ def build_trainer(
         model: to train.
         processor: the task's image processor.
         streams: of training and evaluation, see [`build_streams`].
+        task: to train and score.
         labels: the task's classes.
         model_args, data_args, args: the run's options, epochs turned into steps.
     """
     train_stream, eval_stream = streams
-    args.settle(data_args.task, eval_stream is not None)
+    args.settle(task, eval_stream is not None)
     model.supervises_blocks = args.masking != "never"
     process, is_first = args.process_index, args.process_index == 0
     progress, skipped = TrainingProgress(args.minutes), SkippedSamples()
@@ -124,7 +127,7 @@ def build_trainer(
         validation=Validation(
             processor,
             labels,
-            data_args.task,
+            task,
             data_args.threshold,
             args.per_device_eval_batch_size,
             overlays,
@@ -134,7 +137,7 @@ def build_trainer(
         saver=CheckpointSaver(record, progress, skipped, average, args.save_total_limit),
         finished_mark=FinishedMark(record, progress, skipped),
         resumption=Resumption(args.output_dir, record, process, args.max_steps, args.minutes),
-        description=RunDescription(labels, data_args.task, args, model_args, data_args),
+        description=RunDescription(labels, task.name, args, model_args, data_args),
     )
 
 

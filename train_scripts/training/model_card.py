@@ -16,15 +16,15 @@ from typing import Any
 import timm
 import torch
 import yaml
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCardData
 
+from eomt.model_cards.rendering import render_card
 from eomt.train_scripts.data.dataset_folder import Labels, count_rows
 from eomt.train_scripts.evaluation.score_names import score_name
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.curves import draw_curves
 from eomt.train_scripts.training.overlays import FILE as PICTURE
 
-TEMPLATE = Path(__file__).parents[2] / "model_cards" / "template.md"  # beside train_scripts, in a checkout and when installed
 CURVES = "curves.png"
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 # Options that say where a run reads, writes and reports, or that others imply: not the recipe.
@@ -53,16 +53,6 @@ class RunDescription:
     args: EomtTrainingArguments
     model_args: ModelArguments | None = None
     data_args: DataArguments | None = None
-
-
-def render_card(metadata: ModelCardData, **fields: Any) -> ModelCard:
-    """Fills `model_cards/template.md`.
-
-    Args:
-        metadata: of the card's head.
-        fields: `title`, `introduction`, `sections` {heading: text}, `model_id`, `task`, `limits` and `licence`.
-    """
-    return ModelCard.from_template(metadata, template_str=TEMPLATE.read_text(encoding="utf-8"), **fields)
 
 
 def write_model_card(

@@ -134,8 +134,8 @@ class EomtProcessorBase(PostProcessing):
         Returns:
             `pixel_values` (B, 3, H, W); `image_layouts`, int64 (B, 4), (content height, content width, input height, input
             width) in pixels: the size an image was resized to before it was cut into windows or padded, and the model input's;
-            `patch_offsets`, for each window its image, start and end; and given maps `mask_labels`, float32 (n, H, W), and
-            `class_labels`, int64 (n,), for each model input. Void and padding belong to no mask.
+            with `do_split_image` `patch_offsets`, for each window its image, start and end; and given maps `mask_labels`, float32
+            (n, H, W), and `class_labels`, int64 (n,), for each model input. Void and padding belong to no mask.
 
         Raises:
             ValueError: unreadable or malformed images and maps, maps of another size than their image, unknown ids, or
@@ -170,8 +170,9 @@ class EomtProcessorBase(PostProcessing):
                 for layout, windows in zip(layouts, inputs, strict=True)
                 for _ in windows
             ],
-            "patch_offsets": [torch.tensor((i, *window)) for i, layout in enumerate(layouts) for window in layout.windows or ()],
         }
+        if kwargs["do_split_image"]:  # an empty list would have no first row, which `datasets` and DataLoaders ask for
+            data["patch_offsets"] = [torch.tensor((i, *window)) for i, layout in enumerate(layouts) for window in layout.windows]
         if segmentation_maps is not None:
             tables = _class_tables(instance_id_to_semantic_id, segments_info, len(pixels))
             maps = as_map_list(segmentation_maps, len(pixels))

@@ -33,7 +33,7 @@ def seen_by_a_perfect_model(batch, state_layouts: bool = True) -> SimpleNamespac
     return SimpleNamespace(
         masks_queries_logits=torch.cat([-bright, bright], 1),
         class_queries_logits=classes,
-        patch_offsets=batch["patch_offsets"],
+        patch_offsets=batch.get("patch_offsets"),
         **extra,
     )
 

@@ -40,9 +40,9 @@ class EvaluationStream(IterableDataset):
     """
     One pass; over all processes each row comes once, none is repeated to fill up.
 
-    Yields dicts: what `processor` makes of the image, `pixel_values` (W, 3, S, S), `image_layouts` (W, 4) and `patch_offsets`
-    (W windows and where they lie, or one padded input and no offsets), and `sample`, a [`Sample`] at its own size. After a pass,
-    `skipped` says why rows were left out of it.
+    Yields dicts: what `processor` makes of the image, `pixel_values` (W, 3, S, S), `image_layouts` (W, 4) and, if it is split into
+    W windows, their `patch_offsets`; and `sample`, a [`Sample`] at its own size. After a pass, `skipped` says why rows were left
+    out of it.
     """
 
     def __init__(self, rows: datasets.IterableDataset, decode: SampleDecoder, processor: Callable, share: int):
@@ -65,11 +65,11 @@ class EvaluationStream(IterableDataset):
 
 def collate_evaluation(examples: list[dict]) -> dict:
     """B evaluation examples -> `pixel_values` (all their windows, 3, S, S), `windows`, how many each image has, and the lists of B
-    `patch_offsets`, `image_layouts` and `samples`."""
+    `patch_offsets` (None: not split), `image_layouts` and `samples`."""
     return {
         "pixel_values": torch.cat([example["pixel_values"] for example in examples]),
         "windows": [len(example["pixel_values"]) for example in examples],
-        "patch_offsets": [example["patch_offsets"] for example in examples],
+        "patch_offsets": [example.get("patch_offsets") for example in examples],
         "image_layouts": [example["image_layouts"] for example in examples],
         "samples": [example["sample"] for example in examples],
     }

@@ -99,8 +99,8 @@ class ImageStream(IterableDataset):
     """
     A process's share of a source, decoded by threads ahead of time.
 
-    Yields dicts: `pixel_values` (W, 3, S, S), `image_layouts` (W, 4) and `patch_offsets`, as `processor` makes them, and `sample`,
-    a [`NamedImage`].
+    Yields dicts: what `processor` makes of the image, `pixel_values` (W, 3, S, S), `image_layouts` (W, 4) and, if it is split,
+    `patch_offsets`; and `sample`, a [`NamedImage`].
 
     Args:
         source: the images.

@@ -6,12 +6,13 @@ from PIL import Image
 from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import PILImageResampling, SizeDict
 
-from eomt.image_processing.processor import EomtProcessorBase
+from eomt.image_processing.processor import EomtImageProcessorKwargs, EomtProcessorBase
 from eomt.image_processing.sizes import Layout, Size
 
 
 class EomtImageProcessorPil(EomtProcessorBase, PilBackend):
     __doc__ = EomtProcessorBase.__doc__
+    valid_kwargs = EomtImageProcessorKwargs  # by this name in each processor's module, where transformers' tests look for it
 
     def _preprocess(
         self,

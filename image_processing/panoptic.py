@@ -79,14 +79,14 @@ def _compete(
     A function of its own, so that its plane is gone when the next one is made.
     """
     area = torch.zeros((), dtype=torch.int64, device=logits.device)
-    for plane, leaders, places in zip(logits.split(ROWS), best.split(ROWS), winners.split(ROWS), strict=True):
+    for plane, leaders, holders in zip(logits.split(ROWS), best.split(ROWS), winners.split(ROWS), strict=True):
         probs = plane.sigmoid_()
         inside = probs >= mask_threshold
         area += inside.sum()
         weighted = probs.mul_(score)
         better = weighted > leaders  # strictly: of equals the first wins, as in argmax
         torch.maximum(leaders, weighted, out=leaders)
-        torch.where(better, inside.to(torch.int16).add_(2 * k), places, out=places)
+        torch.where(better, inside.to(torch.int16).add_(2 * k), holders, out=holders)
     return area
 
 

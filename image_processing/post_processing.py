@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from transformers.image_processing_outputs import SemanticSegmentationPostProcessorOutput
 
+from eomt.image_processing.defaults import MASK_THRESHOLD, OVERLAP_MASK_AREA_THRESHOLD, THRESHOLD
 from eomt.image_processing.instance import Mask, binary_maps, find_instances, id_map, segments_info
 from eomt.image_processing.model_outputs import ModelOutputs, ResizeSettings
 from eomt.image_processing.panoptic import panoptic_segmentation
-from eomt.image_processing.semantic import Scene, View, all_scores, best_classes, segments_of_classes
+from eomt.image_processing.semantic import View, ViewedImage, all_scores, best_classes, segments_of_classes
 from eomt.image_processing.sizes import Size, Window, crop_of
 
 Sizes = list[tuple[int, int]]
@@ -31,9 +32,9 @@ class PostProcessing:
         self,
         outputs: Any,
         target_sizes: Sizes | None = None,
-        threshold: float = 0.8,
-        mask_threshold: float = 0.5,
-        overlap_mask_area_threshold: float = 0.8,
+        threshold: float = THRESHOLD,
+        mask_threshold: float = MASK_THRESHOLD,
+        overlap_mask_area_threshold: float = OVERLAP_MASK_AREA_THRESHOLD,
         stuff_classes: list[int] | None = None,
         size: dict[str, int] | None = None,
         do_resize: bool | None = None,
@@ -70,9 +71,9 @@ class PostProcessing:
         self,
         outputs: Any,
         target_sizes: Sizes | None = None,
-        threshold: float = 0.8,
+        threshold: float = THRESHOLD,
         size: dict[str, int] | None = None,
-        mask_threshold: float = 0.5,
+        mask_threshold: float = MASK_THRESHOLD,
         overlap_mask_area_threshold: float | None = None,
         top_k: int | None = None,
         return_binary_maps: bool = False,
@@ -170,21 +171,21 @@ class PostProcessing:
         )
 
 
-def _viewed_images(outputs: ModelOutputs, target_sizes: Sizes | None, settings: ResizeSettings) -> Iterator[Scene]:
+def _viewed_images(outputs: ModelOutputs, target_sizes: Sizes | None, settings: ResizeSettings) -> Iterator[ViewedImage]:
     """The images of a batch, each with what its model inputs show of it."""
     class_probs = outputs.class_logits.softmax(-1)[..., :-1]
     if not outputs.offsets:
         for i, (layout, target) in enumerate(outputs.whole_images(target_sizes, settings)):
             height, width = layout.content
             view = View(outputs.mask_logits[i], class_probs[i], layout.canvas, (0, height), (0, width))
-            yield Scene([view], layout.content, target)
+            yield ViewedImage([view], layout.content, target)
         return
     for layout, target, windows in outputs.split_images(target_sizes, settings):
         views = [
             View(outputs.mask_logits[index], class_probs[index], layout.canvas, *_spans(layout.content, window))
             for index, window in windows.items()
         ]
-        yield Scene(views, layout.content, target)
+        yield ViewedImage(views, layout.content, target)
 
 
 def _spans(content: Size, window: Window) -> tuple[tuple[int, int], ...]:

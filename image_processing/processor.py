@@ -58,7 +58,6 @@ class EomtProcessorBase(PostProcessing):
         stuff_classes: classes that `post_process_panoptic_segmentation` merges to one segment each.
     """
 
-    valid_kwargs = EomtImageProcessorKwargs
     resample = PILImageResampling.BILINEAR
     image_mean = IMAGENET_DEFAULT_MEAN
     image_std = IMAGENET_DEFAULT_STD

@@ -17,6 +17,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from eomt import EomtConfig
+from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.coco import read_json
 from eomt.train_scripts.data.image_sources import ImageStream, open_source
@@ -34,7 +35,7 @@ def predict(
     split: str = "val",
     column: str = "image",
     batch_size: int = 1,
-    threshold: float = 0.8,
+    threshold: float = THRESHOLD,
     overlays: bool = False,
     categories: str | Path | None = None,
     threads: int = 2,
@@ -139,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--column", default="image", help="of a dataset, in which the images are")
     parser.add_argument("--batch_size", type=int, default=1, help="images a process and forward pass")
     parser.add_argument(
-        "--threshold", type=float, default=0.8, help="class score that a query needs to become a segment (panoptic)"
+        "--threshold", type=float, default=THRESHOLD, help="class score that a query needs to become a segment (panoptic)"
     )
     parser.add_argument("--overlays", action="store_true", help="pictures of the images with their segments")
     parser.add_argument("--categories", help="a json of COCO, whose category ids are used, by name")

@@ -19,6 +19,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
+from eomt.image_processing.defaults import THRESHOLD
 from eomt.image_processing.pictures import picture_grid
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
@@ -94,7 +95,7 @@ def score(
     split: str,
     task: str,
     batch_size: int = 1,
-    threshold: float = 0.8,
+    threshold: float = THRESHOLD,
     boundary: bool = False,
     picture: str | Path | None = None,
     bad_samples: str = "raise",
@@ -151,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--task", required=True, choices=TASKS)
     parser.add_argument("--batch_size", type=int, default=1, help="images a process and forward pass")
     parser.add_argument(
-        "--threshold", type=float, default=0.8, help="class score that a query needs to become a segment (panoptic)"
+        "--threshold", type=float, default=THRESHOLD, help="class score that a query needs to become a segment (panoptic)"
     )
     parser.add_argument("--boundary", action="store_true", help="boundary AP as well (instance)")
     parser.add_argument("--bad_samples", choices=BAD_SAMPLES, default="raise", help="images that can't be used: stop, or leave out")

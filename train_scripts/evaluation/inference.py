@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from eomt.image_processing.defaults import THRESHOLD
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.modeling_eomt import EomtForUniversalSegmentation, EomtForUniversalSegmentationOutput
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream, collate_evaluation
@@ -28,7 +29,7 @@ def predictions(
     stream: EvaluationStream | ImageStream,
     task: str,
     batch_size: int,
-    threshold: float = 0.8,
+    threshold: float = THRESHOLD,
     autocast: Callable[[], AbstractContextManager] = nullcontext,
     show_progress: bool = True,
     passes: int = 0,

@@ -9,6 +9,7 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from eomt.configuration import EomtConfig
+from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.samples import BAD_SAMPLES
 from eomt.train_scripts.evaluation.tasks import MAIN_SCORE, TASKS, check_task
 from eomt.train_scripts.training.checkpoints import AUTO, check_whole
@@ -66,7 +67,7 @@ class DataArguments:
         default="raise",
         metadata={"help": f"images that can't be used, one of {', '.join(BAD_SAMPLES)}: stop, or leave out and report"},
     )
-    threshold: float = field(default=0.8, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
+    threshold: float = field(default=THRESHOLD, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
 
     def __post_init__(self):
         check_task(self.task)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 
-from eomt.image_processing.sizes import Placement
+from eomt.image_processing.sizes import Layout, Size
 from eomt.image_processing.upsampling import upsampled_masks
 
 
@@ -55,7 +55,8 @@ class Instance:
 def find_instances(
     mask_logits: torch.Tensor,
     class_logits: torch.Tensor,
-    place: Placement,
+    layout: Layout,
+    target: Size,
     threshold: float,
     mask_threshold: float,
     top_k: int | None,
@@ -82,7 +83,7 @@ def find_instances(
     class_scores, labels, queries = class_scores[possible].tolist(), labels[possible].tolist(), queries[possible]
     unique, mask_of = queries.unique(return_inverse=True)
     found = []
-    for logits in upsampled_masks(mask_logits[unique], place):
+    for logits in upsampled_masks(mask_logits[unique], layout, target):
         mask = _cut_mask(logits, level)
         found.append(None if mask is None else (mask.score, mask.box, keep(mask)))
     instances = []

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from eomt.image_processing.pixels import load_pil
-from eomt.image_processing.sizes import Layout, Size, padded_size
+from eomt.image_processing.sizes import Layout, Size
 
 INDEX_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")  # PIL modes whose pixels are ids
 
@@ -157,11 +157,6 @@ def masks_and_classes(ids: torch.Tensor, classes: Mapping[int, int], canvas: Siz
     return masks, torch.tensor([classes[i] for i in present], dtype=torch.int64)
 
 
-def targets_of(ids: torch.Tensor, place: Layout, classes: Mapping[int, int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def targets_of(ids: torch.Tensor, layout: Layout, classes: Mapping[int, int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Masks and classes of each model input that an image gives; `ids` has the size of its content."""
-    shown = [ids[crop] for crop in place.crops()]
-    return [masks_and_classes(part, classes, _padded(part.shape, place.canvas)) for part in shown]
-
-
-def _padded(size: Size, canvas: Size | None) -> Size:
-    return tuple(size) if canvas is None else padded_size(size, canvas)
+    return [masks_and_classes(ids[crop], classes, layout.canvas) for crop in layout.crops()]

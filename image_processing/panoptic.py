@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 import torch
 
-from eomt.image_processing.sizes import Placement
+from eomt.image_processing.sizes import Layout, Size
 from eomt.image_processing.upsampling import upsampled_masks
 
 ROWS = 256  # worked on at a time: of a large image, what is made on the way takes more memory than the result
@@ -19,7 +19,8 @@ ROWS = 256  # worked on at a time: of a large image, what is made on the way tak
 def panoptic_segmentation(
     mask_logits: torch.Tensor,
     class_logits: torch.Tensor,
-    place: Placement,
+    layout: Layout,
+    target: Size,
     threshold: float,
     mask_threshold: float,
     overlap_mask_area_threshold: float,
@@ -42,9 +43,9 @@ def panoptic_segmentation(
     confident = (labels != class_logits.shape[-1] - 1) & (scores > threshold)
     scores, labels = scores[confident], labels[confident]
     if len(scores) == 0:
-        return {"segmentation": torch.full(place.target, -1, device=mask_logits.device), "segments_info": []}
+        return {"segmentation": torch.full(target, -1, device=mask_logits.device), "segments_info": []}
 
-    winners, mask_areas = _winners(mask_logits[confident], scores, place, mask_threshold)
+    winners, mask_areas = _winners(mask_logits[confident], scores, layout, target, mask_threshold)
     areas = torch.bincount(winners.flatten(), minlength=2 * len(scores)).view(-1, 2)  # (n, 2): outside, inside its mask
     ratios = areas.sum(1) / mask_areas
     exists = (areas[:, 1] > 0) & (mask_areas > 0)
@@ -53,19 +54,19 @@ def panoptic_segmentation(
     )
     table = torch.full((2 * len(scores),), -1, device=winners.device)
     table[1::2] = torch.tensor(segment_of_query, device=winners.device)
-    segmentation = torch.empty(place.target, dtype=torch.int64, device=winners.device)
+    segmentation = torch.empty(target, dtype=torch.int64, device=winners.device)
     for rows, ids in zip(winners.split(ROWS), segmentation.split(ROWS), strict=True):
         ids.copy_(table[rows.long()])
     return {"segmentation": segmentation, "segments_info": segments}
 
 
 def _winners(
-    mask_logits: torch.Tensor, scores: torch.Tensor, place: Placement, mask_threshold: float
+    mask_logits: torch.Tensor, scores: torch.Tensor, layout: Layout, target: Size, mask_threshold: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """2 k + (pixel is inside the mask of k) for the query k that wins it, int16 (H, W), and the masks' areas, (n,)."""
-    best = torch.full(place.target, -1.0, device=mask_logits.device)
-    winners = torch.zeros(place.target, dtype=torch.int16, device=mask_logits.device)
-    planes = upsampled_masks(mask_logits, place)
+    best = torch.full(target, -1.0, device=mask_logits.device)
+    winners = torch.zeros(target, dtype=torch.int16, device=mask_logits.device)
+    planes = upsampled_masks(mask_logits, layout, target)
     areas = [_compete(next(planes), k, score, best, winners, mask_threshold) for k, score in enumerate(scores)]
     return winners, torch.stack(areas)
 
@@ -78,14 +79,14 @@ def _compete(
     A function of its own, so that its plane is gone when the next one is made.
     """
     area = torch.zeros((), dtype=torch.int64, device=logits.device)
-    for plane, leaders, places in zip(logits.split(ROWS), best.split(ROWS), winners.split(ROWS), strict=True):
+    for plane, leaders, holders in zip(logits.split(ROWS), best.split(ROWS), winners.split(ROWS), strict=True):
         probs = plane.sigmoid_()
         inside = probs >= mask_threshold
         area += inside.sum()
         weighted = probs.mul_(score)
         better = weighted > leaders  # strictly: of equals the first wins, as in argmax
         torch.maximum(leaders, weighted, out=leaders)
-        torch.where(better, inside.to(torch.int16).add_(2 * k), places, out=places)
+        torch.where(better, inside.to(torch.int16).add_(2 * k), holders, out=holders)
     return area
 
 

@@ -181,26 +181,26 @@ def _write_names(picture: Image.Image, ids: np.ndarray, classes: Mapping[int, in
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
         half = draw.textlength(names[label], font) / 2 + 2
         x = min(max(float(x), half), picture.width - half)
-        place = np.s_[max(0, int(y) - NAME_SIZE // 2) : int(y) + NAME_SIZE // 2, max(0, int(x - half)) : int(x + half)]
-        if depth.max() < 0.6 * NAME_SIZE or half * 2 > picture.width or taken[place].any():
+        box = np.s_[max(0, int(y) - NAME_SIZE // 2) : int(y) + NAME_SIZE // 2, max(0, int(x - half)) : int(x + half)]
+        if depth.max() < 0.6 * NAME_SIZE or half * 2 > picture.width or taken[box].any():
             continue
-        taken[place] = True
+        taken[box] = True
         draw.text((x, float(y)), names[label], "white", font, anchor="mm", stroke_width=2, stroke_fill="black")
 
 
 def _legend(labels: Sequence[int], names: Sequence[str], isthing: list[bool], width: int) -> Image.Image:
     """Swatches and names of classes, in as many lines as they need."""
     font, line = _font(NAME_SIZE + 2), NAME_SIZE + 10
-    places, x, y = [], GAP, GAP
+    corners, x, y = [], GAP, GAP
     for label in labels:
         length = 22 + round(font.getlength(names[label])) + 2 * GAP
         if x + length > width and x > GAP:
             x, y = GAP, y + line
-        places.append((x, y))
+        corners.append((x, y))
         x += length
     legend = Image.new("RGB", (width, y + line + GAP), "white")
     draw = ImageDraw.Draw(legend)
-    for label, (x, y) in zip(labels, places, strict=True):
+    for label, (x, y) in zip(labels, corners, strict=True):
         draw.rectangle((x, y, x + 15, y + 15), class_color(label, isthing), "black")
         draw.text((x + 22, y + 8), names[label], "black", font, anchor="lm")
     return legend

@@ -1,25 +1,17 @@
 """The methods that turn a model's outputs into segments, for both processors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from transformers.image_processing_outputs import SemanticSegmentationPostProcessorOutput
 
+from eomt.image_processing.defaults import MASK_THRESHOLD, OVERLAP_MASK_AREA_THRESHOLD, THRESHOLD
 from eomt.image_processing.instance import Mask, binary_maps, find_instances, id_map, segments_info
+from eomt.image_processing.model_outputs import ModelOutputs, ResizeSettings
 from eomt.image_processing.panoptic import panoptic_segmentation
-from eomt.image_processing.semantic import Scene, View, all_scores, best_classes, segments_of_classes
-from eomt.image_processing.sizes import (
-    Size,
-    check_target_sizes,
-    content_size,
-    crop_of,
-    padded_size,
-    placements,
-    window_side,
-    window_size,
-)
-from eomt.image_processing.windows import check_offsets, read_offsets
+from eomt.image_processing.semantic import View, ViewedImage, all_scores, best_classes, segments_of_classes
+from eomt.image_processing.sizes import Size, Window, crop_of
 
 Sizes = list[tuple[int, int]]
 
@@ -28,29 +20,25 @@ class PostProcessing:
     """`post_process_*`: outputs of `EomtForUniversalSegmentation` -> segments at each image's own size.
 
     All compute in float32, whatever the model's precision, and take
-        outputs: with `masks_queries_logits` (B, Q, h, w), `class_queries_logits` (B, Q, C + 1) and, when the images were
-            split, `patch_offsets`.
+        outputs: with `masks_queries_logits` (B, Q, h, w), `class_queries_logits` (B, Q, C + 1), with `image_layouts` if they are
+            of this package's model and it got those of the processor, and with `patch_offsets` when the images were split.
         target_sizes: the (height, width) of each image (of the upright one, if it was turned by its EXIF orientation).
-            None: results have the size of the model's input, padding included.
-        size: the size that the images were resized to, when not the processor's own.
-
-    They take images as resized and padded by `size`. With the processor's own `do_resize=False` they take them as they were, padded
-    if its own `do_pad` says so.
+            None: results have the size of the model's input, padding included (without `image_layouts`, that of `size`).
+        size, do_resize, do_pad: what the processor was called with, if not with its stored settings. They are for outputs without
+            `image_layouts`, and ignored where those state how an image was resized and padded.
     """
-
-    @property
-    def _unresized_padded(self) -> bool | None:
-        return None if self.do_resize else bool(self.do_pad)
 
     def post_process_panoptic_segmentation(
         self,
         outputs: Any,
         target_sizes: Sizes | None = None,
-        threshold: float = 0.8,
-        mask_threshold: float = 0.5,
-        overlap_mask_area_threshold: float = 0.8,
+        threshold: float = THRESHOLD,
+        mask_threshold: float = MASK_THRESHOLD,
+        overlap_mask_area_threshold: float = OVERLAP_MASK_AREA_THRESHOLD,
         stuff_classes: list[int] | None = None,
         size: dict[str, int] | None = None,
+        do_resize: bool | None = None,
+        do_pad: bool | None = None,
     ) -> list[dict]:
         """Segments without overlap.
 
@@ -67,30 +55,32 @@ class PostProcessing:
             For each image `segmentation`, int64 (H, W) of segment ids with -1 for void, and `segments_info`, a list of
             {id, label_id, score}.
         """
-        mask_logits, class_logits, offsets = _read_outputs(outputs)
-        size = self.size if size is None else size
-        if offsets:
-            scenes = _windowed_scenes(mask_logits, class_logits, offsets, target_sizes, size, self._unresized_padded)
-            return [segments_of_classes(scene) for scene in scenes]
-        stuff = self.stuff_classes if stuff_classes is None else stuff_classes
-        places = placements(mask_logits.shape[-2:], size, target_sizes, len(mask_logits), self._unresized_padded)
+        outputs = ModelOutputs.read(outputs)
+        settings = self._resize_settings(size, do_resize, do_pad)
+        if outputs.offsets:
+            return [segments_of_classes(image) for image in _viewed_images(outputs, target_sizes, settings)]
+        stuff = frozenset((self.stuff_classes if stuff_classes is None else stuff_classes) or ())
+        thresholds = threshold, mask_threshold, overlap_mask_area_threshold
+        images = outputs.whole_images(target_sizes, settings)
         return [
-            panoptic_segmentation(*logits, place, threshold, mask_threshold, overlap_mask_area_threshold, frozenset(stuff or ()))
-            for *logits, place in zip(mask_logits, class_logits, places, strict=True)
+            panoptic_segmentation(mask_logits, class_logits, layout, target, *thresholds, stuff)
+            for mask_logits, class_logits, (layout, target) in zip(outputs.mask_logits, outputs.class_logits, images, strict=True)
         ]
 
     def post_process_instance_segmentation(
         self,
         outputs: Any,
         target_sizes: Sizes | None = None,
-        threshold: float = 0.8,
+        threshold: float = THRESHOLD,
         size: dict[str, int] | None = None,
-        mask_threshold: float = 0.5,
+        mask_threshold: float = MASK_THRESHOLD,
         overlap_mask_area_threshold: float | None = None,
         top_k: int | None = None,
         return_binary_maps: bool = False,
         return_coco_annotation: bool = False,
         return_rles: bool = False,
+        do_resize: bool | None = None,
+        do_pad: bool | None = None,
     ) -> list[dict]:
         """Instances, each scored by its class probability times the mean mask probability inside its mask.
 
@@ -121,25 +111,24 @@ class PostProcessing:
         }
         if sum(formats.values()) > 1:
             raise ValueError(f"{' and '.join(name for name, on in formats.items() if on)} are both True. Ask for one format.")
-        mask_logits, class_logits, offsets = _read_outputs(outputs)
-        if offsets:
+        outputs = ModelOutputs.read(outputs)
+        if outputs.offsets:
             raise ValueError(
                 "patch_offsets is set: the images were split into windows, across which instances can't be told apart. "
                 "Preprocess with do_split_image=False, or use post_process_semantic_segmentation."
             )
-        size = self.size if size is None else size
         results = []
-        places = placements(mask_logits.shape[-2:], size, target_sizes, len(mask_logits), self._unresized_padded)
+        images = outputs.whole_images(target_sizes, self._resize_settings(size, do_resize, do_pad))
         streamed = Mask.rle if return_rles else Mask.runs if return_coco_annotation else None
         keep = {} if streamed is None else {"keep": streamed}
-        for masks, classes, place in zip(mask_logits, class_logits, places, strict=True):
-            found = find_instances(masks, classes, place, threshold, mask_threshold, top_k, **keep)
+        for masks, classes, (layout, target) in zip(outputs.mask_logits, outputs.class_logits, images, strict=True):
+            instances = find_instances(masks, classes, layout, target, threshold, mask_threshold, top_k, **keep)
             if streamed is not None:
-                segmentation = [one.mask for one in found]
+                segmentation = [instance.mask for instance in instances]
             else:
                 draw = binary_maps if return_binary_maps else id_map
-                segmentation = draw(found, place.target, masks.device)
-            results.append({"segmentation": segmentation, "segments_info": segments_info(found, exact=return_rles)})
+                segmentation = draw(instances, target, masks.device)
+            results.append({"segmentation": segmentation, "segments_info": segments_info(instances, exact=return_rles)})
         return results
 
     def post_process_semantic_segmentation(
@@ -149,6 +138,8 @@ class PostProcessing:
         size: dict[str, int] | None = None,
         return_segmentation_scores: bool = False,
         tolerance: float = 0.0,
+        do_resize: bool | None = None,
+        do_pad: bool | None = None,
     ) -> list[torch.Tensor] | list[SemanticSegmentationPostProcessorOutput]:
         """The best class of each pixel; windows are merged and padding is removed first.
 
@@ -162,71 +153,41 @@ class PostProcessing:
             For each image an int64 (H, W) map of classes; with `return_segmentation_scores`, an object with that
             `segmentation` and the `segmentation_scores` (C, H, W).
         """
-        mask_logits, class_logits, offsets = _read_outputs(outputs)
-        size = self.size if size is None else size
-        if offsets:
-            scenes = _windowed_scenes(mask_logits, class_logits, offsets, target_sizes, size, self._unresized_padded)
-        else:
-            scenes = _whole_scenes(mask_logits, class_logits, target_sizes, size, self._unresized_padded)
+        settings = self._resize_settings(size, do_resize, do_pad)
+        images = _viewed_images(ModelOutputs.read(outputs), target_sizes, settings)
         if not return_segmentation_scores:
-            return [best_classes(scene, tolerance)[0] for scene in scenes]
+            return [best_classes(image, tolerance)[0] for image in images]
         return [
             SemanticSegmentationPostProcessorOutput({"segmentation": scores.argmax(0), "segmentation_scores": scores})
-            for scores in map(all_scores, scenes)
+            for scores in map(all_scores, images)
         ]
 
-
-def _read_outputs(outputs: Any) -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, int, int]]]:
-    """Mask logits and class logits in float32, detached, and the windows' offsets."""
-    return (
-        outputs.masks_queries_logits.detach().float(),
-        outputs.class_queries_logits.detach().float(),
-        read_offsets(getattr(outputs, "patch_offsets", None)),  # stock's other outputs have no such field
-    )
-
-
-def _whole_scenes(
-    mask_logits: torch.Tensor,
-    class_logits: torch.Tensor,
-    target_sizes: Sizes | None,
-    size: dict[str, int],
-    unresized_padded: bool | None,
-) -> Iterator[Scene]:
-    """The images of a batch that were not split."""
-    places = placements(mask_logits.shape[-2:], size, target_sizes, len(mask_logits), unresized_padded)
-    for masks, classes, place in zip(mask_logits, class_logits.softmax(-1)[..., :-1], places, strict=True):
-        view = View(masks, classes, place.canvas, (0, place.content[0]), (0, place.content[1]))
-        yield Scene([view], place.content, place.target)
+    def _resize_settings(self, size: dict[str, int] | None, do_resize: bool | None, do_pad: bool | None) -> ResizeSettings:
+        """The arguments of a call, and for those that are None the stored settings."""
+        return ResizeSettings(
+            self.size if size is None else size,
+            bool(self.do_resize if do_resize is None else do_resize),
+            bool(self.do_pad if do_pad is None else do_pad),
+        )
 
 
-def _windowed_scenes(
-    mask_logits: torch.Tensor,
-    class_logits: torch.Tensor,
-    offsets: list[tuple[int, int, int]],
-    target_sizes: Sizes | None,
-    size: dict[str, int],
-    unresized_padded: bool | None,
-) -> Iterator[Scene]:
-    """The images of a batch of windows."""
-    if target_sizes is None:
-        raise ValueError("target_sizes is None, but images that were split need theirs. Pass each (height, width).")
-    targets = check_target_sizes(target_sizes, None)
-    check_offsets(offsets, len(mask_logits), len(targets))
-    side = window_side(size)
-    class_probs = class_logits.softmax(-1)[..., :-1]
-    for i, target in enumerate(targets):
-        content = content_size(target, size, fit=False) if unresized_padded is None else target
-        square = mask_logits.shape[-1] == mask_logits.shape[-2]  # as windows are, but of images that are too short for one
-        window = window_size(content, side)
-        canvas = padded_size(window, (side, side)) if (square if unresized_padded is None else unresized_padded) else window
+def _viewed_images(outputs: ModelOutputs, target_sizes: Sizes | None, settings: ResizeSettings) -> Iterator[ViewedImage]:
+    """The images of a batch, each with what its model inputs show of it."""
+    class_probs = outputs.class_logits.softmax(-1)[..., :-1]
+    if not outputs.offsets:
+        for i, (layout, target) in enumerate(outputs.whole_images(target_sizes, settings)):
+            height, width = layout.content
+            view = View(outputs.mask_logits[i], class_probs[i], layout.canvas, (0, height), (0, width))
+            yield ViewedImage([view], layout.content, target)
+        return
+    for layout, target, windows in outputs.split_images(target_sizes, settings):
         views = [
-            View(mask_logits[w], class_probs[w], canvas, *_spans(content, span))
-            for w, (image, *span) in enumerate(offsets)
-            if image == i
+            View(outputs.mask_logits[index], class_probs[index], layout.canvas, *_spans(layout.content, window))
+            for index, window in windows.items()
         ]
-        yield Scene(views, content, target)
+        yield ViewedImage(views, layout.content, target)
 
 
-def _spans(content: Size, window: Sequence[int]) -> tuple[tuple[int, int], ...]:
+def _spans(content: Size, window: Window) -> tuple[tuple[int, int], ...]:
     """First and one past the last row, and column, that a window shows; a lone window may be longer than the image."""
-    return tuple(part.indices(length)[:2] for part, length in zip(crop_of(content, tuple(window)), content, strict=True))
+    return tuple(part.indices(length)[:2] for part, length in zip(crop_of(content, window), content, strict=True))

@@ -26,7 +26,7 @@ from eomt.image_processing.label_maps import (
 )
 from eomt.image_processing.pixels import flat_list, image_to_tensor
 from eomt.image_processing.post_processing import PostProcessing
-from eomt.image_processing.sizes import Layout, canvas_size, layout
+from eomt.image_processing.sizes import Layout, canvas_size, image_layout
 
 logger = logging.get_logger(__name__)
 
@@ -58,7 +58,6 @@ class EomtProcessorBase(PostProcessing):
         stuff_classes: classes that `post_process_panoptic_segmentation` merges to one segment each.
     """
 
-    valid_kwargs = EomtImageProcessorKwargs
     resample = PILImageResampling.BILINEAR
     image_mean = IMAGENET_DEFAULT_MEAN
     image_std = IMAGENET_DEFAULT_STD
@@ -132,9 +131,10 @@ class EomtProcessorBase(PostProcessing):
             **kwargs: settings for this call alone, and `return_tensors`.
 
         Returns:
-            `pixel_values` (B, 3, H, W); `patch_offsets`, for each window its image, start and end; and given maps
-            `mask_labels`, float32 (n, H, W), and `class_labels`, int64 (n,), for each model input. Void and padding
-            belong to no mask.
+            `pixel_values` (B, 3, H, W); `image_layouts`, int64 (B, 4), (content height, content width, input height, input
+            width) in pixels: the size an image was resized to before it was cut into windows or padded, and the model input's;
+            with `do_split_image` `patch_offsets`, for each window its image, start and end; and given maps `mask_labels`, float32
+            (n, H, W), and `class_labels`, int64 (n,), for each model input. Void and padding belong to no mask.
 
         Raises:
             ValueError: unreadable or malformed images and maps, maps of another size than their image, unknown ids, or
@@ -157,21 +157,28 @@ class EomtProcessorBase(PostProcessing):
             )
         pixels = self._read_images(images, **kwargs)
         image_sizes = [tuple(image.shape[-2:]) for image in pixels]
-        places = [
-            layout(size, kwargs["size"], kwargs["do_resize"], kwargs["do_split_image"], kwargs["do_pad"]) for size in image_sizes
+        layouts = [
+            image_layout(size, kwargs["size"], kwargs["do_resize"], kwargs["do_split_image"], kwargs["do_pad"])
+            for size in image_sizes
         ]
-        inputs = self._preprocess(pixels, places, **kwargs)
+        inputs = self._preprocess(pixels, layouts, **kwargs)
         data = {
             "pixel_values": [window for windows in inputs for window in windows],
-            "patch_offsets": [torch.tensor((i, *window)) for i, place in enumerate(places) for window in place.windows or ()],
+            "image_layouts": [
+                torch.tensor((*layout.content, *layout.canvas))
+                for layout, windows in zip(layouts, inputs, strict=True)
+                for _ in windows
+            ],
         }
+        if kwargs["do_split_image"]:  # an empty list would have no first row, which `datasets` and DataLoaders ask for
+            data["patch_offsets"] = [torch.tensor((i, *window)) for i, layout in enumerate(layouts) for window in layout.windows]
         if segmentation_maps is not None:
             tables = _class_tables(instance_id_to_semantic_id, segments_info, len(pixels))
             maps = as_map_list(segmentation_maps, len(pixels))
             targets = [
                 target
                 for i, label_map in enumerate(maps)
-                for target in self._targets(label_map, tables[i], segments_info is not None, places[i], image_sizes[i], i, kwargs)
+                for target in self._targets(label_map, tables[i], segments_info is not None, layouts[i], image_sizes[i], i, kwargs)
             ]
             data["mask_labels"] = [masks for masks, _ in targets]
             data["class_labels"] = [classes for _, classes in targets]
@@ -199,7 +206,7 @@ class EomtProcessorBase(PostProcessing):
         label_map: ImageInput,
         classes: dict[int, int | None] | None,
         from_table: bool,
-        place: Layout,
+        layout: Layout,
         image_size: tuple[int, int],
         index: int,
         kwargs: dict[str, Any],
@@ -213,11 +220,11 @@ class EomtProcessorBase(PostProcessing):
             )
         if is_rgb and classes is None:
             raise ValueError(f"{name} is RGB: it needs segments_info (or instance_id_to_semantic_id) with its ids' classes.")
-        ids = resize_label_map(ids, place.content)
+        ids = resize_label_map(ids, layout.content)
         found = target_classes(
             torch.unique(ids).tolist(), classes, kwargs["ignore_index"], kwargs["do_reduce_labels"], from_table, name
         )
-        return targets_of(ids, place, found)
+        return targets_of(ids, layout, found)
 
 
 def _class_tables(

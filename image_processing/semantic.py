@@ -31,7 +31,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Scene:
+class ViewedImage:
     """An image as its views show it."""
 
     views: Sequence[View]
@@ -70,7 +70,7 @@ class Part:
         return rows_under(self.start, self.end, self.view.mask_logits.shape[1], self.view.canvas[0])
 
 
-def class_scores(scene: Scene, start: int, end: int, negligible: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
+def class_scores(image: ViewedImage, start: int, end: int, negligible: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
     """The sum over queries of class probability x mask probability, the mean of the views that show a pixel.
 
     Args:
@@ -80,12 +80,12 @@ def class_scores(scene: Scene, start: int, end: int, negligible: float = 0.0) ->
     Returns:
         Scores (k, end - start, w), and the k classes that they are of; the others' are 0.
     """
-    spans = [(view, max(start, view.rows[0]), min(end, view.rows[1])) for view in scene.views]
+    spans = [(view, max(start, view.rows[0]), min(end, view.rows[1])) for view in image.views]
     parts = [Part(view, first - view.rows[0], last - view.rows[0]) for view, first, last in spans if first < last]
     bounds = torch.stack([part.bounds() for part in parts])  # (views, Q, C)
     classes = (bounds.sum(1).amax(0) > negligible).nonzero().flatten()
-    total = torch.zeros(len(classes), end - start, scene.content[1], device=bounds.device)
-    count = torch.zeros(end - start, scene.content[1], device=bounds.device)
+    total = torch.zeros(len(classes), end - start, image.content[1], device=bounds.device)
+    count = torch.zeros(end - start, image.content[1], device=bounds.device)
     for part, bound in zip(parts, bounds.amax(2), strict=True):
         ordered, order = bound.sort()
         top = part.view.rows[0] + part.start - start
@@ -95,45 +95,45 @@ def class_scores(scene: Scene, start: int, end: int, negligible: float = 0.0) ->
     return total.div_(count.clamp_(min=1)), classes
 
 
-def best_classes(scene: Scene, tolerance: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
+def best_classes(image: ViewedImage, tolerance: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
     """Class, int64 (H, W), and score of each pixel of the target. Scores may be too low by `tolerance`."""
-    device = scene.views[0].mask_logits.device
-    classes = torch.zeros(scene.target, dtype=torch.int64, device=device)
-    best = torch.zeros(scene.target, device=device)
-    strip = math.ceil(STRIP * scene.target[0] / scene.content[0])
-    for start in range(0, scene.target[0], strip):
-        end = min(start + strip, scene.target[0])
-        first, last = rows_under(start, end, scene.content[0], scene.target[0])
-        scores, labels = class_scores(scene, first, last, tolerance)
+    device = image.views[0].mask_logits.device
+    classes = torch.zeros(image.target, dtype=torch.int64, device=device)
+    best = torch.zeros(image.target, device=device)
+    strip = math.ceil(STRIP * image.target[0] / image.content[0])
+    for start in range(0, image.target[0], strip):
+        end = min(start + strip, image.target[0])
+        first, last = rows_under(start, end, image.content[0], image.target[0])
+        scores, labels = class_scores(image, first, last, tolerance)
         if not len(labels):
             continue  # nothing found in these rows: class 0 with score 0, as the largest of zeros
-        at_once = max(1, CHUNK // ((end - start) * scene.target[1]))
+        at_once = max(1, CHUNK // ((end - start) * image.target[1]))
         for planes, chunk in zip(scores.split(at_once), labels.split(at_once), strict=True):
-            largest, where = resize_rows(planes, scene.target, start, end, scene.content[0], first).max(0)
+            largest, where = resize_rows(planes, image.target, start, end, image.content[0], first).max(0)
             better = largest > best[start:end]
             torch.where(better, chunk[where], classes[start:end], out=classes[start:end])
             torch.maximum(largest, best[start:end], out=best[start:end])
     return classes, best
 
 
-def all_scores(scene: Scene) -> torch.Tensor:
+def all_scores(image: ViewedImage) -> torch.Tensor:
     """(C, H, W), the score of each class at each pixel of the target."""
-    full = torch.zeros(scene.num_classes, *scene.content, device=scene.views[0].mask_logits.device)
-    for start in range(0, scene.content[0], STRIP):
-        end = min(start + STRIP, scene.content[0])
-        scores, classes = class_scores(scene, start, end)
+    full = torch.zeros(image.num_classes, *image.content, device=image.views[0].mask_logits.device)
+    for start in range(0, image.content[0], STRIP):
+        end = min(start + STRIP, image.content[0])
+        scores, classes = class_scores(image, start, end)
         full[classes, start:end] = scores
-    return resize_rows(full, scene.target, 0, scene.target[0])
+    return resize_rows(full, image.target, 0, image.target[0])
 
 
-def segments_of_classes(scene: Scene) -> dict:
+def segments_of_classes(image: ViewedImage) -> dict:
     """The panoptic result of merged windows: one segment a class, as scores alone can't tell instances apart.
 
     Returns:
         `segmentation`, int64 (H, W), and `segments_info`, {id, label_id, score} by class, where a score is the mean of
         the class scores over the segment.
     """
-    classes, best = best_classes(scene)
+    classes, best = best_classes(image)
     present, segmentation, areas = classes.unique(return_inverse=True, return_counts=True)
     totals = torch.bincount(segmentation.flatten(), weights=best.flatten())  # in float64
     means = (totals / areas).tolist()

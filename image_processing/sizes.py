@@ -1,7 +1,7 @@
-"""Where an image lies in the model's input: resized, cut into windows or padded, and back. The one place that knows.
+"""Where an image lies in the model's input: resized, cut into windows or padded. Both ways, into the model and back, ask here.
 
 content  the size (h, w) an image is resized to
-canvas   the size (h, w) of the model's input, content plus black at the right and bottom
+canvas   the size (h, w) of the model's input: the content, or a window of it, and black pixels at the right and bottom
 target   the size (H, W) a result is wanted at, as a rule the original image's
 """
 
@@ -18,11 +18,11 @@ Window = tuple[int, int]  # first and one past the last pixel along the content'
 
 @dataclass(frozen=True)
 class Layout:
-    """How one image becomes one or several model inputs."""
+    """How one image lies in the model's input, or in several inputs of one size when it is split."""
 
     content: Size
-    windows: tuple[Window, ...] | None  # None: not split
-    canvas: Size | None  # None: not padded
+    canvas: Size
+    windows: tuple[Window, ...] | None = None  # None: not split
 
     def crops(self) -> list[tuple[slice, slice]]:
         """The rows and columns of the content that each model input shows."""
@@ -37,13 +37,15 @@ def crop_of(content: Size, window: Window) -> tuple[slice, slice]:
     return (along, slice(None)) if content[0] > content[1] else (slice(None), along)
 
 
-def layout(image_size: Size, size: SizeDict | dict, do_resize: bool, do_split: bool, do_pad: bool) -> Layout:
+def image_layout(image_size: Size, size: SizeDict | dict, do_resize: bool, do_split: bool, do_pad: bool) -> Layout:
     """The layout of an image of `image_size` (height, width) under a processor's settings."""
     content = content_size(image_size, size, fit=do_pad and not do_split) if do_resize else image_size
-    windows = tuple(split(content, window_side(size))) if do_split else None
     side = window_side(size)
-    canvas = ((side, side) if do_split else canvas_size(size)) if do_pad else None
-    return Layout(content, windows, canvas)
+    windows = tuple(split(content, side)) if do_split else None
+    shown = window_size(content, side) if do_split else content
+    if not do_pad:
+        return Layout(content, shown, windows)
+    return Layout(content, padded_size(shown, (side, side) if do_split else canvas_size(size)), windows)
 
 
 def canvas_size(size: SizeDict | dict) -> Size:
@@ -108,45 +110,6 @@ def window_size(content: Size, side: int) -> Size:
 def padded_size(size: Size, canvas: Size) -> Size:
     """Padding only adds: what is larger than the canvas stays as it is."""
     return max(size[0], canvas[0]), max(size[1], canvas[1])
-
-
-@dataclass(frozen=True)
-class Placement:
-    """How one image lies in what the model gave out; what upsampling needs."""
-
-    canvas: Size
-    content: Size
-    target: Size
-
-
-def placements(
-    mask_size: Size,
-    size: SizeDict | dict,
-    target_sizes: Sequence[Size] | None,
-    batch_size: int,
-    unresized_padded: bool | None = None,
-) -> list[Placement]:
-    """One placement for each of `batch_size` images that were not split.
-
-    Whether resized images were padded shows in `mask_size`, the (h, w) of the mask logits: they have the canvas' proportions
-    then. Otherwise an image filled the model's input by itself.
-
-    Args:
-        unresized_padded: of images that were not resized, whether they were padded. None: they were resized.
-
-    Raises:
-        ValueError: `target_sizes` doesn't hold one (height, width) for each image.
-    """
-    canvas = canvas_size(size)
-    if target_sizes is None:
-        return [Placement(canvas, canvas, canvas)] * batch_size
-    targets = check_target_sizes(target_sizes, batch_size)
-    if unresized_padded is not None:
-        return [Placement(padded_size(target, canvas) if unresized_padded else target, target, target) for target in targets]
-    if mask_size[0] * canvas[1] == mask_size[1] * canvas[0]:
-        return [Placement(canvas, content_size(target, size, fit=True), target) for target in targets]
-    contents = [content_size(target, size, fit=False) for target in targets]
-    return [Placement(content, content, target) for content, target in zip(contents, targets, strict=True)]
 
 
 def check_target_sizes(target_sizes: Sequence[Size], count: int | None) -> list[Size]:

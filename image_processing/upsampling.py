@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 
-from eomt.image_processing.sizes import Placement, Size
+from eomt.image_processing.sizes import Layout, Size
 
 
 def resize_bilinear(planes: torch.Tensor, size: Size) -> torch.Tensor:
@@ -16,17 +16,17 @@ def resize_bilinear(planes: torch.Tensor, size: Size) -> torch.Tensor:
     return F.interpolate(planes[None], size=size, mode="bilinear", align_corners=False)[0]
 
 
-def to_content(mask_logits: torch.Tensor, place: Placement) -> torch.Tensor:
+def to_content(mask_logits: torch.Tensor, layout: Layout) -> torch.Tensor:
     """(n, h, w) -> (n, *content): as large as the model's input, without its padding."""
-    height, width = place.content
-    return resize_bilinear(mask_logits, place.canvas)[:, :height, :width]
+    height, width = layout.content
+    return resize_bilinear(mask_logits, layout.canvas)[:, :height, :width]
 
 
-def upsampled_masks(mask_logits: torch.Tensor, place: Placement) -> Iterator[torch.Tensor]:
+def upsampled_masks(mask_logits: torch.Tensor, layout: Layout, target: Size) -> Iterator[torch.Tensor]:
     """The (H, W) logits of one query after the other: a plane stays in cache, all of them wouldn't fit in it."""
     for logits in mask_logits:
-        plane = to_content(logits[None], place)
-        yield (plane if place.content == place.target else resize_bilinear(plane, place.target))[0]
+        plane = to_content(logits[None], layout)
+        yield (plane if layout.content == target else resize_bilinear(plane, target))[0]
 
 
 def rows_under(start: int, end: int, old_height: int, new_height: int) -> tuple[int, int]:

@@ -47,7 +47,7 @@ def test_equals_stock_bit_for_bit(processor_class, stock_class, settings, disabl
     ours = processor_class(**settings)(images, return_tensors="pt", disable_grouping=disable_grouping)
     stock = stock_class(**settings)(images, return_tensors="pt", disable_grouping=disable_grouping)
     assert torch.equal(ours["pixel_values"], stock["pixel_values"])
-    assert [o.tolist() for o in ours["patch_offsets"]] == [o.tolist() for o in stock["patch_offsets"]]
+    assert [o.tolist() for o in ours.get("patch_offsets", [])] == [o.tolist() for o in stock["patch_offsets"]]
 
 
 @pytest.mark.parametrize("split", [False, True])

@@ -42,9 +42,9 @@ class EvaluationStream(IterableDataset):
     """
     One pass; over all processes each row comes once, none is repeated to fill up.
 
-    Yields dicts: `pixel_values` (W, 3, S, S) and `patch_offsets`, what `processor` makes of the image: W windows and where
-    they lie, or one padded input and no offsets; and `sample`, a [`Sample`] at its own size. After a pass, `skipped` says why rows
-    were left out of it.
+    Yields dicts: what `processor` makes of the image, `pixel_values` (W, 3, S, S), `image_layouts` (W, 4) and, if it is split into
+    W windows, their `patch_offsets`; and `sample`, a [`Sample`] at its own size. After a pass, `skipped` says why rows were left
+    out of it.
     """
 
     def __init__(self, rows: datasets.IterableDataset, decode: SampleDecoder, processor: Callable, share: int):
@@ -62,15 +62,16 @@ class EvaluationStream(IterableDataset):
             if sample is None:
                 continue
             inputs = self.processor(images=[sample.image], return_tensors="pt")
-            yield {"pixel_values": inputs["pixel_values"], "patch_offsets": inputs["patch_offsets"], "sample": sample}
+            yield {**inputs, "sample": sample}
 
 
 def collate_evaluation(examples: list[dict]) -> dict:
     """B evaluation examples -> `pixel_values` (all their windows, 3, S, S), `windows`, how many each image has, and the lists of B
-    `patch_offsets` and `samples`."""
+    `patch_offsets` (None: not split), `image_layouts` and `samples`."""
     return {
         "pixel_values": torch.cat([example["pixel_values"] for example in examples]),
         "windows": [len(example["pixel_values"]) for example in examples],
-        "patch_offsets": [example["patch_offsets"] for example in examples],
+        "patch_offsets": [example.get("patch_offsets") for example in examples],
+        "image_layouts": [example["image_layouts"] for example in examples],
         "samples": [example["sample"] for example in examples],
     }

@@ -99,7 +99,8 @@ class ImageStream(IterableDataset):
     """
     A process's share of a source, decoded by threads ahead of time.
 
-    Yields dicts: `pixel_values` (W, 3, S, S) and `patch_offsets`, as `processor` makes them, and `sample`, a [`NamedImage`].
+    Yields dicts: what `processor` makes of the image, `pixel_values` (W, 3, S, S), `image_layouts` (W, 4) and, if it is split,
+    `patch_offsets`; and `sample`, a [`NamedImage`].
 
     Args:
         source: the images.
@@ -158,7 +159,7 @@ class ImageStream(IterableDataset):
         image = decode_image(encoded, name)
         inputs = self.processor(images=[image], return_tensors="pt")
         sample = NamedImage(name, image, file_name)
-        return {"pixel_values": inputs["pixel_values"], "patch_offsets": inputs["patch_offsets"], "sample": sample}
+        return {**inputs, "sample": sample}
 
     def _result(self, name: str, future) -> Iterator[dict]:
         try:

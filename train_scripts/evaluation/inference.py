@@ -89,9 +89,14 @@ def images_of(outputs: EomtForUniversalSegmentationOutput, batch: dict) -> Itera
     """The outputs of a batch, one image with all its windows after the other."""
     masks = outputs.masks_queries_logits.split(batch["windows"])
     classes = outputs.class_queries_logits.split(batch["windows"])
-    for mask_logits, class_logits, offsets in zip(masks, classes, batch["patch_offsets"], strict=True):
+    for mask_logits, class_logits, offsets, layouts in zip(
+        masks, classes, batch["patch_offsets"], batch["image_layouts"], strict=True
+    ):
         yield EomtForUniversalSegmentationOutput(
-            masks_queries_logits=mask_logits, class_queries_logits=class_logits, patch_offsets=offsets
+            masks_queries_logits=mask_logits,
+            class_queries_logits=class_logits,
+            patch_offsets=offsets,
+            image_layouts=layouts,
         )
 
 

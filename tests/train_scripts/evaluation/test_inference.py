@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.evaluation_stream import collate_evaluation
 from eomt.train_scripts.data.samples import Sample
-from eomt.train_scripts.evaluation.inference import predictions, score_predictions
+from eomt.train_scripts.evaluation.inference import images_of, predictions, score_predictions
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 
 LABELS = Labels([f"class {i}" for i in range(5)], [True, True, True, False, False])
@@ -54,6 +55,14 @@ def test_a_batch_gives_what_single_images_give_and_metrics_take_it(tiny_model, t
             assert [s["label_id"] for s in one["segments_info"]] == [s["label_id"] for s in other["segments_info"]]
     scores = [score_predictions(iter(results), task_of(task).metric(LABELS)) for results in (single, batched)]
     assert scores[0].keys() == scores[1].keys() and len(scores[0]["per_class"]) == 5
+
+
+@torch.no_grad()
+def test_layouts_go_along_with_each_images_outputs(tiny_model):
+    batch = collate_evaluation(examples("semantic"))
+    images = list(images_of(tiny_model()(pixel_values=batch["pixel_values"]), batch))
+    rows = [[64, 150, 64, 64]] * 3, [[64, 64, 64, 64]], [[118, 64, 64, 64]] * 2
+    assert [one.image_layouts.tolist() for one in images] == list(rows)
 
 
 def test_passes_for_nothing(tiny_model):

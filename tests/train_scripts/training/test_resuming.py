@@ -196,8 +196,8 @@ def _counting(calls: list):
 def test_another_order_of_the_data_is_refused(tiny_run, tmp_path):
     words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
     tiny_run(*words)
-    told = "seed=1 instead of 42, shuffle_buffer=5 instead of 8"
-    with pytest.raises(ValueError, match=f"would see other images, or in another order, having {told}"):
+    different = "seed=1 instead of 42, shuffle_buffer=5 instead of 8"
+    with pytest.raises(ValueError, match=f"would see other images, or in another order, having {different}"):
         tiny_run(*words, "--seed", "1", "--shuffle_buffer", "5", "--resume_from_checkpoint", str(tmp_path / "checkpoint-1"))
 
 
@@ -230,8 +230,8 @@ def test_data_that_were_written_anew_are_other_data(tiny_run, tmp_path):
 def test_auto_takes_no_run_of_other_settings_for_this_one(tiny_run, tmp_path):
     words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
     tiny_run(*words)
-    told = "learning_rate=0.5 instead of 0.0001, image_size=96 instead of 112"
-    with pytest.raises(ValueError, match=f"'auto': .*checkpoint-2 is of another run, this one having {told}"):
+    different = "learning_rate=0.5 instead of 0.0001, image_size=96 instead of 112"
+    with pytest.raises(ValueError, match=f"'auto': .*checkpoint-2 is of another run, this one having {different}"):
         tiny_run(*words, "--learning_rate", "0.5", "--image_size", "96", "--resume_from_checkpoint", "auto")
     named = ["--resume_from_checkpoint", str(tmp_path / "checkpoint-1")]
     assert tiny_run(*words, "--learning_rate", "0.5", *named).state.global_step == 2

@@ -19,13 +19,13 @@ _NAME = re.compile(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)")
 logger = logging.getLogger(__name__)
 
 
-def checkpoint_folder(output_dir: str | Path, step: int) -> Path:
+def checkpoint_of(output_dir: str | Path, step: int) -> Path:
     """Where Trainer writes the checkpoint of a step."""
     return Path(output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{step}"
 
 
 def is_checkpoint_folder(folder: Path) -> bool:
-    """Whether a path is one that [`checkpoint_folder`] gives."""
+    """Whether a path is one that [`checkpoint_of`] gives."""
     return _NAME.fullmatch(folder.name) is not None
 
 

@@ -1,7 +1,7 @@
 """`Trainer` for EoMT: one stream a process, exact loss normalisation over accumulated batches, checkpoints that resume exactly.
 
 What a step, a checkpoint, an evaluation and an end consist of is in the parts that the trainer is given. Here they are tied to
-the calls that transformers' Trainer makes. Three of its private methods are overridden, each with its reason.
+the calls that transformers' Trainer makes. Two of its private methods are overridden, each with its reason.
 """
 
 import json
@@ -23,7 +23,7 @@ from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.training_stream import TrainingCollator, TrainingStream
 from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.best_model import LaterOfEqualScores
-from eomt.train_scripts.training.checkpoints import checkpoint_folder, is_checkpoint_folder
+from eomt.train_scripts.training.checkpoints import checkpoint_of, is_checkpoint_folder
 from eomt.train_scripts.training.finished_mark import FinishedMark
 from eomt.train_scripts.training.finished_model import FinishedModel
 from eomt.train_scripts.training.loss_terms import LossTermMeans
@@ -274,7 +274,7 @@ class EomtTrainer(Trainer):
         self._load_from_checkpoint(str(folder))
         if args.load_best_model_at_end and state.best_global_step and not finished:
             # the stored path may be another, if the output folder was moved
-            state.best_model_checkpoint = str(checkpoint_folder(folder.parent, state.best_global_step))
+            state.best_model_checkpoint = str(checkpoint_of(folder.parent, state.best_global_step))
             self._load_best_model()
         self.progress.total = start.seconds
         results = folder / "train_results.json"

@@ -317,5 +317,20 @@ def test_the_first_checkpoint_of_two_may_go_only_when_the_second_is_whole(tiny_r
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-3"]
 
 
+def test_a_checkpoint_that_is_written_again_is_not_whole_meanwhile(tiny_run, tmp_path, monkeypatch):
+    """A run in the folder of an earlier one: half old and half new, a checkpoint would be that of no run."""
+    words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
+    tiny_run(*words)
+    save, whole = EomtTrainer._save_rng_state, []
+
+    def look(self, folder):
+        whole.append((Path(folder) / MARK).exists())
+        return save(self, folder)
+
+    monkeypatch.setattr(EomtTrainer, "_save_rng_state", look)
+    tiny_run(*words)
+    assert whole == [False, False] and last_whole(tmp_path) == tmp_path / "checkpoint-2"
+
+
 if __name__ == "__main__":
     _run(sys.argv[1], sys.argv[2:])

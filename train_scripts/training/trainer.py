@@ -5,13 +5,13 @@ the calls that transformers' Trainer makes. Two of its private methods are overr
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import ProgressCallback, Trainer, TrainerCallback, TrainerState
+from transformers import ProgressCallback, Trainer, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import TrainOutput
 
@@ -53,7 +53,6 @@ class EomtTrainer(Trainer):
         finished_mark: says that the run has ended.
         resumption: chooses where the training begins.
         description: of the run, for the model card.
-        callbacks: further ones, which come before the trainer's.
     """
 
     loss_is_scaled_for_ga = True  # the model divides by the normalizers of all accumulated batches
@@ -73,7 +72,6 @@ class EomtTrainer(Trainer):
         finished_mark: FinishedMark,
         resumption: Resumption,
         description: RunDescription,
-        callbacks: Sequence[TrainerCallback] = (),
     ):
         self.pretrained, self.description = pretrained, description
         self.finished_model, self.validation = finished_model, validation
@@ -89,7 +87,6 @@ class EomtTrainer(Trainer):
             train_dataset=train_stream,
             eval_dataset=eval_stream,
             processing_class=processing_class,
-            callbacks=list(callbacks),
         )
         if self.average is not None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
             raise ValueError(
@@ -99,9 +96,9 @@ class EomtTrainer(Trainer):
         self._add_callbacks()
 
     def _add_callbacks(self) -> None:
-        """The order matters: each may rely on what those before it have done in the same event."""
+        """Within an event Trainer calls them in this order: each may rely on what those before it have done."""
         handler = self.callback_handler
-        handler.callbacks.insert(0, self.saver)  # before what reports checkpoints, such as W&B's artifacts, which must be complete
+        handler.callbacks.insert(0, self.saver)  # before callbacks that upload checkpoints, such as W&B's: they must be complete
         self.add_callback(self.finished_mark)
         self.add_callback(self.progress)  # decides with a time budget when to save and evaluate
         self.add_callback(LogsEndWithCheckpoints())

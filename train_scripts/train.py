@@ -15,7 +15,8 @@ from transformers import set_seed
 from eomt.train_scripts.data.dataset_folder import count_rows, read_labels
 from eomt.train_scripts.evaluation.tasks import task_of
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
-from eomt.train_scripts.training.building import build_model, build_streams, build_trainer
+from eomt.train_scripts.training.building import build_model, build_streams
+from eomt.train_scripts.training.composition import build_trainer
 from eomt.train_scripts.training.ending import end_run
 from eomt.train_scripts.training.recipe import parse_arguments
 from eomt.train_scripts.training.trainer import EomtTrainer

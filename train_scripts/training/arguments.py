@@ -1,4 +1,4 @@
-"""What a training run can be told, with the paper's recipe as defaults (paper, sections 4.1 and A.2)."""
+"""The options of a training run, with the paper's recipe as defaults (paper, sections 4.1 and A.2)."""
 
 import difflib
 import json

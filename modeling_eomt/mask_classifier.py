@@ -58,7 +58,7 @@ class EomtForUniversalSegmentationOutput(ModelOutput):
     patch_offsets: list[Tensor] | None = None
     image_layouts: Tensor | None = None
     loss_terms: dict[str, Tensor] | None = None
-    block_predictions: tuple[Prediction, ...] | None = None
+    block_predictions: tuple[tuple[Tensor, Tensor], ...] | None = None
 
 
 class MaskClassifier(MaskingProbabilities, ABC):
@@ -196,5 +196,6 @@ class MaskClassifier(MaskingProbabilities, ABC):
             patch_offsets=patch_offsets,
             image_layouts=image_layouts,
             loss_terms=terms,
-            block_predictions=tuple(predictions[:-1]) or None,
+            # plain tuples: what gathers outputs rebuilds named ones wrongly
+            block_predictions=tuple(tuple(prediction) for prediction in predictions[:-1]) or None,
         )

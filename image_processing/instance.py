@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pycocotools import mask as coco_mask
 
 from eomt.image_processing.sizes import Layout, Size
 from eomt.image_processing.upsampling import upsampled_masks
@@ -32,6 +31,8 @@ class Mask:
 
     def rle(self) -> dict:
         """COCO's compressed run lengths, {size, counts}, as pycocotools takes them."""
+        from pycocotools import mask as coco_mask  # here, since a forward pass and the other results do without it
+
         x0, y0, x1, y1 = self.box
         plane = np.zeros(self.target, dtype=np.uint8, order="F")
         plane[y0:y1, x0:x1] = self.pixels.cpu().numpy()

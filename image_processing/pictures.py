@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 from torch import Tensor
 
 CELL = 336  # pixels, the long side of an image in a grid: three times the demo's scenes
@@ -174,6 +173,8 @@ def _contours(ids: np.ndarray) -> np.ndarray:
 
 def _write_names(picture: Image.Image, ids: np.ndarray, classes: Mapping[int, int], names: Sequence[str]) -> None:
     """Writes each segment's name at its innermost pixel, if it holds at least the height of a line there."""
+    from scipy import ndimage  # here, since only pictures with names need it
+
     draw, font = ImageDraw.Draw(picture), _font(NAME_SIZE)
     taken = np.zeros(ids.shape, dtype=bool)
     for segment, label in classes.items():

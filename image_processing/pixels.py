@@ -28,7 +28,7 @@ def load_pil(source: str | os.PathLike | Image.Image, name: str) -> Image.Image:
         name: what error messages call it, such as `images[3]`.
 
     Returns:
-        The decoded image in its own mode, with its EXIF orientation applied.
+        The decoded image in the mode of the file, with its EXIF orientation applied.
 
     Raises:
         ValueError: the file is missing, isn't an image, or is cut off.
@@ -57,7 +57,7 @@ def _open(source: str) -> BytesIO | Path:
 
 
 def flat_list(images: object) -> list:
-    """One image, an array of several, or (nested) lists -> a list of images."""
+    """One image, an array of several (B, ...), or lists, which may be nested -> a list of images."""
     if isinstance(images, list | tuple):
         return [image for entry in images for image in flat_list(entry)]
     if isinstance(images, np.ndarray | torch.Tensor) and images.ndim == 4:
@@ -72,17 +72,17 @@ def image_to_tensor(
     data_format: str | ChannelDimension | None = None,
     white: float = 255.0,
 ) -> torch.Tensor:
-    """One image as (C, H, W): uint8, or float32 when it came as floats (taken as they are).
+    """One image as (C, H, W): float32 with unchanged values if it came as floats, otherwise uint8.
 
-    PIL images are turned upright by their EXIF orientation, transparency is laid over white, grey is repeated over the
-    three channels, 16-bit samples are scaled to 8 bits, and bool becomes 0 and 255.
+    PIL images are turned upright by their EXIF orientation. Transparency is laid over white, and grey is repeated over the three
+    channels. Samples of 16 bits are scaled to 8 bits, and bool becomes 0 and 255.
 
     Args:
         image: path, URL, PIL image of any mode, or an array of (H, W), (H, W, C) or (C, H, W) with C in 1, 3, 4.
         name: what error messages call it.
-        convert_rgb: False leaves the channels as they are.
-        data_format: where an array has its channels; found by their number when None.
-        white: what a float image calls white: 255, or 1 for images in 0..1 that aren't rescaled.
+        convert_rgb: whether to make RGB of grey, palette and RGBA images.
+        data_format: where an array has its channels. None: first if that axis has a length in 1, 3, 4, and otherwise last.
+        white: the value of white in float images: 255, or 1 for images in 0..1 that aren't rescaled.
 
     Raises:
         ValueError: unreadable file, unknown layout, integers outside 0..255, or pixels that are NaN or infinite.

@@ -8,8 +8,10 @@ Shapes: B model inputs, n segments, H, W pixels.
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from transformers.image_processing_utils import BatchFeature
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, ImageInput, PILImageResampling
@@ -213,6 +215,8 @@ class EomtProcessorBase(PostProcessing):
             logger.warning_once(
                 "An image of floats within 0..1 is rescaled by 1/255 and becomes all but black. Pass do_rescale=False."
             )
+        if kwargs["do_normalize"]:
+            _check_channels(images, kwargs["image_mean"], kwargs["image_std"])
         return images
 
     def _targets(
@@ -264,6 +268,16 @@ def _class_tables(
 def _check_count(name: str, got: int, num_images: int) -> None:
     if got != num_images:
         raise ValueError(f"{name} has {got} entries for {num_images} images. Pass one for each image.")
+
+
+def _check_channels(images: list[torch.Tensor], mean: float | Sequence[float], std: float | Sequence[float]) -> None:
+    for i, image in enumerate(images):
+        for name, values in (("image_mean", mean), ("image_std", std)):
+            if np.size(values) not in (1, len(image)):
+                raise ValueError(
+                    f"{name} has {len(values)} values, but images[{i}] has {len(image)} channels . "
+                    "Give one value for each channel, or one for all."
+                )
 
 
 def _check_stackable(pixel_values: list, return_tensors: str | None) -> None:

@@ -275,7 +275,7 @@ def _check_channels(images: list[torch.Tensor], mean: float | Sequence[float], s
         for name, values in (("image_mean", mean), ("image_std", std)):
             if np.size(values) not in (1, len(image)):
                 raise ValueError(
-                    f"{name} has {len(values)} values, but images[{i}] has {len(image)} channels . "
+                    f"{name} has {len(values)} values, but images[{i}] has {len(image)} channels. "
                     "Give one value for each channel, or one for all."
                 )
 

@@ -6,6 +6,7 @@ from PIL import Image
 from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import PILImageResampling, SizeDict
 
+from eomt.image_processing.pixels import CHANNELS
 from eomt.image_processing.processor import EomtImageProcessorKwargs, EomtProcessorBase
 from eomt.image_processing.sizes import Layout, Size
 
@@ -43,9 +44,10 @@ class EomtImageProcessorPil(EomtProcessorBase, PilBackend):
         """(C, H, W) -> (C, *size)."""
         if image.shape[-2:] == size:
             return image
-        if image.dtype == np.uint8:
+        if image.dtype == np.uint8 and len(image) in CHANNELS:
             return self.resize(image, SizeDict(*size), resample)
-        planes = [Image.fromarray(plane).resize(size[::-1], resample) for plane in image]  # PIL has one channel of floats
+        # PIL has images of floats with one channel alone, and none of many channels
+        planes = [Image.fromarray(plane).resize(size[::-1], resample) for plane in image]
         return np.stack([np.asarray(plane) for plane in planes])
 
 

@@ -93,10 +93,11 @@ def read_layouts(image_layouts: Iterable | None, num_inputs: int) -> list[Layout
     """
     if image_layouts is None:
         return None
-    rows = torch.stack([torch.as_tensor(row).flatten() for row in image_layouts]).tolist()
+    entries = image_layouts.tolist() if isinstance(image_layouts, torch.Tensor) else image_layouts  # one transfer from a GPU
+    rows = [torch.as_tensor(entry).flatten().tolist() for entry in entries]
     if len(rows) != num_inputs or any(len(row) != 4 for row in rows):
         raise ValueError(
-            f"image_layouts has {len(rows)} rows of {len(rows[0])} numbers for {num_inputs} model inputs, but must have one row "
-            "of (content height, content width, input height, input width) each. Pass on what the image processor returned."
+            f"image_layouts has rows of {[len(row) for row in rows]} numbers for {num_inputs} model inputs, but must have a row of "
+            "(content height, content width, input height, input width) for each. Pass on what the image processor returned."
         )
     return [Layout((height, width), (input_height, input_width)) for height, width, input_height, input_width in rows]

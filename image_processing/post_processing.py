@@ -1,4 +1,7 @@
-"""The methods that turn a model's outputs into segments, for both processors."""
+"""The methods of both image processors that turn a model's outputs into segments.
+
+Shapes: B model inputs, Q queries, C classes, n segments, h, w mask logits, H, W pixels of a result.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,15 +20,15 @@ Sizes = list[tuple[int, int]]
 
 
 class PostProcessing:
-    """`post_process_*`: outputs of `EomtForUniversalSegmentation` -> segments at each image's own size.
+    """`post_process_*`: outputs of [`EomtForUniversalSegmentation`], or of transformers' own model, -> segments of each image.
 
-    All compute in float32, whatever the model's precision, and take
-        outputs: with `masks_queries_logits` (B, Q, h, w), `class_queries_logits` (B, Q, C + 1), with `image_layouts` if they are
-            of this package's model and it got those of the processor, and with `patch_offsets` when the images were split.
-        target_sizes: the (height, width) of each image (of the upright one, if it was turned by its EXIF orientation).
-            None: results have the size of the model's input, padding included (without `image_layouts`, that of `size`).
-        size, do_resize, do_pad: what the processor was called with, if not with its stored settings. They are for outputs without
-            `image_layouts`, and ignored where those state how an image was resized and padded.
+    All methods compute in float32, whatever the model's precision, and take
+        outputs: `masks_queries_logits` (B, Q, h, w) and `class_queries_logits` (B, Q, C + 1); `patch_offsets` if the images were
+            split into windows; and `image_layouts`, which this package's model has if it was called with the processor's.
+        target_sizes: the (height, width) of each image, upright. Results have these sizes. None: results have the size of the
+            model's input, padding included (that of `size`, if the outputs have no `image_layouts`).
+        size, do_resize, do_pad: what the processor was called with, if other than its stored settings. They have an effect only
+            if the outputs have no `image_layouts`, which state how each image was resized and padded.
     """
 
     def post_process_panoptic_segmentation(
@@ -42,18 +45,21 @@ class PostProcessing:
     ) -> list[dict]:
         """Segments without overlap.
 
-        Of images that were split into windows, whose queries don't belong together, each class becomes one segment: its
-        pixels are those where the merged class scores are highest, its score is their mean, and no threshold applies.
+        The queries of different windows don't belong together. Of images that were split, each class therefore becomes one
+        segment: its pixels are those where the merged class scores are highest, its score is their mean, and no threshold applies.
 
         Args:
-            threshold: queries need a class probability above it.
+            threshold: a query needs a class probability above this.
             mask_threshold: pixels of a lower mask probability become void.
-            overlap_mask_area_threshold: a segment must win more than this fraction of its own mask.
-            stuff_classes: classes merged to one segment an image; None: the processor's own.
+            overlap_mask_area_threshold: a segment must win more than this fraction of its mask's area.
+            stuff_classes: classes of which an image has one segment at most. None: the stored setting.
 
         Returns:
             For each image `segmentation`, int64 (H, W) of segment ids with -1 for void, and `segments_info`, a list of
             {id, label_id, score}.
+
+        Raises:
+            ValueError: `target_sizes`, `patch_offsets` or `image_layouts` don't fit the outputs.
         """
         outputs = ModelOutputs.read(outputs)
         settings = self._resize_settings(size, do_resize, do_pad)
@@ -85,9 +91,9 @@ class PostProcessing:
         """Instances, each scored by its class probability times the mean mask probability inside its mask.
 
         Args:
-            threshold: the least score.
-            mask_threshold: a mask is where the probability is above it.
-            overlap_mask_area_threshold: not used, since instances may overlap; the pipeline passes it.
+            threshold: the least score of an instance.
+            mask_threshold: a mask is where the probability is above this.
+            overlap_mask_area_threshold: has no effect, since instances may overlap. transformers' pipeline passes it.
             top_k: candidates are the best so many pairs of query and class, ordered by score (with 100 and `threshold=0`
                 the official evaluation). None: each query with its best class, in the queries' order.
             return_binary_maps: `segmentation` is bool (n, H, W), one mask an instance, overlaps kept.
@@ -102,7 +108,8 @@ class PostProcessing:
             [x0, y0, x1, y1] in pixels.
 
         Raises:
-            ValueError: the images were split into windows, or two other formats are asked for.
+            ValueError: the images were split into windows, two formats are asked for, a threshold or `top_k` is out of range, or
+                `target_sizes` or `image_layouts` don't fit the outputs.
         """
         formats = {
             "return_binary_maps": return_binary_maps,
@@ -114,7 +121,7 @@ class PostProcessing:
         outputs = ModelOutputs.read(outputs)
         if outputs.offsets:
             raise ValueError(
-                "patch_offsets is set: the images were split into windows, across which instances can't be told apart. "
+                "patch_offsets is set: the images were split into windows, and instances can't be joined across windows. "
                 "Preprocess with do_split_image=False, or use post_process_semantic_segmentation."
             )
         results = []
@@ -144,14 +151,18 @@ class PostProcessing:
         """The best class of each pixel; windows are merged and padding is removed first.
 
         Args:
-            return_segmentation_scores: gives the scores as well, which takes memory for every class at every pixel.
-            tolerance: a class may be given for the best that scores less by this. Queries and classes that add less
-                are then left out where they do: with .001, a trained model's maps of 133 classes take a third of the time.
-                Scores that are returned are exact.
+            return_segmentation_scores: returns the scores as well, which takes memory for every class at every pixel.
+            tolerance: the class of a pixel may score less than the best by up to this. Queries and classes that add less are
+                skipped where they do: with .001, a trained model's maps of 133 classes take a third of the time. Returned scores
+                are exact.
 
         Returns:
             For each image an int64 (H, W) map of classes; with `return_segmentation_scores`, an object with that
             `segmentation` and the `segmentation_scores` (C, H, W).
+
+        Raises:
+            ValueError: `target_sizes`, `patch_offsets` or `image_layouts` don't fit the outputs, or images were split and
+                `target_sizes` is None.
         """
         settings = self._resize_settings(size, do_resize, do_pad)
         images = _viewed_images(ModelOutputs.read(outputs), target_sizes, settings)

@@ -125,13 +125,13 @@ def test_without_target_sizes_results_have_the_size_of_the_input(task):
     assert [result.shape for result in found] == [(100, 76)]
 
 
-@pytest.mark.parametrize("layouts", [torch.ones(1, 4), torch.ones(2, 3), [(1, 2, 3, 4)] * 3])
+@pytest.mark.parametrize("layouts", [torch.ones(1, 4), torch.ones(2, 3), [(1, 2, 3, 4)] * 3, [(1, 2, 3, 4), (1, 2)], []])
 @pytest.mark.parametrize("task", TASKS)
 def test_layouts_of_another_batch(task, layouts):
     processor = EomtImageProcessor(size=SQUARE)
     outputs = seen_by_a_perfect_model(processor([scene(20, 40)[0]] * 2, return_tensors="pt"))
     outputs.image_layouts = layouts
-    with pytest.raises(ValueError, match=r"image_layouts has \d rows of \d numbers for 2 model inputs"):
+    with pytest.raises(ValueError, match=r"image_layouts has rows of \[.*\] numbers for 2 model inputs"):
         post_process(processor, task, outputs, target_sizes=[(20, 40)] * 2)
 
 

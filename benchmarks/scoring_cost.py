@@ -82,11 +82,11 @@ def least(*calls: Callable[[], object]) -> list[float]:
     """Milliseconds of the fastest run of each; they take turns, so that all meet the same other load of the machine."""
     times = [[] for _ in calls]
     for _ in range(RUNS):
-        for own, call in zip(times, calls, strict=True):
+        for timings, call in zip(times, calls, strict=True):
             start = time.perf_counter()
             call()
-            own.append(time.perf_counter() - start)
-    return [1000 * min(own) for own in times]
+            timings.append(time.perf_counter() - start)
+    return [1000 * min(timings) for timings in times]
 
 
 def task_times(task: str, num_classes: int) -> list[float]:

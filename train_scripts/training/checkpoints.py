@@ -16,6 +16,22 @@ _NAME = re.compile(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)")
 logger = logging.getLogger(__name__)
 
 
+def checkpoint_folder(output_dir: str | Path, step: int) -> Path:
+    """Where Trainer writes the checkpoint of a step."""
+    return Path(output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{step}"
+
+
+def is_checkpoint_folder(folder: Path) -> bool:
+    """Whether a path is one that [`checkpoint_folder`] gives."""
+    return _NAME.fullmatch(folder.name) is not None
+
+
+def checkpoints_of(output_dir: str | Path) -> list[Path]:
+    """A run's checkpoints, whole or not, that of the most steps first."""
+    named = [(int(match[1]), path) for path in Path(output_dir).glob("*") if (match := _NAME.fullmatch(path.name))]
+    return [path for _, path in sorted(named, reverse=True)]
+
+
 def mark_whole(folder: str | Path) -> None:
     """Says that everything in a checkpoint's folder has been written, once the disk has it."""
     folder = Path(folder)
@@ -62,8 +78,7 @@ def check_whole(folder: str | Path) -> None:
 
 def last_whole(output_dir: str | Path) -> Path | None:
     """The checkpoint of the most steps that is whole; None if there is none. Those passed over are logged."""
-    named = [(int(match[1]), path) for path in Path(output_dir).glob("*") if (match := _NAME.fullmatch(path.name))]
-    for _, path in sorted(named, reverse=True):
+    for path in checkpoints_of(output_dir):
         try:
             check_whole(path)
             return path

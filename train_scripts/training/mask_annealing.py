@@ -2,7 +2,7 @@
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from eomt.modeling_eomt import EomtForUniversalSegmentation
+from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.schedules import mask_probability
 
@@ -34,12 +34,12 @@ class MaskAnnealingCallback(TrainerCallback):
         return [mask_probability(progress, block, num_blocks, self.power) for block in range(num_blocks)]
 
     def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: EomtForUniversalSegmentation, **_
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: MaskClassifier, **_
     ) -> None:
-        model.set_attn_mask_probs(self.probabilities(self.progress.value, model.config.num_blocks))
+        model.set_attn_mask_probs(self.probabilities(self.progress.value, len(model.attn_mask_probs)))
 
     def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: EomtForUniversalSegmentation, **_
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: MaskClassifier, **_
     ) -> None:
         """A finished model is stored with the probabilities it ends on: zeros, unless it is masked to the end."""
-        model.set_attn_mask_probs(self.probabilities(1.0, model.config.num_blocks))
+        model.set_attn_mask_probs(self.probabilities(1.0, len(model.attn_mask_probs)))

@@ -31,9 +31,28 @@ HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 NO_RECIPE = {"checkpoint", "timm_model", "data", "output_dir", "license", "disable_tqdm", "use_cpu", "run_name", "project"}
 NO_RECIPE |= {"push_to_hub", "resume_from_checkpoint", "report_to", "gradient_accumulation_steps", "accelerator_config"}
 NO_RECIPE |= {"dataloader_pin_memory", "do_eval", "trackio_space_id"}
+NO_RECIPE |= {"gradient_checkpointing", "gradient_checkpointing_kwargs"}  # transformers mirrors activation_checkpointing in them
 PATH = re.compile(r"""(^|[\s"'=:,])[/~]|\\""")  # absolute or of a home, alone or inside a text
 # Of a run's measurements, what isn't a score.
 NO_SCORES = ("runtime", "per_second", "loss", "compilation_time")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDescription:
+    """
+    What a model card tells of a run, beside what the run has logged.
+
+    Args:
+        labels: the model's classes.
+        task: semantic, instance or panoptic.
+        args, model_args, data_args: the run's options; without the last two the card leaves start and data out.
+    """
+
+    labels: Labels
+    task: str
+    args: EomtTrainingArguments
+    model_args: ModelArguments | None = None
+    data_args: DataArguments | None = None
 
 
 def render_card(metadata: ModelCardData, **fields: Any) -> ModelCard:
@@ -48,12 +67,8 @@ def render_card(metadata: ModelCardData, **fields: Any) -> ModelCard:
 
 def write_model_card(
     folder: str | Path,
+    run: RunDescription,
     *,
-    labels: Labels,
-    task: str,
-    args: EomtTrainingArguments,
-    model_args: ModelArguments | None = None,
-    data_args: DataArguments | None = None,
     name: str | None = None,
     model_id: str | None = None,
     license: str | None = None,
@@ -66,9 +81,7 @@ def write_model_card(
 
     Args:
         folder: the run's output.
-        labels: the model's classes.
-        task: semantic, instance or panoptic.
-        args, model_args, data_args: the run's options; without the last two the card leaves start and data out.
+        run: what is described.
         name: of the model; the folder's by default.
         model_id: Hub name to load the model by.
         license: identifier of the model's licence, such as apache-2.0.
@@ -81,6 +94,7 @@ def write_model_card(
         The card's path.
     """
     folder = Path(folder)
+    labels, task, args, model_args, data_args = run.labels, run.task, run.args, run.model_args, run.data_args
     state = json.loads((folder / "trainer_state.json").read_text())
     log = state["log_history"]
     name = name or folder.resolve().name

@@ -28,11 +28,14 @@ class OverlayCallback(TrainerCallback):
         labels: the classes.
         images: how many to draw; 0 draws nothing.
         progress: of the training.
-        callbacks: of the Trainer, among which its TensorBoard writer is found.
+
+    Attributes:
+        reporters: callbacks of the Trainer, among which its TensorBoard writer is looked for.
     """
 
-    def __init__(self, labels: Labels, images: int, progress: TrainingProgress, callbacks: Sequence[TrainerCallback]):
-        self.labels, self.images, self.progress, self.callbacks = labels, images, progress, callbacks
+    def __init__(self, labels: Labels, images: int, progress: TrainingProgress):
+        self.labels, self.images, self.progress = labels, images, progress
+        self.reporters: Sequence[TrainerCallback] = ()
         self._rows: list[GridRow] = []
 
     def passing(self, predictions: Iterable[tuple[Sample, Any]], total: int) -> Iterator[tuple[Sample, Any]]:
@@ -61,7 +64,7 @@ class OverlayCallback(TrainerCallback):
                 self._report(picture.convert("RGB"), state.global_step, "wandb" in args.report_to)
 
     def _report(self, picture: Image.Image, step: int, to_wandb: bool) -> None:
-        for callback in self.callbacks:
+        for callback in self.reporters:
             if isinstance(callback, TensorBoardCallback) and callback.tb_writer is not None:
                 callback.tb_writer.add_image(NAME, np.asarray(picture), step, dataformats="HWC")
                 callback.tb_writer.flush()

@@ -39,7 +39,7 @@ def evaluate(tmp_path):
 
 
 def callback(images=2, clock=None):
-    return OverlayCallback(Labels(["cat"], [True]), images, clock or TrainingProgress(), [])
+    return OverlayCallback(Labels(["cat"], [True]), images, clock or TrainingProgress())
 
 
 def test_only_so_many_are_kept_and_drawn_evenly_spread_and_the_same_each_time(evaluate, monkeypatch):

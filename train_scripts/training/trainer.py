@@ -266,7 +266,7 @@ class EomtTrainer(Trainer):
         finished = folder == Path(args.output_dir)
         self.state = state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
         state.is_world_process_zero, state.is_local_process_zero = self.is_world_process_zero(), self.is_local_process_zero()
-        self._load_from_checkpoint(str(folder))
+        self._load_from_checkpoint(str(folder))  # Trainer's, as `_load_best_model`: it knows the formats of FSDP and of shards
         if args.load_best_model_at_end and state.best_global_step and not finished:
             # the stored path may be another, if the output folder was moved
             state.best_model_checkpoint = str(checkpoint_of(folder.parent, state.best_global_step))

@@ -6,12 +6,12 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from argparse import ArgumentParser
 from functools import cache
 from pathlib import Path
 
 import pytest
-import tomllib
 import yaml
 from code_blocks import CodeBlock, code_blocks, command_lines, commands
 from option_tables import parser_of

@@ -1,4 +1,4 @@
-"""Prepares images and annotations of any common format for training: parquet shards, a report of what they hold, and a picture.
+r"""Prepares images and annotations of any common format for training: parquet shards, a report of what they hold, and a picture.
 
     python train_scripts/prepare.py --source coco --format coco_panoptic --out data/coco
     python train_scripts/prepare.py --images photos --annotations masks --out data/street \

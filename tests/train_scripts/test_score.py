@@ -96,6 +96,13 @@ def test_it_prints_tables_and_writes_scores_and_a_picture(data, checkpoints, tmp
     assert Image.open(picture).height > 5 * 336  # five images are all there are
 
 
+def test_it_is_called_from_python_too(data, checkpoints, tmp_path):
+    output = tmp_path / "new" / "scores.json"
+    scores, labels = score.score(checkpoints / "semantic", data, "val", "semantic", output=output)
+    stored = json.loads(output.read_text())
+    assert labels == scenes.LABELS and stored["miou"] == scores["miou"] and stored["data"] == str(data)
+
+
 def test_exact_maps(data, checkpoints, monkeypatch):
     made, seen = EomtImageProcessor.post_process_semantic_segmentation, []
     monkeypatch.setattr(

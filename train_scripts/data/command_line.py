@@ -1,8 +1,10 @@
 """One dataclass of options gives a command line, a function's arguments, and the documentation of both.
 
-A field's `metadata` has `help`, and `choices` where the values are few.
+A field's `metadata` has `help`, `choices` where the values are few, and `default` where the command line alone has one: a call by
+position needs a value for what comes before another required field.
 """
 
+import argparse
 import dataclasses
 import functools
 import inspect
@@ -15,6 +17,14 @@ Options = TypeVar("Options")
 Result = TypeVar("Result")
 
 
+class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Keeps the lines of a description, and shows the defaults that say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        shown = not action.required and action.default not in (None, False, [])
+        return super()._get_help_string(action) if shown else action.help
+
+
 def parse_options(options: type[Options], argv: Sequence[str] | None, description: str | None) -> Options:
     """Parses a command line.
 
@@ -25,7 +35,10 @@ def parse_options(options: type[Options], argv: Sequence[str] | None, descriptio
         argv: the words after the program's name; those of this process by default.
         description: of the program, for `--help`.
     """
-    parser = HfArgumentParser(options, description=description, allow_abbrev=False)
+    parser = HfArgumentParser(options, description=description, allow_abbrev=False, formatter_class=HelpFormatter)
+    for option in dataclasses.fields(options):
+        if "default" in option.metadata:  # HfArgumentParser requires what the dataclass has no default for
+            parser._option_string_actions[f"--{option.name}"].required = False
     values = parser.parse_args(argv)
     try:
         return options(**vars(values))

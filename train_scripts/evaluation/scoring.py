@@ -1,7 +1,7 @@
 """Scores a checkpoint on a prepared dataset."""
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,14 @@ class ScoreOptions:
 
     checkpoint: str = field(metadata={"help": "EoMT checkpoint, a folder or a Hub name"})
     data: str = field(metadata={"help": "folder of parquet shards and labels.json"})
+    split: str = field(metadata={"help": "prefix of the shards to score", "default": "val"})
     task: str = field(metadata={"help": "what the model segments", "choices": list(TASKS)})
-    split: str = field(default="val", metadata={"help": "prefix of the shards to score"})
     batch_size: int = field(default=1, metadata={"help": "images a process and forward pass"})
     threshold: float = field(default=THRESHOLD, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
     boundary: bool = field(default=False, metadata={"help": "boundary AP as well (instance)"})
+    picture: str | None = field(
+        default=None, metadata={"help": f"PNG for a grid of {PICTURED} images over the split, with truths and predictions"}
+    )
     bad_samples: str = field(
         default="raise", metadata={"help": "images that can't be used: stop, or leave out and count", "choices": list(BAD_SAMPLES)}
     )
@@ -43,9 +46,6 @@ class ScoreOptions:
         metadata={
             "help": "a pixel's class may be one whose score is lower than the best by this (semantic); 0 is exact and slower"
         },
-    )
-    picture: str | None = field(
-        default=None, metadata={"help": f"PNG for a grid of {PICTURED} images over the split, with truths and predictions"}
     )
     output: str | None = field(default=None, metadata={"help": "JSON file for the scores and the options"})
 
@@ -99,6 +99,7 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
     if rows:
         picture_grid(rows, options.picture, labels.names, labels.isthing)
     if options.output and state.is_main_process:
-        chosen = {entry.name: getattr(options, entry.name) for entry in fields(options) if entry.name != "output"}
-        Path(options.output).write_text(json.dumps({**chosen, **scores, "classes": labels.names}, indent=1))
+        chosen = {name: value for name, value in asdict(options).items() if name != "output"}
+        content = {**chosen, **scores, "classes": labels.names}
+        Path(options.output).write_text(json.dumps(content, indent=1, default=str))  # paths as text
     return scores, labels

@@ -47,6 +47,20 @@ def test_a_function_takes_the_fields_by_place_and_by_name():
         describe("here", sizes=[0])
 
 
+def test_the_command_line_alone_may_have_a_default(capsys):
+    @dataclass
+    class Pair:
+        """Of which both are needed in a call."""
+
+        first: str = field(metadata={"help": "optional on the command line", "default": "a"})
+        second: int = field(metadata={"help": "needed"})
+
+    assert parse_options(Pair, ["--second", "2"], None) == Pair("a", 2) == parse_options(Pair, ["--second=2", "--first=a"], None)
+    with pytest.raises(SystemExit):
+        parse_options(Pair, ["--first", "b"], None)
+    assert "--second" in capsys.readouterr().err
+
+
 def test_its_docstring_has_the_help_of_the_fields_before_what_it_returns():
     text = inspect.getdoc(describe)
     assert text.startswith("Describes something.\n\nArgs:\n    source: where from\n    form: of it\n")
@@ -66,9 +80,10 @@ def test_the_command_line_has_the_same_options(capsys):
             parse_options(Options, wrong, "Tests.")
         assert ended.value.code == 2 and said in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        parse_options(Options, ["--help"], "Tests.")
+        parse_options(Options, ["--help"], "Tests.\n\n    shout --source x\n")
     shown = capsys.readouterr().out
-    assert "Tests." in shown and "whether to shout" in shown and "{round,square}" in shown
+    assert "\nTests.\n\n    shout --source x\n\n" in shown and "{round,square}" in shown  # lines stay as they are
+    assert "of it (default: round)" in shown and "whether to shout\n" in shown and "where from\n" in shown
 
 
 @pytest.mark.parametrize(
@@ -76,6 +91,14 @@ def test_the_command_line_has_the_same_options(capsys):
 )
 def test_every_option_is_documented(options):
     assert options.__doc__ and all(entry.metadata.get("help") for entry in options.__dataclass_fields__.values() if entry.init)
+
+
+def test_the_first_fields_of_the_commands_functions_stay_in_their_order():
+    """Programs call them by position."""
+    first = {score: ["checkpoint", "data", "split", "task"], predict: ["checkpoint", "images", "task", "output", "split", "column"]}
+    for function, names in first.items():
+        parameters = list(inspect.signature(function).parameters)
+        assert parameters[: len(names) + 2] == [*names, "batch_size", "threshold"]
 
 
 def test_the_commands_functions_are_documented_by_their_options():

@@ -15,6 +15,7 @@ from transformers import initialization as init
 from eomt.configuration import EomtConfig
 from eomt.criterion.loss import EomtLoss
 from eomt.encoders.dinov2 import EomtEmbeddings, EomtLayer
+from eomt.encoders.parts import wanting_gradients
 from eomt.initialization import InitializedModule
 from eomt.mask_classifier import EomtForUniversalSegmentationOutput, MaskClassifier, Prediction
 from eomt.mask_module import EomtMaskHead, EomtScaleBlock
@@ -69,7 +70,7 @@ class EomtForUniversalSegmentation(MaskClassifier, EomtPreTrainedModel):
 
         tokens = self.embeddings(pixel_values, grid)  # (B, prefix + h * w, D)
         for layer in encode:
-            tokens = layer(tokens)
+            tokens = layer(wanting_gradients(tokens, layer))
 
         tokens = self.query(tokens)  # (B, N, D), N = Q + prefix + h * w
         for block, layer in enumerate(decode):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers import initialization as init
 from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from eomt.initialization import InitializedModule
@@ -27,8 +28,8 @@ def resample_positions(positions: Tensor, old_grid: tuple[int, int], new_grid: t
     Returns:
         (h' * w', D) in the dtype of `positions`; `positions` itself when the grids are equal.
     """
-    if tuple(old_grid) == tuple(new_grid):
-        return positions
+    if not torch.compiler.is_exporting() and tuple(old_grid) == tuple(new_grid):
+        return positions  # an exported graph has no such branch: traced at one size, it must resample at every other
     grid = positions.float().T.reshape(1, -1, *old_grid)  # (1, D, h, w)
     grid = F.interpolate(grid, size=tuple(new_grid), mode="bicubic", antialias=True)
     return grid.flatten(2)[0].T.to(positions.dtype)
@@ -89,6 +90,17 @@ class EomtPositionEmbeddings(nn.Embedding, InitializedModule):
     def forward(self, grid: tuple[int, int]) -> Tensor:
         """`(h, w)` -> (h * w, D)."""
         return resample_positions(self.weight, self.grid_size, grid)
+
+
+def wanting_gradients(hidden_states: Tensor, layer: GradientCheckpointingLayer) -> Tensor:
+    """The input of a checkpointed block, made to want a gradient where only the block's parameters do, after frozen blocks.
+
+    Reentrant checkpointing gives no parameter a gradient unless an input of the block wants one.
+    """
+    checkpointed = layer.gradient_checkpointing and layer.training and torch.is_grad_enabled()
+    if checkpointed and not hidden_states.requires_grad and any(p.requires_grad for p in layer.parameters()):
+        hidden_states.requires_grad_()
+    return hidden_states
 
 
 def eager_attention(

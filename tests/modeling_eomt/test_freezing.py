@@ -42,6 +42,23 @@ def test_no_backward_pass_reaches_them(tiny_model, segments, checkpoint_activati
     assert {index for index, _ in wanting[8:]} <= {6, 7}  # what checkpointing runs again
 
 
+@pytest.mark.parametrize("use_reentrant", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_checkpointed_blocks_above_frozen_ones_get_the_gradients_they_get_without(
+    tiny_model, segments, checkpoint_activations, use_reentrant, count
+):
+    gradients = []
+    for checkpointing in (False, True):
+        model = tiny_model(probs=0.0, num_hidden_layers=8).train()
+        model.freeze_encoder(count)
+        if checkpointing:
+            checkpoint_activations(model, use_reentrant=use_reentrant)
+        torch.manual_seed(0)
+        gradients.append(backward(model, segments)[0])
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-6, rtol=1e-5)
+    assert all(gradients[1][f"layers.{block}.norm1.weight"] is not None for block in range(count, 8))
+
+
 def test_less_is_kept_for_the_backward_pass(tiny_model, segments):
     whole = backward(tiny_model(num_hidden_layers=8).train(), segments)[1]
     model = tiny_model(num_hidden_layers=8).train()

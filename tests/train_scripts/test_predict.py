@@ -273,6 +273,25 @@ def test_predictions_of_earlier_weights_are_not_gone_on_with(checkpoints, photos
         predict(*words, threshold=0.05)
 
 
+def test_images_by_any_usual_suffix_and_other_files_are_counted(checkpoints, tmp_path, caplog):
+    """Cameras, browsers and old tools name JPEGs in many ways; what is left out is told."""
+    (tmp_path / "in").mkdir()
+    image = Image.fromarray(np.zeros((48, 64, 3), np.uint8))
+    for name, form in (
+        ("a.jpg", "JPEG"),
+        ("b.jfif", "JPEG"),
+        ("c.JPE", "JPEG"),
+        ("d.gif", "GIF"),
+        ("e.ppm", "PPM"),
+        ("f.webp", "WEBP"),
+    ):
+        image.save(tmp_path / "in" / name, form)
+    (tmp_path / "in" / "notes.txt").write_text("of no image")
+    counts = predict(str(checkpoints / "semantic"), str(tmp_path / "in"), "semantic", str(tmp_path / "out"))
+    assert counts == {"predicted": 6, "done": 0, "broken": 0}
+    assert "left out: 1 files that are no images by their suffix, such as notes.txt" in caplog.text
+
+
 def test_names_that_are_one_number(checkpoints, photos, tmp_path):
     (tmp_path / "photos").mkdir()
     for name in ("1.png", "01.png"):

@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from eomt.train_scripts.data.dataset_folder import LABELS_FILE, SHARD_NAME, load_split, shard_paths
-from eomt.train_scripts.data.formats.source import images_by_stem
+from eomt.train_scripts.data.formats.source import IMAGE_SUFFIXES, images_by_stem
 from eomt.train_scripts.data.samples import BadSample, decode_image
 
 AHEAD = 4  # images that are read ahead, for each thread
@@ -40,10 +40,12 @@ class ImageSource:
     Args:
         rows: makes an iterator of (name, file name, encoded image as `datasets` has it), always in the same order.
         total: how many there are, None where a stream doesn't say.
+        left_out: files of the folder that are no images by their suffix.
     """
 
     rows: Callable[[], Iterator[tuple[str, str, dict]]]
     total: int | None
+    left_out: Sequence[str] = ()
 
 
 def open_source(name: str, split: str = "val", column: str = "image") -> ImageSource:
@@ -60,7 +62,9 @@ def open_source(name: str, split: str = "val", column: str = "image") -> ImageSo
     path = Path(name)
     if path.is_dir() and not any(path.glob("*.parquet")):
         files = images_by_stem(path)
-        return ImageSource(lambda: (_file_row(stem, file, path) for stem, file in files.items()), len(files))
+        others = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() not in IMAGE_SUFFIXES)
+        left_out = [file.relative_to(path).as_posix() for file in others]
+        return ImageSource(lambda: (_file_row(stem, file, path) for stem, file in files.items()), len(files), left_out)
     if path.is_dir() and (path / LABELS_FILE).is_file():
         rows = load_split(path, split)
     elif path.is_dir():

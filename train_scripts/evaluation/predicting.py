@@ -1,6 +1,7 @@
 """Predicts on many images, and writes what other tools read."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.loading import load_any_model, load_processor
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -78,6 +81,10 @@ def predict(options: PredictOptions) -> dict[str, int]:
         "column": options.column,
     }
     source = open_source(options.images, options.split, options.column)
+    if source.left_out and state.is_main_process:
+        logger.warning(
+            "left out: %d files that are no images by their suffix, such as %s", len(source.left_out), source.left_out[0]
+        )
     files = PredictionFiles(options.output, task, labels, plan, category_ids, options.overlays)
     state.wait_for_everyone()  # all have looked at the folder before one writes to it
     if state.is_main_process:

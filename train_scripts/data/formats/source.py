@@ -17,7 +17,8 @@ from pycocotools import mask as coco_mask
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.samples import BadSample
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".gif")
+IMAGE_SUFFIXES += (".jp2", ".pgm", ".ppm", ".pnm")
 OUTSIDE = 0.05  # of the image's longer side: a vertex further out belongs to another image or size
 
 

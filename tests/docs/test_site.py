@@ -10,7 +10,7 @@ import pytest
 from api_pages import api_pages
 from architecture_table import architecture_table
 from curve_pictures import learning_rate_picture, masking_picture
-from format_layouts import layout_list
+from format_layouts import layout_table
 from option_tables import option_table
 from recipe_table import RECIPES, recipe_table
 
@@ -68,7 +68,7 @@ def test_every_recipe_and_every_format_is_listed():
     table = recipe_table()
     assert [row.split("`")[1] for row in table.splitlines()[2:]] == sorted(path.stem for path in RECIPES.glob("*.yaml"))
     assert "| 56.0 PQ on val2017 | paper, Table 3 |" in table
-    assert all(name in layout_list() for name in READERS)
+    assert all(f"| `{name}` | " in layout_table() for name in READERS)
 
 
 def test_curves_are_those_of_the_schedules():

@@ -41,6 +41,7 @@ class EomtConfig(PreTrainedConfig):
     """
 
     model_type = "eomt"
+    keys_to_ignore_at_inference = ["loss_terms", "block_predictions"]  # a plain Trainer would keep them of every image
 
     hidden_size: int = 1024
     num_hidden_layers: int = 24

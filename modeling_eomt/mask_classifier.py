@@ -43,7 +43,7 @@ class EomtForUniversalSegmentationOutput(ModelOutput):
         last_hidden_state: (B, N, D) after the final norm: queries, class token, registers, patches.
         hidden_states: the input of every block and the last hidden state, with `output_hidden_states=True`.
         attentions: (B, heads, N, N) of every block, with `output_attentions=True`.
-        patch_offsets: passed through for the post-processing of windows.
+        patch_offsets, image_layouts: the arguments of that name, for the post-processing.
         loss_terms: every weighted term of the loss by name, see [`EomtLoss`].
         block_predictions: `(masks_queries_logits, class_queries_logits)` before each of the last L2 blocks, where they were
             made: in training, with labels, and before a masked block.
@@ -56,8 +56,9 @@ class EomtForUniversalSegmentationOutput(ModelOutput):
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
     patch_offsets: list[Tensor] | None = None
+    image_layouts: Tensor | None = None
     loss_terms: dict[str, Tensor] | None = None
-    block_predictions: tuple[Prediction, ...] | None = None
+    block_predictions: tuple[tuple[Tensor, Tensor], ...] | None = None
 
 
 class MaskClassifier(MaskingProbabilities, ABC):
@@ -151,6 +152,7 @@ class MaskClassifier(MaskingProbabilities, ABC):
         mask_labels: Sequence[Tensor] | None = None,
         class_labels: Sequence[Tensor] | None = None,
         patch_offsets: list[Tensor] | None = None,
+        image_layouts: Tensor | None = None,
         id_maps: Tensor | None = None,
         segment_ids: Sequence[Tensor] | None = None,
         sample_keys: Tensor | None = None,
@@ -163,6 +165,7 @@ class MaskClassifier(MaskingProbabilities, ABC):
             mask_labels: B tensors (n, H', W'), the masks of an image's segments; their size need not be the image's.
             class_labels: B tensors (n,), the classes of the segments. An image may have none.
             patch_offsets: windows of the image processor, passed through.
+            image_layouts: (B, 4), how the image processor resized and padded each image, passed through.
             id_maps, segment_ids: labels as an id map (B, H', W') and the ids of its segments, B tensors (n,), in place of
                 `mask_labels`; equal labels give equal losses. Where segments overlap, (B, P, H', W'), planes of those that don't.
             sample_keys: (B,) integers that fix the random draws of each image, see [`ImageDraws`].
@@ -191,6 +194,8 @@ class MaskClassifier(MaskingProbabilities, ABC):
             masks_queries_logits=predictions[-1].mask_logits,
             last_hidden_state=hidden_states,
             patch_offsets=patch_offsets,
+            image_layouts=image_layouts,
             loss_terms=terms,
-            block_predictions=tuple(predictions[:-1]) or None,
+            # plain tuples: what gathers outputs rebuilds named ones wrongly
+            block_predictions=tuple(tuple(prediction) for prediction in predictions[:-1]) or None,
         )

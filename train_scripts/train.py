@@ -13,9 +13,10 @@ from accelerate import PartialState
 from transformers import set_seed
 
 from eomt.train_scripts.data.dataset_folder import count_rows, read_labels
-from eomt.train_scripts.evaluation.tasks import task_labels, task_processor
+from eomt.train_scripts.evaluation.tasks import task_of
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
-from eomt.train_scripts.training.building import build_model, build_streams, build_trainer
+from eomt.train_scripts.training.building import build_model, build_streams
+from eomt.train_scripts.training.composition import build_trainer
 from eomt.train_scripts.training.ending import end_run
 from eomt.train_scripts.training.recipe import parse_arguments
 from eomt.train_scripts.training.trainer import EomtTrainer
@@ -33,12 +34,13 @@ def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer:
     """
     model_args, data_args, args = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), argv)
     set_seed(args.seed)
-    labels = task_labels(read_labels(data_args.data), data_args.task)
+    task = task_of(data_args.task)
+    labels = task.labels(read_labels(data_args.data))
     args.epochs_to_steps(count_rows(data_args.data, data_args.train_split))
-    processor = task_processor(data_args.task, data_args.image_size, labels)
-    streams = build_streams(data_args, args, processor)
+    processor = task.processor(data_args.image_size, labels)
+    streams = build_streams(data_args, args, processor, task)
     model = make_model(model_args, data_args, labels)
-    trainer = build_trainer(model, processor, streams, labels, model_args, data_args, args)
+    trainer = build_trainer(model, processor, streams, task, labels, model_args, data_args, args)
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     end_run(trainer, result.metrics)
     return trainer

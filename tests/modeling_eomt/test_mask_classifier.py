@@ -41,8 +41,8 @@ def test_labels_give_one_loss_that_is_the_sum_of_its_terms(model, batch):
     outputs = model(**batch)
     assert outputs.loss.item() == pytest.approx(sum(term.item() for term in outputs.loss_terms.values()), rel=1e-5)
     assert len(outputs.block_predictions) == 2
-    assert outputs.masks_queries_logits.shape == outputs.block_predictions[0].mask_logits.shape == (2, 8, 16, 16)
-    assert outputs.class_queries_logits.shape == outputs.block_predictions[0].class_logits.shape == (2, 8, 6)
+    assert outputs.masks_queries_logits.shape == outputs.block_predictions[0][0].shape == (2, 8, 16, 16)
+    assert outputs.class_queries_logits.shape == outputs.block_predictions[0][1].shape == (2, 8, 6)
     outputs.loss.backward()
     assert not [name for name, parameter in model.named_parameters() if parameter.grad is None and parameter.numel()]
 

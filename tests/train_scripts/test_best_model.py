@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from eomt.train_scripts.evaluation.tasks import MAIN_SCORE
+from eomt.train_scripts.evaluation.tasks import task_of
 from eomt.train_scripts.training import progress
 from eomt.train_scripts.training.trainer import EomtTrainer
 from eomt.train_scripts.training.validation import Validation
@@ -24,7 +24,7 @@ def scores(monkeypatch):
     def score(self, model, *_, **__):
         assert not model.attn_mask_probs.any()  # the unmasked score
         scored.append({name: parameter.detach().clone() for name, parameter in model.named_parameters()})
-        return {MAIN_SCORE[self.task]: [10.0, 50.0, 30.0, 20.0, 50.0][len(scored) - 1], "other": float(len(scored))}
+        return {self.task.main_score: [10.0, 50.0, 30.0, 20.0, 50.0][len(scored) - 1], "other": float(len(scored))}
 
     monkeypatch.setattr(Validation, "score", score)
     return scored
@@ -41,7 +41,7 @@ def test_the_best_and_not_the_last_is_stored(tiny_run, tmp_path, scores, task, a
         torch.testing.assert_close({name: p.detach() for name, p in stored.named_parameters()}, scores[1], atol=0, rtol=0)
     assert not torch.equal(scores[1]["query.weight"], scores[3]["query.weight"])
     final = json.loads((tmp_path / "eval_results.json").read_text())  # of the model stored, as scored again
-    assert final[f"eval_{MAIN_SCORE[task]}"] == 50.0 and torch.equal(scores[4]["query.weight"], scores[1]["query.weight"])
+    assert final[f"eval_{task_of(task).main_score}"] == 50.0 and torch.equal(scores[4]["query.weight"], scores[1]["query.weight"])
 
 
 def test_only_the_best_and_the_last_checkpoint_are_kept(tiny_run, tmp_path, scores):

@@ -20,7 +20,7 @@ from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.data.scenes import write_scenes
 from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
-from eomt.train_scripts.evaluation.tasks import TASKS
+from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
 from eomt.train_scripts.predict import main, predict
 
@@ -216,7 +216,8 @@ def test_the_files_score_as_the_model_does(checkpoints, tmp_path):
     stream = evaluation_stream(tmp_path / "scenes", "val", processor)
     direct, by_files = PanopticQuality(scenes.LABELS.isthing), PanopticQuality(scenes.LABELS.isthing)
     annotations = json.loads((tmp_path / "out" / "panoptic.json").read_text())["annotations"]
-    for (sample, result), annotation in zip(predictions(model, processor, stream, "panoptic", 1, 0.05), annotations, strict=True):
+    results = predictions(model, processor, stream, task_of("panoptic"), 1, 0.05)
+    for (sample, result), annotation in zip(results, annotations, strict=True):
         direct.add(result, sample)
         assert annotation["image_id"] == sample.image_id
         channels = np.asarray(Image.open(tmp_path / "out" / "panoptic" / annotation["file_name"])).astype(np.int64)
@@ -232,7 +233,7 @@ def test_other_folders_and_names_are_refused(checkpoints, photos, tmp_path):
     with pytest.raises(ValueError, match="exists and holds something else"):
         run(checkpoints, photos, "panoptic", photos)
     with pytest.raises(ValueError, match="leads out of the output folder"):
-        PredictionFiles(tmp_path / "new", "panoptic", scenes.LABELS, {}).is_done("../x")
+        PredictionFiles(tmp_path / "new", task_of("panoptic"), scenes.LABELS, {}).is_done("../x")
     with pytest.raises(ValueError, match="images=.*no such file"):
         run(checkpoints, tmp_path / "gone.parquet", "panoptic", tmp_path / "new")
 

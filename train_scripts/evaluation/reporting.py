@@ -49,8 +49,8 @@ def keep_rows(
 ) -> Iterator[tuple[Sample, dict | Tensor]]:
     """Passes `total` results on, and adds `images` of them to `rows`, evenly spread: neighbours are often frames of one video."""
     every = max(1, total // max(1, images))
-    for place, (sample, result) in enumerate(results):
-        if place % every == 0 and len(rows) < images:
+    for index, (sample, result) in enumerate(results):
+        if index % every == 0 and len(rows) < images:
             rows.append(picture_row(sample, result))
         yield sample, result
 
@@ -59,9 +59,9 @@ def picture_row(sample: Sample, result: dict | Tensor, instance_threshold: float
     """An image's row in the grid; of a large image every k-th pixel, so that rows can be kept for a while."""
     id_map = torch.from_numpy(flatten_planes(sample.id_map.numpy()))
     truth = Segmentation(id_map, dict(zip(sample.segment_ids.tolist(), sample.class_labels.tolist(), strict=True)))
-    found = drawable(result, tuple(id_map.shape), instance_threshold)
+    prediction = drawable(result, tuple(id_map.shape), instance_threshold)
     step = max(1, max(id_map.shape) // PICTURE_SIDE)
-    maps = [Segmentation(part.id_map[::step, ::step].clone(), part.classes) for part in (truth, found)]
+    maps = [Segmentation(part.id_map[::step, ::step].clone(), part.classes) for part in (truth, prediction)]
     return GridRow(sample.image[:, ::step, ::step].clone(), *maps)
 
 

@@ -1,4 +1,4 @@
-"""What a training run can be told, with the paper's recipe as defaults (paper, sections 4.1 and A.2)."""
+"""The options of a training run, with the paper's recipe as defaults (paper, sections 4.1 and A.2)."""
 
 import difflib
 import json
@@ -9,8 +9,9 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from eomt.configuration import EomtConfig
+from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.samples import BAD_SAMPLES
-from eomt.train_scripts.evaluation.tasks import MAIN_SCORE, TASKS, check_task
+from eomt.train_scripts.evaluation.tasks import TASKS, Task, task_of
 from eomt.train_scripts.training.checkpoints import AUTO, check_whole
 from eomt.train_scripts.training.deciding import Deciding
 from eomt.train_scripts.training.mask_annealing import MASKING_MODES
@@ -75,10 +76,10 @@ class DataArguments:
         default="raise",
         metadata={"help": f"images that can't be used, one of {', '.join(BAD_SAMPLES)}: stop, or leave out and report"},
     )
-    threshold: float = field(default=0.8, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
+    threshold: float = field(default=THRESHOLD, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
 
     def __post_init__(self):
-        check_task(self.task)
+        task_of(self.task)
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")
 
@@ -222,11 +223,11 @@ class EomtTrainingArguments(TrainingArguments):
         if self.logging_strategy == IntervalStrategy.EPOCH:
             self.logging_strategy, self.logging_steps = IntervalStrategy.STEPS, epoch
 
-    def settle(self, task: str, has_images: bool) -> None:
+    def settle(self, task: Task, has_images: bool) -> None:
         """Settles how the best model is chosen, by the task's main score unless said otherwise.
 
         Args:
-            task: one of `TASKS`.
+            task: that is trained.
             has_images: whether there is something to evaluate on.
 
         Raises:
@@ -238,7 +239,7 @@ class EomtTrainingArguments(TrainingArguments):
         if self.eval_on_start and not has_images:
             raise ValueError("eval_on_start=True needs images to evaluate on; give an eval_split, or leave it out")
         if self.metric_for_best_model is None:
-            self.metric_for_best_model, self.greater_is_better = MAIN_SCORE[task], True
+            self.metric_for_best_model, self.greater_is_better = task.main_score, True
         self.metric_for_best_model = f"eval_{self.metric_for_best_model.removeprefix('eval_')}"
 
     def warmup_shares(self) -> tuple[float, float]:

@@ -11,7 +11,7 @@ MASKING_MODES = ("annealed", "always", "never")
 
 class MaskAnnealingCallback(TrainerCallback):
     """
-    Sets `attn_mask_probs` before every step.
+    Sets the masking probability of each of the last blocks before every step.
 
     Args:
         progress: of the training.
@@ -28,7 +28,15 @@ class MaskAnnealingCallback(TrainerCallback):
         self.progress, self.mode, self.power = progress, mode, power
 
     def probabilities(self, progress: float, num_blocks: int) -> list[float]:
-        """Masking probability of each of the last blocks at a progress."""
+        """Masking probabilities at a progress.
+
+        Args:
+            progress: share of the training that is done.
+            num_blocks: `L2`, the blocks that take part in masking.
+
+        Returns:
+            `L2` probabilities, the earliest block's first.
+        """
         if self.mode != "annealed":
             return [1.0 if self.mode == "always" else 0.0] * num_blocks
         return [mask_probability(progress, block, num_blocks, self.power) for block in range(num_blocks)]
@@ -41,5 +49,5 @@ class MaskAnnealingCallback(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: MaskClassifier, **_
     ) -> None:
-        """A finished model is stored with the probabilities it ends on: zeros, unless it is masked to the end."""
+        """Leaves the model with the probabilities of the end: zeros, unless it is masked to the end."""
         model.set_attn_mask_probs(self.probabilities(1.0, len(model.attn_mask_probs)))

@@ -21,8 +21,11 @@ NAME = "overlays"  # in TensorBoard and W&B
 
 class OverlayCallback(TrainerCallback):
     """
-    Draws a few images of every evaluation, whose predictions pass by anyway, to `picture.png` in the output folder and to
-    what the run reports to. Only the first process draws, the clock of a time budget stands still meanwhile.
+    Draws a few images of every evaluation to `picture.png` in the output folder, and to TensorBoard and W&B where they are reported
+    to.
+
+    The predictions are those that are scored, which pass by anyway. Only the first process draws, and the clock of a time budget
+    stands still meanwhile.
 
     Args:
         labels: the classes.
@@ -49,7 +52,7 @@ class OverlayCallback(TrainerCallback):
             self.remove(args)
 
     def remove(self, args: TrainingArguments) -> None:
-        """Takes away the last picture."""
+        """Removes the last picture."""
         (Path(args.output_dir) / FILE).unlink(missing_ok=True)
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
@@ -69,6 +72,6 @@ class OverlayCallback(TrainerCallback):
                 callback.tb_writer.add_image(NAME, np.asarray(picture), step, dataformats="HWC")
                 callback.tb_writer.flush()
         if to_wandb:
-            import wandb  # there, or the Trainer had refused to report to it
+            import wandb  # an optional dependency; Trainer refuses to report to it where it is missing
 
             wandb.log({NAME: wandb.Image(picture), "train/global_step": step})

@@ -67,13 +67,16 @@ class Resumption:
         if folder is None:
             return Start()
         finished = folder == self.output_dir
-        first, own = (RunRecord.read(folder / (FINISHED if finished else record_file(n))) for n in (0, self.process))
+        if finished:  # the first process's record is the only one
+            first = record = RunRecord.read(folder / FINISHED)
+        else:
+            first, record = (RunRecord.read(folder / record_file(process)) for process in (0, self.process))
         if resume_from_checkpoint in (True, AUTO) and (different := differences(self.record.settings, first.settings)):
             raise ValueError(
                 f"resume_from_checkpoint={resume_from_checkpoint!r}: {folder} is of another run, this one having {different}. "
                 "Give it by name to go on from it all the same, or choose another output_dir for a new run"
             )
-        if different := differences(self.record.order, own.order):
+        if different := differences(self.record.order, record.order):
             raise ValueError(
                 f"resume_from_checkpoint={str(folder)!r}: this run would see other images, or in another order, having "
                 f"{different}. Resume with the same, or give the folder as checkpoint, to start a new run from its weights"
@@ -81,7 +84,7 @@ class Resumption:
         ended = finished or self._is_end(folder, first.seconds)
         if ended:
             logger.warning("%s is the end of its run: nothing is left to train", folder)
-        return Start(folder, own, first.seconds, ended)
+        return Start(folder, record, first.seconds, ended)
 
     def _choose(self, resume_from_checkpoint: str | bool | None) -> Path | None:
         if resume_from_checkpoint is not True and resume_from_checkpoint != AUTO:

@@ -8,7 +8,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, rotate_checkpoints
 
-from eomt.train_scripts.training.checkpoints import checkpoint_folder, checkpoints_of, mark_whole, unmark
+from eomt.train_scripts.training.checkpoints import checkpoint_of, checkpoints_of, mark_whole, unmark
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.run_record import RunRecord, record_file
 from eomt.train_scripts.training.skipped_samples import SkippedSamples
@@ -65,7 +65,7 @@ class CheckpointSaver(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **_) -> None:
         if not args.push_to_hub:  # a checkpoint that may be pushed is complete by now, see EomtTrainer._push_from_checkpoint
-            self.complete(checkpoint_folder(args.output_dir, state.global_step), args, model)
+            self.complete(checkpoint_of(args.output_dir, state.global_step), args, model)
         if args.should_save:
             rotate_checkpoints(args.output_dir, self.limit, state.best_model_checkpoint, use_mtime=True)
 

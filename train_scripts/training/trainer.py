@@ -1,17 +1,17 @@
 """`Trainer` for EoMT: one stream a process, exact loss normalisation over accumulated batches, checkpoints that resume exactly.
 
 What a step, a checkpoint, an evaluation and an end consist of is in the parts that the trainer is given. Here they are tied to
-the calls that transformers' Trainer makes. Three of its private methods are overridden, each with its reason.
+the calls that transformers' Trainer makes. Two of its private methods are overridden, each with its reason.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import ProgressCallback, Trainer, TrainerCallback, TrainerState
+from transformers import ProgressCallback, Trainer, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import TrainOutput
 
@@ -22,7 +22,7 @@ from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.training_stream import TrainingCollator, TrainingStream
 from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.best_model import LaterOfEqualScores
-from eomt.train_scripts.training.checkpoints import checkpoint_folder, is_checkpoint_folder
+from eomt.train_scripts.training.checkpoints import checkpoint_of, is_checkpoint_folder
 from eomt.train_scripts.training.finished_mark import FinishedMark
 from eomt.train_scripts.training.finished_model import FinishedModel
 from eomt.train_scripts.training.loss_terms import LossTermMeans
@@ -52,7 +52,6 @@ class EomtTrainer(Trainer):
         finished_mark: says that the run has ended.
         resumption: chooses where the training begins.
         description: of the run, for the model card.
-        callbacks: further ones, which come before the trainer's.
     """
 
     loss_is_scaled_for_ga = True  # the model divides by the normalizers of all accumulated batches
@@ -72,7 +71,6 @@ class EomtTrainer(Trainer):
         finished_mark: FinishedMark,
         resumption: Resumption,
         description: RunDescription,
-        callbacks: Sequence[TrainerCallback] = (),
     ):
         self.pretrained, self.description = pretrained, description
         self.finished_model, self.validation = finished_model, validation
@@ -88,7 +86,6 @@ class EomtTrainer(Trainer):
             train_dataset=train_stream,
             eval_dataset=eval_stream,
             processing_class=processing_class,
-            callbacks=list(callbacks),
         )
         if self.average is not None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
             raise ValueError(
@@ -98,9 +95,9 @@ class EomtTrainer(Trainer):
         self._add_callbacks()
 
     def _add_callbacks(self) -> None:
-        """The order matters: each may rely on what those before it have done in the same event."""
+        """Within an event Trainer calls them in this order: each may rely on what those before it have done."""
         handler = self.callback_handler
-        handler.callbacks.insert(0, self.saver)  # before what reports checkpoints, such as W&B's artifacts, which must be complete
+        handler.callbacks.insert(0, self.saver)  # before callbacks that upload checkpoints, such as W&B's: they must be complete
         self.add_callback(self.finished_mark)
         self.add_callback(self.progress)  # decides with a time budget when to save and evaluate
         self.add_callback(LogsEndWithCheckpoints())
@@ -269,10 +266,10 @@ class EomtTrainer(Trainer):
         finished = folder == Path(args.output_dir)
         self.state = state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
         state.is_world_process_zero, state.is_local_process_zero = self.is_world_process_zero(), self.is_local_process_zero()
-        self._load_from_checkpoint(str(folder))
+        self._load_from_checkpoint(str(folder))  # Trainer's, as `_load_best_model`: it knows the formats of FSDP and of shards
         if args.load_best_model_at_end and state.best_global_step and not finished:
             # the stored path may be another, if the output folder was moved
-            state.best_model_checkpoint = str(checkpoint_folder(folder.parent, state.best_global_step))
+            state.best_model_checkpoint = str(checkpoint_of(folder.parent, state.best_global_step))
             self._load_best_model()
         self.progress.total = start.seconds
         results = folder / "train_results.json"

@@ -9,7 +9,7 @@ from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.evaluation.inference import predictions, score_predictions
-from eomt.train_scripts.evaluation.tasks import make_metric
+from eomt.train_scripts.evaluation.tasks import Task
 from eomt.train_scripts.training.overlays import OverlayCallback
 from eomt.train_scripts.training.skipped_samples import SkippedSamples
 
@@ -24,7 +24,7 @@ class Validation:
     Args:
         processor: post-processes the model's outputs.
         labels: the task's classes.
-        task: one of `TASKS`.
+        task: that is scored.
         threshold: class score that a query needs to become a segment (panoptic).
         batch_size: images a forward pass.
         overlays: keeps the predictions.
@@ -34,7 +34,7 @@ class Validation:
 
     processor: EomtImageProcessor
     labels: Labels
-    task: str
+    task: Task
     threshold: float
     batch_size: int
     overlays: OverlayCallback
@@ -67,6 +67,6 @@ class Validation:
             show_progress=self.show_progress,
             passes=-(-len(stream) // self.batch_size) if equal_passes else 0,
         )
-        scores = score_predictions(self.overlays.passing(results, len(stream)), make_metric(self.task, self.labels))
+        scores = score_predictions(self.overlays.passing(results, len(stream)), self.task.metric(self.labels))
         self.skipped.warn(stream.skipped)
         return {name: value for name, value in scores.items() if isinstance(value, float)}

@@ -42,7 +42,11 @@ class WeightAverage(TrainerCallback):
         self._resumed_from: Path | None = None
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **_) -> None:
-        """Begins with the weights as averages. In a resumed run they are, and the weights to train on are loaded in their place."""
+        """Begins with the model's weights as averages.
+
+        In a resumed run they are the averages, as the model file holds them. The weights that are trained come into the model
+        after that.
+        """
         self._start(model)
         if self._resumed_from is not None:
             self._load(self._resumed_from, model)
@@ -66,7 +70,7 @@ class WeightAverage(TrainerCallback):
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Within, the model has the averages for weights; before and after a training, its own."""
+        """Within, the model has the averages for weights. Outside of a training there are none, and it keeps its weights."""
         self._swap()
         try:
             yield
@@ -108,7 +112,7 @@ class WeightAverage(TrainerCallback):
         self._averages = [parameter.detach().clone() for parameter in self._parameters]
 
     def _swap(self) -> None:
-        """Exchanges storages, so that nothing is copied."""
+        """Exchanges the storages of weights and averages, so that nothing is copied. Done twice, nothing has changed."""
         for index, parameter in enumerate(self._parameters):
             parameter.data, self._averages[index] = self._averages[index], parameter.data
 

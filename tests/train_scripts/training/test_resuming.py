@@ -196,8 +196,8 @@ def _counting(calls: list):
 def test_another_order_of_the_data_is_refused(tiny_run, tmp_path):
     words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
     tiny_run(*words)
-    told = "seed=1 instead of 42, shuffle_buffer=5 instead of 8"
-    with pytest.raises(ValueError, match=f"would see other images, or in another order, having {told}"):
+    different = "seed=1 instead of 42, shuffle_buffer=5 instead of 8"
+    with pytest.raises(ValueError, match=f"would see other images, or in another order, having {different}"):
         tiny_run(*words, "--seed", "1", "--shuffle_buffer", "5", "--resume_from_checkpoint", str(tmp_path / "checkpoint-1"))
 
 
@@ -230,8 +230,8 @@ def test_data_that_were_written_anew_are_other_data(tiny_run, tmp_path):
 def test_auto_takes_no_run_of_other_settings_for_this_one(tiny_run, tmp_path):
     words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
     tiny_run(*words)
-    told = "learning_rate=0.5 instead of 0.0001, image_size=96 instead of 112"
-    with pytest.raises(ValueError, match=f"'auto': .*checkpoint-2 is of another run, this one having {told}"):
+    different = "learning_rate=0.5 instead of 0.0001, image_size=96 instead of 112"
+    with pytest.raises(ValueError, match=f"'auto': .*checkpoint-2 is of another run, this one having {different}"):
         tiny_run(*words, "--learning_rate", "0.5", "--image_size", "96", "--resume_from_checkpoint", "auto")
     named = ["--resume_from_checkpoint", str(tmp_path / "checkpoint-1")]
     assert tiny_run(*words, "--learning_rate", "0.5", *named).state.global_step == 2
@@ -315,6 +315,21 @@ def test_the_first_checkpoint_of_two_may_go_only_when_the_second_is_whole(tiny_r
     tiny_run(*words)
     assert seen == [[], ["checkpoint-1"], ["checkpoint-2"]]
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-3"]
+
+
+def test_a_checkpoint_that_is_written_again_is_not_whole_meanwhile(tiny_run, tmp_path, monkeypatch):
+    """A run in the folder of an earlier one: half old and half new, a checkpoint would be that of no run."""
+    words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
+    tiny_run(*words)
+    save, whole = EomtTrainer._save_rng_state, []
+
+    def look(self, folder):
+        whole.append((Path(folder) / MARK).exists())
+        return save(self, folder)
+
+    monkeypatch.setattr(EomtTrainer, "_save_rng_state", look)
+    tiny_run(*words)
+    assert whole == [False, False] and last_whole(tmp_path) == tmp_path / "checkpoint-2"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from transformers import TrainerControl, TrainerState
 from transformers.trainer_utils import IntervalStrategy
 
 from eomt.train_scripts.data.training_stream import WorkerPlace
-from eomt.train_scripts.training.checkpoints import MARK, check_whole, checkpoint_folder, mark_whole
+from eomt.train_scripts.training.checkpoints import MARK, check_whole, checkpoint_of, mark_whole
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.run_record import RunRecord, record_file
 from eomt.train_scripts.training.saving import CheckpointSaver, LogsEndWithCheckpoints
@@ -36,11 +36,11 @@ def model():
 
 def save(saver, args, model, step, best=None):
     """As Trainer saves a checkpoint: its files lie between `begin` and `on_save`."""
-    folder = checkpoint_folder(args.output_dir, step)
+    folder = checkpoint_of(args.output_dir, step)
     saver.begin(folder, args)
     folder.mkdir(exist_ok=True)
     (folder / "model.safetensors").write_bytes(b"weights")
-    state = TrainerState(global_step=step, best_model_checkpoint=best and str(checkpoint_folder(args.output_dir, best)))
+    state = TrainerState(global_step=step, best_model_checkpoint=best and str(checkpoint_of(args.output_dir, best)))
     saver.on_save(args, state, None, model=model)
     return folder
 
@@ -125,7 +125,7 @@ def test_older_ones_stay_while_a_new_one_is_written(model, tmp_path, monkeypatch
 def test_at_the_end_a_limit_of_one_leaves_the_best(model, tmp_path, limit, best, kept):
     for step in (2, 4):
         save(saver_of(), arguments(tmp_path), model, step)
-    state = TrainerState(best_model_checkpoint=best and str(checkpoint_folder(tmp_path, best)))
+    state = TrainerState(best_model_checkpoint=best and str(checkpoint_of(tmp_path, best)))
     saver_of(limit).on_train_end(arguments(tmp_path, should_save=False), state, None)
     assert names(tmp_path) == ["checkpoint-2", "checkpoint-4"]
     saver_of(limit).on_train_end(arguments(tmp_path), state, None)

@@ -1,4 +1,4 @@
-"""Makes links of the class and function names that docstrings write as [`Name`]."""
+"""Prepares the source for the API reference: links of names in docstrings, and each object on one page alone."""
 
 import re
 
@@ -8,7 +8,10 @@ REFERENCE = re.compile(r"\[`(?P<name>\w+)`\](?![\[(])")
 
 
 class DocstringLinks(griffe.Extension):
-    """[`Name`] becomes a link where one public object has that name, and plain code otherwise."""
+    """
+    [`Name`] in a docstring becomes a link where one public object has that name, and plain code otherwise. What a module's
+    `__all__` passes on from another module is left to that one's page.
+    """
 
     def on_package(self, *, pkg: griffe.Module, **kwargs) -> None:
         objects = list(_objects(pkg))
@@ -22,6 +25,8 @@ class DocstringLinks(griffe.Extension):
             return f"[`{name}`][{next(iter(found))}]" if len(found) == 1 else f"`{name}`"
 
         for item in objects:
+            if item.is_module and item.exports:
+                item.exports = [name for name in item.exports if not item.members[str(name)].is_alias]
             if item.docstring:
                 item.docstring.value = REFERENCE.sub(link, item.docstring.value)
 

@@ -98,13 +98,16 @@ def test_code_that_is_not_run_compiles(block):
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
 def test_options_in_running_text_exist(page, monkeypatch):
+    """Those after a command are its own; those that stand alone are of a script, or of a benchmark that the page calls."""
     monkeypatch.chdir(ROOT)
-    options = {option for script in SCRIPTS for option in parser(f"eomt.train_scripts.{script}")._option_string_actions}
-    for text in INLINE.findall(re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)):
-        if text.startswith("--"):
-            unknown = [word for word in text.split() if word.startswith("--") and word not in options]
-        else:
-            unknown = unknown_options(text.split())
+    texts = INLINE.findall(re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL))
+    called = {call[0] for text in texts if text[0] != "-" and (call := script_call(text.split())) and call[1]}
+    scripts = called | {f"eomt.train_scripts.{script}" for script in SCRIPTS}
+    options = {option for script in scripts for option in parser(script)._option_string_actions}
+    for text in texts:
+        alone = text.startswith("--")
+        words = text.split()
+        unknown = [word for word in words if word.startswith("--") and word not in options] if alone else unknown_options(words)
         assert not unknown, f"{page.name}: `{text}`"
 
 

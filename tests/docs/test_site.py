@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 from api_pages import api_pages
+from architecture_table import architecture_table
 from curve_pictures import learning_rate_picture, masking_picture
-from format_layouts import layout_list
+from format_layouts import layout_table
 from option_tables import option_table
 from recipe_table import RECIPES, recipe_table
 
+from eomt.configuration import ARCHITECTURES
+from eomt.model_cards.architectures import published
 from eomt.train_scripts.data.formats.detection import READERS
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments
 
@@ -25,6 +28,19 @@ def test_the_readme_is_short_and_its_links_lead_somewhere():
     for page in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md"):
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text()):
             assert "://" in target or (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_readmes_published_figures_are_the_model_cards(name):
+    (row,) = [line for line in (ROOT / "README.md").read_text().splitlines() if f"model_cards/{name}.md" in line]
+    results = [result for result in published(name)["results"] if not result["masked"] and "note" not in result]
+    scores = [str(result["score"]) for result in results]
+    assert sorted(re.findall(r"\d+\.\d", row)) == sorted(scores)
+    assert f"| {results[0]['params']} |" in row
+
+
+def test_the_architectures_are_listed():
+    assert "| large | 24 | 4 | 1024 | 16 | 200 |" in architecture_table()
 
 
 def test_options_are_those_of_the_dataclasses():
@@ -52,7 +68,7 @@ def test_every_recipe_and_every_format_is_listed():
     table = recipe_table()
     assert [row.split("`")[1] for row in table.splitlines()[2:]] == sorted(path.stem for path in RECIPES.glob("*.yaml"))
     assert "| 56.0 PQ on val2017 | paper, Table 3 |" in table
-    assert all(name in layout_list() for name in READERS)
+    assert all(f"| `{name}` | " in layout_table() for name in READERS)
 
 
 def test_curves_are_those_of_the_schedules():

@@ -15,12 +15,11 @@ from pycocotools import mask as coco_mask
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.train_scripts import score
 from eomt.train_scripts.data import scenes
-from eomt.train_scripts.data.dataset_folder import Labels, write_labels
+from eomt.train_scripts.data.dataset_folder import write_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.data.formats.source import encoded_ids
 from eomt.train_scripts.data.scenes import write_scenes
 from eomt.train_scripts.data.shard_writer import write_split
-from eomt.train_scripts.evaluation import loading
 from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 
@@ -134,11 +133,6 @@ def test_masked_checkpoints_are_scored_unmasked(data, checkpoints, tmp_path):
 def test_other_classes_are_named(data, checkpoints):
     with pytest.raises(ValueError, match=r"14 classes, the data 8 for this task: it lacks \[\] and has \['\w+"):
         run(data, checkpoints / "panoptic", "instance")
-    names = scenes.LABELS.names
-    with pytest.raises(ValueError, match="their order differs, from index 0 on"):
-        loading.check_classes(names[::-1], names, "x")
-    with pytest.raises(ValueError, match=r"it lacks \['bee'\] and has \['wasp'\] besides, from index 0 on"):
-        loading.check_classes(["wasp", *names[1:]], names, "x")
 
 
 def test_what_it_refuses(data, checkpoints, tmp_path, capsys):
@@ -154,25 +148,6 @@ def test_what_it_refuses(data, checkpoints, tmp_path, capsys):
         run(data, checkpoints / "panoptic", "panoptic", "--boundary")
     with pytest.raises(ValueError, match=r"split 'test' is not in .*\['train', 'val'\]"):
         run(data, checkpoints / "panoptic", "panoptic", "--split", "test")
-
-
-def test_an_incomplete_checkpoint_is_not_scored_with_random_weights(checkpoints, tmp_path):
-    model = EomtForUniversalSegmentation.from_pretrained(checkpoints / "panoptic")
-    kept = {name: value for name, value in model.state_dict().items() if not name.startswith("class_predictor")}
-    model.save_pretrained(tmp_path, state_dict=kept)
-    with pytest.raises(ValueError, match=r"lacks the weights \['class_predictor.bias', 'class_predictor.weight'\]"):
-        loading.load_model(str(tmp_path), scenes.LABELS)
-
-
-def test_a_processor_of_the_checkpoint_is_used(checkpoints, tmp_path):
-    EomtImageProcessor(size={"shortest_edge": 32, "longest_edge": 32}).save_pretrained(tmp_path)
-    assert loading.load_processor(str(tmp_path), task_of("panoptic"), 64, Labels(["a"], [True])).size.shortest_edge == 32
-
-
-def test_stuff_is_merged_with_a_processor_of_transformers_own(checkpoints, tmp_path):
-    transformers.EomtImageProcessor().save_pretrained(tmp_path)
-    labels = Labels(["bee", "sky", "sea"], [True, False, False])
-    assert loading.load_processor(str(tmp_path), task_of("panoptic"), 64, labels).stuff_classes == [1, 2]
 
 
 @pytest.mark.slow

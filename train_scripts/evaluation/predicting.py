@@ -16,7 +16,7 @@ from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.coco import read_json
 from eomt.train_scripts.data.image_sources import ImageStream, open_source
 from eomt.train_scripts.evaluation.inference import predictions
-from eomt.train_scripts.evaluation.loading import load_any_model, load_processor
+from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 
@@ -61,9 +61,8 @@ def predict(options: PredictOptions) -> dict[str, int]:
     """
     task = task_of(options.task)
     state = PartialState(cpu=not torch.accelerator.is_available())
-    model = load_any_model(options.checkpoint).to(state.device)
-    model.set_attn_mask_probs([float(options.masked)] * len(model.attn_mask_probs))
-    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    model = load_model(options.checkpoint, options.masked).to(state.device)
+    names = class_names(model)
     category_ids, things = _read_categories(options.categories, names)
     processor = load_processor(options.checkpoint, task, min(model.config.image_size_hw), Labels(names, things))
     stuff = set(processor.stuff_classes)

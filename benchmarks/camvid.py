@@ -20,7 +20,7 @@ import torch
 import transformers
 from arms import HERE, bf16_is_faster, parse_options, run_side_by_side, score, training_words
 
-from eomt.train_scripts.data.formats.layouts import Split
+from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.preparation import prepare
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from arms import BACKBONE, HERE, bf16_is_faster, run_side_by_side, score
 from PIL import Image, ImageDraw, ImageFont
 
-from eomt.train_scripts.data.formats.layouts import Split
+from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.training.checkpoints import FINISHED

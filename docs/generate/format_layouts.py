@@ -2,7 +2,7 @@
 
 import textwrap
 
-from eomt.train_scripts.data.formats.layouts import KNOWN
+from eomt.train_scripts.data.formats.detection import KNOWN
 
 
 def layout_list() -> str:

@@ -20,23 +20,23 @@ sys.path.insert(0, str(ROOT / "docs/generate"))
 
 
 @pytest.fixture
-def reader_folder(tmp_path: Path) -> Callable[[], Path]:
-    """`reader_folder()`: a checkout as a reader has it after `make demo`, with photos and masks, and a ViT in the Hub's cache.
+def reader_folder(tmp_path: Path) -> Callable[[str], Path]:
+    """`reader_folder(name)`: a checkout as a reader has it after `make demo`, with photos and masks, and a ViT in the Hub's cache.
 
     The demo's model is tiny and random, and so are the ViT's weights.
     """
 
-    def build() -> Path:
-        folder = tmp_path / "checkout"
-        folder.mkdir()
+    def build(name: str) -> Path:
+        folder = tmp_path / name / "checkout"
+        folder.mkdir(parents=True)
         for path in ROOT.iterdir():
             if path.name in ("train_scripts", "benchmarks", "configuration", "image_processing", "model_cards"):
                 (folder / path.name).symlink_to(path)
-        write_folders(tmp_path / "street", count=10)
-        for own, name in (("images", "photos"), ("masks", "masks"), ("classes.txt", "classes.txt")):
-            (tmp_path / "street" / own).rename(folder / name)
+        write_folders(folder.parent / "street", count=10)
+        for own, target in (("images", "photos"), ("masks", "masks"), ("classes.txt", "classes.txt")):
+            (folder.parent / "street" / own).rename(folder / target)
         _store_demo(folder / "outputs/demo", next((folder / "photos").iterdir()))
-        _store_vit(tmp_path / "hub")
+        _store_vit(folder.parent / "hub")
         return folder
 
     return build

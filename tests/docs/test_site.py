@@ -13,7 +13,7 @@ from format_layouts import layout_list
 from option_tables import option_table
 from recipe_table import RECIPES, recipe_table
 
-from eomt.train_scripts.data.formats.layouts import READERS
+from eomt.train_scripts.data.formats.detection import READERS
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments
 
 ROOT = Path(__file__).parents[2]

@@ -92,18 +92,18 @@ def shard_paths(folder: str | Path, split: str) -> list[Path | str]:
     Raises:
         ValueError: the folder or the split is missing, shards are missing, or two sets of shards are mixed.
     """
-    found = [(match, path) for name, path in _files(folder).items() if (match := SHARD_NAME.fullmatch(name))]
-    own = [(int(match["index"]), int(match["count"]), path) for match, path in found if match["split"] == split]
-    if not own:
-        known = sorted({match["split"] for match, _ in found})
+    shards = [(match, path) for name, path in _files(folder).items() if (match := SHARD_NAME.fullmatch(name))]
+    of_split = [(int(match["index"]), int(match["count"]), path) for match, path in shards if match["split"] == split]
+    if not of_split:
+        known = sorted({match["split"] for match, _ in shards})
         raise ValueError(f"split {split!r} is not in {folder}, which has {known or 'no shards'}. Choose one of these.")
-    counts = {count for _, count, _ in own}
+    counts = {count for _, count, _ in of_split}
     if len(counts) > 1:
         raise ValueError(f"{folder} mixes {split} shards of sets of {sorted(counts)}. Remove those of the older set.")
-    missing = sorted(set(range(counts.pop())) - {index for index, _, _ in own})
+    missing = sorted(set(range(counts.pop())) - {index for index, _, _ in of_split})
     if missing:
         raise ValueError(f"{folder} lacks the {split} shards {missing}: it is half-written. Write the split again.")
-    return [path for _, _, path in own]
+    return [path for _, _, path in of_split]
 
 
 def count_rows(folder: str | Path, split: str) -> int:
@@ -131,10 +131,10 @@ def load_split(folder: str | Path, split: str, streaming: bool = True) -> datase
     """
     paths = shard_paths(folder, split)
     columns = {path: set(_footer(path).schema.to_arrow_schema().names) & set(FEATURES) for path in paths}
-    for path, found in columns.items():
-        if absent := REQUIRED - found:
+    for path, names in columns.items():
+        if absent := REQUIRED - names:
             raise ValueError(f"{path} lacks the columns {sorted(absent)}. Its columns must be {sorted(REQUIRED)}, and may be rles.")
-        if found != columns[paths[0]]:
+        if names != columns[paths[0]]:
             raise ValueError(
                 f"{path} and {paths[0]}: one has the column rles, one has not. Write it in all, null where not needed."
             )

@@ -87,10 +87,10 @@ def _file_row(stem: str, file: Path, folder: Path) -> tuple[str, str, dict]:
 
 
 def _rows_of(rows: datasets.IterableDataset, column: str, source: str) -> Iterator[tuple[str, str, dict]]:
-    for place, row in enumerate(rows.decode(False)):
+    for number, row in enumerate(rows.decode(False)):
         if column not in row:
             raise ValueError(f"images={source} has no column {column!r}, but {sorted(row)}. Choose one by column.")
-        name = next((row[key] for key in ("image_id", "id") if row.get(key) is not None), f"{place:08d}")
+        name = next((row[key] for key in ("image_id", "id") if row.get(key) is not None), f"{number:08d}")
         path = (row[column] or {}).get("path")
         yield str(name), Path(path).name if path else str(name), row[column]
 
@@ -144,11 +144,11 @@ class ImageStream(IterableDataset):
 
     def _share(self) -> Iterator[tuple[str, str, dict]]:
         numbers = set()
-        for place, (name, file_name, encoded) in enumerate(self.source.rows()):
+        for position, (name, file_name, encoded) in enumerate(self.source.rows()):
             if (number := image_number(name)) in numbers:
                 raise ValueError(f"two images have the name {number!r}, so that one would replace the other. Give each its own.")
             numbers.add(number)
-            if place % self.world_size != self.rank:
+            if position % self.world_size != self.rank:
                 continue
             if self.is_done(name):
                 self.finished += 1

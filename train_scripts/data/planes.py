@@ -23,12 +23,12 @@ def stack_rles(rles: Sequence[dict], ids: Sequence[int], size: tuple[int, int]) 
     """
     order = np.argsort(coco_mask.area(list(rles)) if len(rles) else [], kind="stable")
     planes = [np.zeros(size, dtype=np.int32)]
-    for place in order:
-        mask = coco_mask.decode(rles[place]).astype(bool)
+    for segment in order:
+        mask = coco_mask.decode(rles[segment]).astype(bool)
         behind = 1 + max((index for index, plane in enumerate(planes) if plane[mask].any()), default=-1)
         if behind == len(planes):
             planes.append(np.zeros(size, dtype=np.int32))
-        planes[behind][mask] = ids[place]
+        planes[behind][mask] = ids[segment]
     return planes[0] if len(planes) == 1 else np.stack(planes)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eomt.train_scripts.data.formats.layouts import READERS, Split, detect_format, find_splits
+from eomt.train_scripts.data.formats.detection import READERS, Split, detect_format, find_splits
 from eomt.train_scripts.data.formats.masks import KINDS
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.preparation import EMPTY

@@ -21,9 +21,9 @@ def segments_to_rles(id_map: Tensor, ids: Sequence[int]) -> list[dict]:
         Each id's pixels as `{"size": [H, W], "counts": bytes}`, as pycocotools has them.
     """
     if id_map.ndim == 3:
-        found = [segments_to_rles(plane, ids) for plane in id_map]
-        planes = np.stack([coco_mask.area(rles) for rles in found]).argmax(0) if len(ids) else ()
-        return [found[plane][place] for place, plane in enumerate(planes)]
+        by_plane = [segments_to_rles(plane, ids) for plane in id_map]
+        planes = np.stack([coco_mask.area(rles) for rles in by_plane]).argmax(0) if len(ids) else ()
+        return [by_plane[plane][segment] for segment, plane in enumerate(planes)]
     size = list(id_map.shape)
     columns = id_map.cpu().numpy().ravel(order="F")
     starts = np.flatnonzero(columns[1:] != columns[:-1]) + 1
@@ -65,8 +65,8 @@ def rle_to_edges(rle: dict, size: Sequence[int], name: str) -> np.ndarray:
     lasts = np.flatnonzero(final)
     firsts = np.concatenate([[0], lasts[:-1] + 1])
     if len(lasts) and final[-1] and 0 <= groups.min() <= groups.max() < 64 and (lasts - firsts).max() < 7:
-        place = np.arange(len(groups)) - np.repeat(firsts, lasts - firsts + 1)
-        counts = np.add.reduceat((groups & 31) << 5 * place, firsts)
+        position = np.arange(len(groups)) - np.repeat(firsts, lasts - firsts + 1)
+        counts = np.add.reduceat((groups & 31) << 5 * position, firsts)
         counts -= (groups[lasts] & 16) << 5 * (lasts - firsts) + 1
         counts[1::2] = counts[1::2].cumsum()
         counts[2::2] = counts[2::2].cumsum()

@@ -143,9 +143,9 @@ def _stack_masks(rles: Sequence[str], table: Sequence[dict], size: tuple[int, in
     if wrong := sorted({segment["id"] for segment in table if segment["id"] <= VOID}):
         raise BadSample(f"{name}: segments has the ids {wrong}; beside rles they must be at least {VOID + 1}.")
     masks = [{"size": list(size), "counts": rle.encode()} for rle in rles]
-    for place, mask in enumerate(masks):
+    for index, mask in enumerate(masks):
         try:
-            rle_to_edges(mask, size, f"{name}: rles[{place}]")
+            rle_to_edges(mask, size, f"{name}: rles[{index}]")
         except ValueError as error:
             raise BadSample(str(error)) from None
     return stack_rles(masks, [segment["id"] for segment in table], size)

@@ -31,7 +31,7 @@ def _spread_samples(folder: str | Path, split: str, images: int, num_classes: in
     for path in shard_paths(folder, split):
         footer = pq.read_metadata(path)
         groups += [(path, index, row) for index in range(footer.num_row_groups) for row in range(footer.row_group(index).num_rows)]
-    for place in range(min(images, len(groups))):
-        path, index, row = groups[place * len(groups) // min(images, len(groups))]
+    for number in range(min(images, len(groups))):
+        path, index, row = groups[number * len(groups) // min(images, len(groups))]
         table = pq.ParquetFile(path).read_row_group(index)
         yield decode_row(table.slice(row, 1).to_pylist()[0], num_classes, f"{folder}, split {split}")

@@ -101,12 +101,12 @@ def make_scene(rng: np.random.Generator, held_out: bool) -> tuple[np.ndarray, np
         sprite = posed_sprite(variants[rng.integers(len(variants))], rng)
         height, width, _ = sprite.shape
         y, x = rng.integers(0, SIDE - height + 1), rng.integers(0, SIDE - width + 1)
-        place = np.s_[y : y + height, x : x + width]
+        window = np.s_[y : y + height, x : x + width]
         alpha = sprite[..., 3:].astype(np.uint16)
-        blended = image[place] * (255 - alpha) + sprite[..., :3] * alpha  # at most 255 * 255: fits 16 bits
-        image[place] = (blended + 127) // 255
+        blended = image[window] * (255 - alpha) + sprite[..., :3] * alpha  # at most 255 * 255: fits 16 bits
+        image[window] = (blended + 127) // 255
         classes.append(thing)
-        ids[place][alpha[..., 0] > 127] = len(classes)
+        ids[window][alpha[..., 0] > 127] = len(classes)
     areas = np.bincount(ids.ravel(), minlength=len(classes) + 1)
     kept = np.flatnonzero(areas[1:] >= MIN_SEGMENT)
     renumbered = np.zeros(len(classes) + 1, np.uint8)

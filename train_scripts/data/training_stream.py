@@ -80,8 +80,8 @@ class TrainingStream(IterableDataset):
 
     Yields dicts: `image` (3, S, S) uint8, `id_map` (S, S) int32, or (P, S, S) where segments overlap, `segment_ids` and
     `class_labels` (n,) of the segments to be seen, without crowds, `sample_key` int, `image_id`; `skipped`, why rows since the last
-    sample were left out; and its place: `worker`, `epoch`, and `row` of the worker's share of it, counted from 1. After [`resume`],
-    None for each sample that was trained on before.
+    sample were left out; and its position: `worker`, `epoch`, and `row` of the worker's share of it, counted from 1. After
+    [`resume`], None for each sample that was trained on before.
     """
 
     def __init__(
@@ -142,8 +142,8 @@ class TrainingStream(IterableDataset):
                 used += 1
                 skipped, self.decode.skipped = self.decode.skipped, []
                 key = key_of(self.seed, epoch, sample.image_id)
-                place = {"worker": index, "epoch": epoch, "row": seen}
-                yield {**augment(sample, self.augmentation, key), "sample_key": key, "skipped": skipped, **place}
+                position = {"worker": index, "epoch": epoch, "row": seen}
+                yield {**augment(sample, self.augmentation, key), "sample_key": key, "skipped": skipped, **position}
             if seen and not used:
                 raise ValueError(f"{self.decode.source}: none of {seen} rows can be used; the first: {self.decode.skipped[0]}")
             if not seen:

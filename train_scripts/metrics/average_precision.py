@@ -16,7 +16,7 @@ from eomt.train_scripts.data.run_lengths import rle_to_edges, segments_to_rles
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.metrics.boundaries import boundary
 from eomt.train_scripts.metrics.in_memory_metric import INTEGERS, REFERENCE, InMemoryMetric
-from eomt.train_scripts.metrics.matching import RANGES, THRESHOLDS, match, outside
+from eomt.train_scripts.metrics.matching import RANGES, THRESHOLDS, match_detections, outside
 from eomt.train_scripts.metrics.precision import average_precision
 
 MAX_DETECTIONS = 100  # of a class in an image
@@ -46,7 +46,7 @@ class AveragePrecision(InMemoryMetric):
         self.state = {"objects": np.zeros((self.num_classes, len(RANGES)), dtype=np.int64), "detections": {}}
 
     def add(self, prediction: Mapping, reference: Sample) -> None:
-        """Matches an image's detections. Crowds are not to be found, and excuse the detections on them.
+        """Matches an image's detections. Crowds need no detection, and excuse the detections on them.
 
         Args:
             prediction: `rles`, m masks in COCO's compressed run lengths, which may overlap; `scores` and `labels`, (m,) each.
@@ -69,14 +69,14 @@ class AveragePrecision(InMemoryMetric):
 
         tables = [np.zeros(0, self._row)]
         for label in np.unique(labels):
-            found = np.flatnonzero(labels == label)
-            found = found[np.argsort(-scores[found], kind="stable")][:MAX_DETECTIONS]
+            chosen = np.flatnonzero(labels == label)
+            chosen = chosen[np.argsort(-scores[chosen], kind="stable")][:MAX_DETECTIONS]
             true = np.flatnonzero(true_labels == label)
-            found_rles = [rles[i] for i in found]
-            table = np.zeros(len(found), self._row)
-            table["score"], table["label"] = scores[found], label
+            found_rles = [rles[i] for i in chosen]
+            table = np.zeros(len(chosen), self._row)
+            table["score"], table["label"] = scores[chosen], label
             for criterion, ious in enumerate(self._ious(found_rles, [true_rles[i] for i in true], crowd[true])):
-                flags = match(ious, coco_mask.area(found_rles), true_areas[true], crowd[true])
+                flags = match_detections(ious, coco_mask.area(found_rles), true_areas[true], crowd[true])
                 table["matched"][:, criterion], table["ignored"][:, criterion] = flags
             tables.append(table)
         self.state["detections"][reference.image_id] = np.concatenate(tables)
@@ -108,8 +108,8 @@ class AveragePrecision(InMemoryMetric):
         rows = rows[np.argsort(-rows["score"], kind="stable")]
         precision = np.full((self.num_classes, self.criteria, len(RANGES), len(THRESHOLDS)), np.nan)
         for label, area in np.argwhere(self.state["objects"]):
-            own = rows[rows["label"] == label]
-            hits, misses = own["matched"] & ~own["ignored"], ~own["matched"] & ~own["ignored"]  # (D, K, A, T)
+            of_class = rows[rows["label"] == label]
+            hits, misses = of_class["matched"] & ~of_class["ignored"], ~of_class["matched"] & ~of_class["ignored"]  # (D, K, A, T)
             for k in range(self.criteria):
                 for t in range(len(THRESHOLDS)):
                     precision[label, k, area, t] = average_precision(
@@ -123,17 +123,17 @@ class AveragePrecision(InMemoryMetric):
         result["per_class"] = [None if np.isnan(mean) else 100 * mean for mean in means.tolist()]
         return result
 
-    def _ious(self, found: list[dict], true: list[dict], crowd: np.ndarray) -> list[np.ndarray]:
+    def _ious(self, detected: list[dict], true: list[dict], crowd: np.ndarray) -> list[np.ndarray]:
         """For each criterion, (D, G). Boundaries are made only where masks match, since elsewhere they change nothing."""
-        if not found or not true:
-            return [np.zeros((len(found), len(true)))] * self.criteria
-        ious = coco_mask.iou(found, true, crowd.astype(np.uint8))
+        if not detected or not true:
+            return [np.zeros((len(detected), len(true)))] * self.criteria
+        ious = coco_mask.iou(detected, true, crowd.astype(np.uint8))
         if self.criteria == 1:
             return [ious]
         lesser, near = ious.copy(), (ious >= THRESHOLDS[0]) & ~crowd
         rows, columns = np.flatnonzero(near.any(1)), np.flatnonzero(near.any(0))
         if len(rows):
-            boundaries = [boundary(found[i]) for i in rows], [boundary(true[i]) for i in columns]
+            boundaries = [boundary(detected[i]) for i in rows], [boundary(true[i]) for i in columns]
             part = np.ix_(rows, columns)
             lesser[part] = np.minimum(ious[part], coco_mask.iou(*boundaries, np.zeros(len(columns), dtype=np.uint8)))
         return [ious, lesser]
@@ -149,8 +149,8 @@ class AveragePrecision(InMemoryMetric):
             )
         if np.isnan(scores).any():
             raise ValueError(f"scores has NaN at {np.flatnonzero(np.isnan(scores))[:10].tolist()}. Give numbers.")
-        for place, rle in enumerate(rles):
-            rle_to_edges(rle, size, f"rles[{place}]")
+        for index, rle in enumerate(rles):
+            rle_to_edges(rle, size, f"rles[{index}]")
         return rles, scores, labels
 
     def _info(self) -> evaluate.MetricInfo:

@@ -14,7 +14,9 @@ def outside(areas: np.ndarray) -> np.ndarray:
     return np.stack([(areas < least) | (areas > most) for least, most in RANGES.values()])
 
 
-def match(ious: np.ndarray, found_areas: np.ndarray, true_areas: np.ndarray, is_crowd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def match_detections(
+    ious: np.ndarray, found_areas: np.ndarray, true_areas: np.ndarray, is_crowd: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Each detection in turn takes the object of highest IoU that is left, among those that count before those that don't.
 
     Crowds and objects out of the area range don't count; a crowd may be taken by many. Of equal IoUs the last is taken.
@@ -34,14 +36,14 @@ def match(ious: np.ndarray, found_areas: np.ndarray, true_areas: np.ndarray, is_
     left = np.ones((len(RANGES), len(THRESHOLDS), len(true_areas)), dtype=bool)
     matched = np.zeros((len(ious), *ranges.shape), dtype=bool)
     ignored = np.zeros_like(matched)
-    for found in np.flatnonzero((ious >= THRESHOLDS[0]).any(1)):
-        fits = left & (ious[found] >= THRESHOLDS[:, None])  # (A, T, G)
+    for detection in np.flatnonzero((ious >= THRESHOLDS[0]).any(1)):
+        fits = left & (ious[detection] >= THRESHOLDS[:, None])  # (A, T, G)
         counting = fits & ~void[:, None]
         fits = np.where(counting.any(2, keepdims=True), counting, fits)
-        best = np.where(fits, ious[found], -1)[..., ::-1].argmax(2)
+        best = np.where(fits, ious[detection], -1)[..., ::-1].argmax(2)
         best = len(true_areas) - 1 - best  # (A, T)
-        matched[found] = fits.any(2)
-        ignored[found] = matched[found] & void[ranges, best]
-        left[ranges, thresholds, best] &= ~matched[found] | is_crowd[best]
+        matched[detection] = fits.any(2)
+        ignored[detection] = matched[detection] & void[ranges, best]
+        left[ranges, thresholds, best] &= ~matched[detection] | is_crowd[best]
     ignored |= ~matched & outside(found_areas).T[..., None]
     return matched, ignored

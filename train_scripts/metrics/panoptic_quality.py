@@ -50,7 +50,7 @@ class PanopticQuality(InMemoryMetric):
             ValueError: the maps differ in size, a class doesn't exist, or ids are negative or come twice.
         """
         segments = prediction["segments_info"]
-        found = self._classes([segment["label_id"] for segment in segments], "segments_info")  # (m,)
+        predicted = self._classes([segment["label_id"] for segment in segments], "segments_info")  # (m,)
         true = self._classes(reference.class_labels.tolist(), "class_labels")  # (n,)
         crowd = reference.is_crowd.numpy()
         overlaps = count_overlaps(
@@ -59,19 +59,19 @@ class PanopticQuality(InMemoryMetric):
             torch.as_tensor(prediction["segmentation"]),
             [segment["id"] for segment in segments],
         )
-        areas, found_areas = overlaps.sum(1)[1:], overlaps.sum(0)[1:]
+        areas, predicted_areas = overlaps.sum(1)[1:], overlaps.sum(0)[1:]
         on_void, overlaps = overlaps[0, 1:], overlaps[1:, 1:]  # (m,), (n, m)
 
-        same_class = true[:, None] == found
-        union = areas[:, None] + found_areas - overlaps - on_void
+        same_class = true[:, None] == predicted
+        union = areas[:, None] + predicted_areas - overlaps - on_void
         iou = overlaps / np.maximum(union, 1)
         match = same_class & ~crowd[:, None] & (iou > 0.5)
         on_crowd = (overlaps * (same_class & crowd[:, None])).sum(0)
-        excused = on_void + on_crowd > 0.5 * found_areas
+        excused = on_void + on_crowd > 0.5 * predicted_areas
         state = self.state.numpy()
         np.add.at(state, (true, 0), np.rint(iou * match * ONE).astype(np.int64).sum(1))
         np.add.at(state, (true, 1), match.any(1))
-        np.add.at(state, (found, 2), ~match.any(0) & ~excused & (found_areas > 0))
+        np.add.at(state, (predicted, 2), ~match.any(0) & ~excused & (predicted_areas > 0))
         np.add.at(state, (true, 3), ~match.any(1) & ~crowd & (areas > 0))
 
     def merge(self, states: Sequence[Tensor]) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from eomt.train_scripts.metrics.matching import THRESHOLDS, match, outside
+from eomt.train_scripts.metrics.matching import THRESHOLDS, match_detections, outside
 
 MEDIUM = 50.0**2  # pixels
 
@@ -11,7 +11,7 @@ def matched(ious: list[list[float]], crowd: list[bool], true_areas=None, found_a
     ious = np.array(ious)
     true_areas = np.full(ious.shape[1], MEDIUM) if true_areas is None else np.array(true_areas)
     found_areas = np.full(ious.shape[0], MEDIUM) if found_areas is None else np.array(found_areas)
-    return match(ious, found_areas, true_areas, np.array(crowd, dtype=bool))
+    return match_detections(ious, found_areas, true_areas, np.array(crowd, dtype=bool))
 
 
 def test_ranges_include_both_ends():

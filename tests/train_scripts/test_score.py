@@ -41,8 +41,8 @@ def partly_right(data, checkpoints, tmp_path):
         model = EomtForUniversalSegmentation.from_pretrained(checkpoints / task)
         model.set_attn_mask_probs([0.0])
         processor = EomtImageProcessor.from_pretrained(checkpoints / task)
-        found = predictions(model, processor, evaluation_stream(data, "val", processor), task_of(task), 1, 0.05)
-        for row, (_, result) in zip(rows[:2], found, strict=False):
+        results = predictions(model, processor, evaluation_stream(data, "val", processor), task_of(task), 1, 0.05)
+        for row, (_, result) in zip(rows[:2], results, strict=False):
             row |= truth_of(result, task)
         rows[4] |= {"id_map": encoded_ids(np.zeros((112, 112), np.int32)), "segments": []}
         write_split(tmp_path / task, "val", rows, len(rows))
@@ -54,7 +54,7 @@ def partly_right(data, checkpoints, tmp_path):
 
 def truth_of(result, task: str) -> dict:
     """A prediction as annotations."""
-    ids, things = np.zeros((112, 112), np.int32), [place for place, thing in enumerate(scenes.LABELS.isthing) if thing]
+    ids, things = np.zeros((112, 112), np.int32), [index for index, thing in enumerate(scenes.LABELS.isthing) if thing]
     if task == "semantic":
         ids = result.numpy().astype(np.int32) + 1
         categories = {number: number - 1 for number in np.unique(ids).tolist()}
@@ -168,7 +168,7 @@ def test_any_number_of_processes_scores_the_same_to_the_last_digit(partly_right,
     assert done.stdout.count("class ") == 1  # one process prints
 
 
-def test_images_that_cannot_be_used_stop_it_or_are_told(data, checkpoints, tmp_path, capsys):
+def test_images_that_cannot_be_used_stop_it_or_are_reported(data, checkpoints, tmp_path, capsys):
     rows = [scenes.make_row(0, "val", index) for index in range(3)]
     rows[1]["segments"].pop()
     write_labels(tmp_path, scenes.LABELS)

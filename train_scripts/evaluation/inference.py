@@ -43,7 +43,7 @@ def predictions(
     passes: int = 0,
     tolerance: float = SCORE_TOLERANCE,
 ) -> Iterator[tuple[Sample | NamedImage, Result]]:
-    """Each image with what is found in it, by the model in evaluation mode, which is put back afterwards.
+    """Each image with its result, by the model in evaluation mode, which is put back afterwards.
 
     Results are made image by image and dropped when the next is asked for, so that memory doesn't grow with the batch.
 

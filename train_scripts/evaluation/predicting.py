@@ -29,8 +29,8 @@ class PredictOptions:
     images: str = field(metadata={"help": "folder of images or of parquet shards, a parquet file, or a dataset of the Hub"})
     task: str = field(metadata={"help": "what the model segments", "choices": list(TASKS)})
     output: str = field(metadata={"help": "folder for the predictions"})
-    split: str = field(default="val", metadata={"help": "of a dataset"})
-    column: str = field(default="image", metadata={"help": "of a dataset, in which the images are"})
+    split: str = field(default="val", metadata={"help": "split of a dataset"})
+    column: str = field(default="image", metadata={"help": "column of a dataset that holds the images"})
     batch_size: int = field(default=1, metadata={"help": "images a process and forward pass"})
     threshold: float = field(default=THRESHOLD, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
     overlays: bool = field(default=False, metadata={"help": "pictures of the images with their segments"})
@@ -41,12 +41,13 @@ class PredictOptions:
             "as those of transformers, whose classes are all things without it"
         },
     )
-    threads: int = field(default=2, metadata={"help": "that decode images, a process"})
+    threads: int = field(default=2, metadata={"help": "threads that decode images, a process"})
     masked: bool = field(default=False, metadata={"help": "mask the last blocks, for a model trained with --masking always"})
 
     def __post_init__(self):
-        task_of(self.task)
-        self.output = str(self.output)
+        task_of(self.task)  # raises for an unknown name
+        # pathlib paths are taken, too; the record of a run holds text
+        self.checkpoint, self.images, self.output = str(self.checkpoint), str(self.images), str(self.output)
 
 
 @takes_options(PredictOptions)

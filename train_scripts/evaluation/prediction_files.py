@@ -66,6 +66,7 @@ class PredictionFiles:
         _write(self.folder / PLAN, self.plan)
 
     def is_done(self, name: str) -> bool:
+        """Whether all of an image has been written, in this run or in an earlier one."""
         return self._record(name).is_file()
 
     def add(self, image: NamedImage, result: Result) -> None:

@@ -50,7 +50,7 @@ class ScoreOptions:
     output: str | None = field(default=None, metadata={"help": "JSON file for the scores and the options"})
 
     def __post_init__(self):
-        task_of(self.task)
+        task_of(self.task)  # raises for an unknown name
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"tolerance={self.tolerance} must lie in 0..1, as class scores do; 0 gives exact maps")
 

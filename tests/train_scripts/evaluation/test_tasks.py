@@ -40,8 +40,8 @@ def test_what_of_a_result_is_drawn():
     segments = {"segmentation": torch.tensor([[0, 0, 1, 1, -1, -1]] * 4), "segments_info": [{"id": 0, "label_id": 2}]}
     assert task_of("panoptic").drawn(segments, (4, 6)).classes == {0: 2}
     masks = [rle(np.s_[:2], np.s_[:]), rle(np.s_[1:], np.s_[:3]), rle(np.s_[:], np.s_[5:])]
-    found = {"rles": masks, "scores": torch.tensor([0.9, 0.6, 0.3]), "labels": torch.tensor([1, 0, 0])}
-    instances = task_of("instance").drawn(found, (4, 6))
+    result = {"rles": masks, "scores": torch.tensor([0.9, 0.6, 0.3]), "labels": torch.tensor([1, 0, 0])}
+    instances = task_of("instance").drawn(result, (4, 6))
     assert instances.classes == {0: 1, 1: 0}  # the third scores too little
     assert instances.id_map.tolist() == [[0] * 6] * 2 + [[1] * 3 + [-1] * 3] * 2  # the best is on top
 

@@ -46,7 +46,7 @@ def imports(source: str) -> Iterator[tuple[int, str]]:
 
 def package_of(name: str) -> str:
     """The longest package of `LAYERS` that a module, or a name in it, is in; a script is one of its own."""
-    package = next(own for own in sorted(HEIGHT, key=len, reverse=True) if f"{name}.".startswith(f"{own}."))
+    package = next(known for known in sorted(HEIGHT, key=len, reverse=True) if f"{name}.".startswith(f"{known}."))
     return ".".join(name.split(".")[:3]) if package == "eomt.train_scripts" else package
 
 
@@ -57,13 +57,13 @@ def is_below(imported: str, importing: str) -> bool:
 
 def violations(root: Path) -> list[str]:
     """`file:line imports name` for each import of the package that is upward, relative, or of transformers' own EoMT."""
-    found = []
+    wrong = []
     for module, file in modules(root).items():
         for line, name in imports(file.read_text(encoding="utf-8")):
             inside = f"{name}.".startswith("eomt.")
             if name.startswith((".", *STOCK)) or inside and not is_below(package_of(name), package_of(module)):
-                found.append(f"{file.relative_to(root).as_posix()}:{line} imports {name}")
-    return found
+                wrong.append(f"{file.relative_to(root).as_posix()}:{line} imports {name}")
+    return wrong
 
 
 def long_scripts(root: Path) -> dict[str, int]:
@@ -104,8 +104,8 @@ def test_the_check_sees_a_violation_also_inside_a_function(tmp_path, file, line)
     path = tmp_path / file
     path.parent.mkdir(parents=True)
     path.write_text(f"def late():\n    {line}\n    import eomt.configuration\n")
-    (found,) = violations(tmp_path)
-    assert found.startswith(f"{file}:2 imports ") and found.split()[-1] in line.replace(" import ", ".")
+    (wrong,) = violations(tmp_path)
+    assert wrong.startswith(f"{file}:2 imports ") and wrong.split()[-1] in line.replace(" import ", ".")
 
 
 def test_the_check_lets_imports_from_below_pass(tmp_path):

@@ -16,7 +16,7 @@ from eomt.train_scripts.training.launching import launch_training
 
 @dataclass
 class DemoOptions:
-    """Of the demo."""
+    """What the demo makes, and for how long it trains."""
 
     out: str = field(default="outputs/demo", metadata={"help": "folder for the dataset, the model and the picture"})
     backbone: str | None = field(default=None, metadata={"help": "timm ViT to start from, in place of random weights"})

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from accelerate import PartialState
 
 from eomt.train_scripts.data.command_line import parse_options
-from eomt.train_scripts.evaluation.reporting import score_tables
+from eomt.train_scripts.evaluation.score_tables import score_tables
 from eomt.train_scripts.evaluation.scoring import ScoreOptions, score
 
 

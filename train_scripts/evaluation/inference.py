@@ -6,7 +6,6 @@ from typing import Any, Protocol
 
 import torch
 from accelerate.utils import gather_object
-from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
@@ -16,7 +15,7 @@ from eomt.mask_classifier import EomtForUniversalSegmentationOutput, MaskClassif
 from eomt.train_scripts.data.evaluation_stream import collate_evaluation
 from eomt.train_scripts.data.image_sources import NamedImage
 from eomt.train_scripts.data.samples import Sample
-from eomt.train_scripts.evaluation.tasks import Task
+from eomt.train_scripts.evaluation.tasks import Result, Task
 
 SCORE_TOLERANCE = 0.001  # of class scores in maps of classes: half precision errs by more
 
@@ -43,8 +42,8 @@ def predictions(
     show_progress: bool = True,
     passes: int = 0,
     tolerance: float = SCORE_TOLERANCE,
-) -> Iterator[tuple[Sample | NamedImage, dict | Tensor]]:
-    """Each image with what is found in it, by the model in evaluation mode, which is put back afterwards.
+) -> Iterator[tuple[Sample | NamedImage, Result]]:
+    """Each image with its result, by the model in evaluation mode, which is put back afterwards.
 
     Results are made image by image and dropped when the next is asked for, so that memory doesn't grow with the batch.
 
@@ -100,7 +99,7 @@ def images_of(outputs: EomtForUniversalSegmentationOutput, batch: dict) -> Itera
         )
 
 
-def score_predictions(results: Iterator[tuple[Sample, dict | Tensor]], metric: Any) -> dict[str, Any]:
+def score_predictions(results: Iterator[tuple[Sample, Result]], metric: Any) -> dict[str, Any]:
     """Adds this process's images to a metric, joins the states of all processes, which must all call this, and computes.
 
     Args:

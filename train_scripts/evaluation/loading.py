@@ -1,4 +1,4 @@
-"""Checkpoints of this package or of transformers, with the image processor that belongs to them."""
+"""Checkpoints to score or to predict with, of this package or of transformers: model, classes and image processor."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,12 @@ from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.evaluation.tasks import Task
 
 
-def load_model(checkpoint: str, labels: Labels) -> EomtForUniversalSegmentation:
-    """A whole checkpoint with the dataset's classes, unmasked; as [`load_any_model`], and ValueError if its classes are others."""
-    model = load_any_model(checkpoint)
-    check_classes([model.config.id2label[index] for index in range(model.config.num_labels)], labels.names, checkpoint)
-    return model
+def load_model(checkpoint: str, masked: bool = False) -> EomtForUniversalSegmentation:
+    """A complete checkpoint, in float32.
 
-
-def load_any_model(checkpoint: str) -> EomtForUniversalSegmentation:
-    """A whole checkpoint, unmasked.
+    Args:
+        checkpoint: a folder or a Hub name.
+        masked: whether the last L2 blocks are masked, whatever the checkpoint says.
 
     Raises:
         OSError: there is no such checkpoint.
@@ -30,27 +27,37 @@ def load_any_model(checkpoint: str) -> EomtForUniversalSegmentation:
     # transformers' own checkpoints lack buffers that are only for training
     if missing := sorted(set(loaded["missing_keys"]) & {name for name, _ in model.named_parameters()}):
         raise ValueError(f"checkpoint={checkpoint!r} lacks the weights {missing[:5]}; give a complete EoMT checkpoint")
-    model.set_attn_mask_probs([0.0] * model.config.num_blocks)
+    model.set_attn_mask_probs([float(masked)] * len(model.attn_mask_probs))
     return model
 
 
-def check_classes(model_names: Sequence[str], names: Sequence[str], checkpoint: str) -> None:
-    """Raises ValueError, saying which differ, unless the checkpoint's class names are the dataset's, in their order."""
-    if list(model_names) == list(names):
+def class_names(model: EomtForUniversalSegmentation) -> list[str]:
+    """The names of a model's classes, by index."""
+    return [model.config.id2label[index] for index in range(model.config.num_labels)]
+
+
+def check_classes(model_names: Sequence[str], data_names: Sequence[str], checkpoint: str) -> None:
+    """Raises ValueError, which says how they differ, unless the checkpoint's class names are the dataset's, in their order."""
+    if list(model_names) == list(data_names):
         return
-    lacks, more = sorted(set(names) - set(model_names)), sorted(set(model_names) - set(names))
-    pairs = enumerate(zip(model_names, names, strict=False))
-    first = next((index for index, (ours, theirs) in pairs if ours != theirs), min(len(model_names), len(names)))
+    lacks, more = sorted(set(data_names) - set(model_names)), sorted(set(model_names) - set(data_names))
+    shorter = min(len(model_names), len(data_names))
+    first = next((index for index in range(shorter) if model_names[index] != data_names[index]), shorter)
     differ = f"it lacks {lacks[:10]} and has {more[:10]} besides" if lacks or more else "their order differs"
     raise ValueError(
-        f"checkpoint={checkpoint!r} has {len(model_names)} classes, the data {len(names)} for this task: {differ}, from index "
-        f"{first} on. "
-        "Score it on data with the classes it was trained on (of instance segmentation the things alone)."
+        f"checkpoint={checkpoint!r} has {len(model_names)} classes, the data {len(data_names)} for this task: {differ}, from index "
+        f"{first} on. Score it on data with the classes it was trained on (of instance segmentation the things alone)."
     )
 
 
 def load_processor(checkpoint: str, task: Task, image_size: int, labels: Labels) -> EomtImageProcessor:
-    """The checkpoint's image processor, or the task's.
+    """The checkpoint's image processor, or the task's where the checkpoint has none.
+
+    Args:
+        checkpoint: a folder or a Hub name, whose model has been loaded.
+        task: what is predicted.
+        image_size: side of the model's square input, pixels.
+        labels: the model's classes.
 
     Raises:
         ValueError: the checkpoint's cuts windows, across which the task's instances can't be told apart.

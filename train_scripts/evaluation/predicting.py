@@ -17,7 +17,7 @@ from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.coco import read_json
 from eomt.train_scripts.data.image_sources import ImageStream, open_source
 from eomt.train_scripts.evaluation.inference import predictions
-from eomt.train_scripts.evaluation.loading import load_any_model, load_processor
+from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 
@@ -32,8 +32,8 @@ class PredictOptions:
     images: str = field(metadata={"help": "folder of images or of parquet shards, a parquet file, or a dataset of the Hub"})
     task: str = field(metadata={"help": "what the model segments", "choices": list(TASKS)})
     output: str = field(metadata={"help": "folder for the predictions"})
-    split: str = field(default="val", metadata={"help": "of a dataset"})
-    column: str = field(default="image", metadata={"help": "of a dataset, in which the images are"})
+    split: str = field(default="val", metadata={"help": "split of a dataset"})
+    column: str = field(default="image", metadata={"help": "column of a dataset that holds the images"})
     batch_size: int = field(default=1, metadata={"help": "images a process and forward pass"})
     threshold: float = field(default=THRESHOLD, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
     overlays: bool = field(default=False, metadata={"help": "pictures of the images with their segments"})
@@ -44,12 +44,13 @@ class PredictOptions:
             "as those of transformers, whose classes are all things without it"
         },
     )
-    threads: int = field(default=2, metadata={"help": "that decode images, a process"})
+    threads: int = field(default=2, metadata={"help": "threads that decode images, a process"})
     masked: bool = field(default=False, metadata={"help": "mask the last blocks, for a model trained with --masking always"})
 
     def __post_init__(self):
-        task_of(self.task)
-        self.output = str(self.output)
+        task_of(self.task)  # raises for an unknown name
+        # pathlib paths are taken, too; the record of a run holds text
+        self.checkpoint, self.images, self.output = str(self.checkpoint), str(self.images), str(self.output)
 
 
 @takes_options(PredictOptions)
@@ -64,9 +65,8 @@ def predict(options: PredictOptions) -> dict[str, int]:
     """
     task = task_of(options.task)
     state = PartialState(cpu=not torch.accelerator.is_available())
-    model = load_any_model(options.checkpoint).to(state.device)
-    model.set_attn_mask_probs([float(options.masked)] * len(model.attn_mask_probs))
-    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    model = load_model(options.checkpoint, options.masked).to(state.device)
+    names = class_names(model)
     category_ids, things = _read_categories(options.categories, names)
     processor = load_processor(options.checkpoint, task, min(model.config.image_size_hw), Labels(names, things))
     stuff = set(processor.stuff_classes)

@@ -9,17 +9,13 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from torch import Tensor
-
 from eomt.image_processing.pictures import draw_segments
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.image_sources import NamedImage, image_number
 from eomt.train_scripts.evaluation.prediction_formats import save_image
-from eomt.train_scripts.evaluation.reporting import drawable
-from eomt.train_scripts.evaluation.tasks import Task
+from eomt.train_scripts.evaluation.tasks import Result, Task
 
 PLAN = "run.json"
-DRAWN_INSTANCES = 0.5  # instances of a lower score are not drawn
 
 
 class PredictionFiles:
@@ -47,7 +43,7 @@ class PredictionFiles:
         category_ids: list[int] | None = None,
         overlays: bool = False,
     ):
-        self.folder, self.labels, self.overlays = Path(folder), labels, overlays
+        self.folder, self.task, self.labels, self.overlays = Path(folder), task, labels, overlays
         category_ids = list(range(len(labels))) if category_ids is None else category_ids
         self.format = task.prediction_format(self.folder, labels, category_ids)
         classes = {"classes": labels.names, "isthing": labels.isthing, "category_ids": category_ids}
@@ -70,14 +66,15 @@ class PredictionFiles:
         _write(self.folder / PLAN, self.plan)
 
     def is_done(self, name: str) -> bool:
+        """Whether all of an image has been written, in this run or in an earlier one."""
         return self._record(name).is_file()
 
-    def add(self, image: NamedImage, result: dict | Tensor) -> None:
+    def add(self, image: NamedImage, result: Result) -> None:
         """Writes an image's prediction, as the task's `result` gives it; it counts as done when all of it is there."""
         annotations = self.format.write(image, result)
         height, width = image.image.shape[1:]
         if self.overlays:
-            segmentation = drawable(result, (height, width), DRAWN_INSTANCES)
+            segmentation = self.task.drawn(result, (height, width))
             picture = draw_segments(image.image, segmentation, self.labels.names, self.labels.isthing)
             save_image(picture, self.folder / "overlays" / f"{image.image_id}.jpg")
         entry = {"id": image_number(image.image_id), "file_name": image.file_name, "height": height, "width": width}

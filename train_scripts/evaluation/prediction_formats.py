@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import numpy as np
 from PIL import Image
+from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from eomt.train_scripts.data.dataset_folder import Labels
@@ -108,8 +109,6 @@ class InstanceFormat(PredictionFormat):
     joint_file = "instances.json"
 
     def write(self, image: NamedImage, result: dict) -> list[dict]:
-        from pycocotools import mask as coco_mask
-
         scores, labels = result["scores"].tolist(), result["labels"].tolist()
         return [
             {

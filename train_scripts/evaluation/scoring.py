@@ -16,8 +16,8 @@ from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.data.samples import BAD_SAMPLES
 from eomt.train_scripts.evaluation.inference import SCORE_TOLERANCE, predictions, score_predictions
-from eomt.train_scripts.evaluation.loading import load_model, load_processor
-from eomt.train_scripts.evaluation.reporting import keep_rows
+from eomt.train_scripts.evaluation.loading import check_classes, class_names, load_model, load_processor
+from eomt.train_scripts.evaluation.pictures import keep_rows
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 
 PICTURED = 6  # images
@@ -50,7 +50,7 @@ class ScoreOptions:
     output: str | None = field(default=None, metadata={"help": "JSON file for the scores and the options"})
 
     def __post_init__(self):
-        task_of(self.task)
+        task_of(self.task)  # raises for an unknown name
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"tolerance={self.tolerance} must lie in 0..1, as class scores do; 0 gives exact maps")
 
@@ -68,8 +68,8 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
     state = PartialState(cpu=not torch.accelerator.is_available())
     labels = task.labels(read_labels(options.data))
     metric = task.metric(labels, options.boundary)
-    model = load_model(options.checkpoint, labels).to(state.device)
-    model.set_attn_mask_probs([float(options.masked)] * len(model.attn_mask_probs))
+    model = load_model(options.checkpoint, options.masked).to(state.device)
+    check_classes(class_names(model), labels.names, options.checkpoint)
     processor = load_processor(options.checkpoint, task, min(model.config.image_size_hw), labels)
     stream = evaluation_stream(
         options.data,
@@ -92,7 +92,7 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
     )
     rows = []
     if options.picture and state.is_main_process:
-        results = keep_rows(results, rows, PICTURED, len(stream))
+        results = keep_rows(results, task, rows, PICTURED, len(stream))
     scores = score_predictions(results, metric)
     if skipped := gather_object(stream.skipped):
         scores["skipped"] = sorted(skipped)

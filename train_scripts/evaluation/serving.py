@@ -10,7 +10,8 @@ from transformers import AutoImageProcessor, AutoModel
 from eomt.train_scripts.data.dataset_folder import read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.evaluation.inference import predictions
-from eomt.train_scripts.evaluation.reporting import draw_predictions, print_scores
+from eomt.train_scripts.evaluation.pictures import draw_predictions
+from eomt.train_scripts.evaluation.score_tables import print_scores
 from eomt.train_scripts.evaluation.tasks import task_of
 
 # a process that does not import this package
@@ -37,8 +38,9 @@ def draw_and_serve(scenes: Path, model_folder: Path, out: Path) -> None:
     processor = AutoImageProcessor.from_pretrained(model_folder)
     stream = evaluation_stream(scenes, "val", processor)
     model = AutoModel.from_pretrained(model_folder)
-    results = predictions(model, processor, stream, task_of("panoptic"), batch_size=6, threshold=0.5)
-    draw_predictions(results, read_labels(scenes), out / "picture.png")
+    task = task_of("panoptic")
+    results = predictions(model, processor, stream, task, batch_size=6, threshold=0.5)
+    draw_predictions(results, task, read_labels(scenes), out / "picture.png")
     print_scores(model_folder, "200 unseen scenes")
     to_pil_image(next(iter(stream))["sample"].image).save(out / "scene.png")
     subprocess.run([sys.executable, "-c", SERVE, str(model_folder), str(out / "scene.png")], check=True)

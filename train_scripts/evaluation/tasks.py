@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
+from eomt.image_processing.pictures import Segmentation
 from eomt.mask_classifier import EomtForUniversalSegmentationOutput
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.samples import Sample
@@ -27,6 +29,8 @@ from eomt.train_scripts.metrics.mean_iou import MeanIoU
 from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
 
 TOP_INSTANCES = 100  # of an image, as in COCO's evaluation and the official code
+DRAWN_SCORE = 0.5  # instances of a lower score are not drawn
+Result = dict[str, Any] | Tensor  # of an image, in the form of its task
 
 
 class Task(ABC):
@@ -89,7 +93,7 @@ class Task(ABC):
         size: tuple[int, int],
         threshold: float,
         tolerance: float,
-    ) -> dict | Tensor:
+    ) -> Result:
         """One image's prediction at its own size.
 
         Args:
@@ -98,6 +102,15 @@ class Task(ABC):
             size: `(height, width)` of the image.
             threshold: class score that a query needs to become a segment (panoptic alone).
             tolerance: a class whose score is lower than the best by no more may stand in a map of classes (semantic alone).
+        """
+
+    @abstractmethod
+    def drawn(self, result: Result, size: tuple[int, int]) -> Segmentation:
+        """The segments of a result that pictures show.
+
+        Args:
+            result: as [`result`] gives it.
+            size: `(height, width)` of the image.
         """
 
 
@@ -124,6 +137,9 @@ class SemanticTask(Task):
     def result(self, processor, outputs, size, threshold, tolerance) -> Tensor:
         """A map of classes (H, W)."""
         return processor.post_process_semantic_segmentation(outputs, target_sizes=[size], tolerance=tolerance)[0]
+
+    def drawn(self, result: Tensor, size: tuple[int, int]) -> Segmentation:
+        return Segmentation(result, {label: label for label in result.unique().tolist() if label >= 0})
 
 
 class InstanceTask(Task):
@@ -159,6 +175,14 @@ class InstanceTask(Task):
             "labels": torch.tensor([info["label_id"] for info in infos], dtype=torch.int64),
         }
 
+    def drawn(self, result: dict, size: tuple[int, int]) -> Segmentation:
+        """Of overlapping instances the best shows, and those of a low score don't."""
+        id_map = torch.full(size, -1, dtype=torch.int32)
+        shown = [index for index in result["scores"].argsort().tolist() if result["scores"][index] >= DRAWN_SCORE]
+        for index in shown:
+            id_map[torch.from_numpy(coco_mask.decode(result["rles"][index])).bool()] = index
+        return Segmentation(id_map, {index: result["labels"][index].item() for index in sorted(shown)})
+
 
 class PanopticTask(Task):
     """A segment for each pixel, of things and stuff."""
@@ -173,6 +197,9 @@ class PanopticTask(Task):
     def result(self, processor, outputs, size, threshold, tolerance) -> dict[str, Any]:
         """What `post_process_panoptic_segmentation` gives."""
         return processor.post_process_panoptic_segmentation(outputs, target_sizes=[size], threshold=threshold)[0]
+
+    def drawn(self, result: dict, size: tuple[int, int]) -> Segmentation:
+        return Segmentation.of_result(result)
 
 
 TASKS: dict[str, Task] = {task.name: task for task in (SemanticTask(), InstanceTask(), PanopticTask())}

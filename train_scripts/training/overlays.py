@@ -12,7 +12,8 @@ from transformers.integrations import TensorBoardCallback
 from eomt.image_processing.pictures import GridRow, picture_grid
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.samples import Sample
-from eomt.train_scripts.evaluation.reporting import keep_rows
+from eomt.train_scripts.evaluation.pictures import keep_rows
+from eomt.train_scripts.evaluation.tasks import Task
 from eomt.train_scripts.training.progress import TrainingProgress
 
 FILE = "picture.png"
@@ -41,10 +42,10 @@ class OverlayCallback(TrainerCallback):
         self.reporters: Sequence[TrainerCallback] = ()
         self._rows: list[GridRow] = []
 
-    def passing(self, predictions: Iterable[tuple[Sample, Any]], total: int) -> Iterator[tuple[Sample, Any]]:
+    def passing(self, predictions: Iterable[tuple[Sample, Any]], task: Task, total: int) -> Iterator[tuple[Sample, Any]]:
         """The predictions for `total` images, of which a few, the same every time, are kept to be drawn."""
         self._rows = []
-        return keep_rows(predictions, self._rows, self.images, total)
+        return keep_rows(predictions, task, self._rows, self.images, total)
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         """An earlier run's picture must not pass for this one's."""

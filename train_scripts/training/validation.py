@@ -67,6 +67,6 @@ class Validation:
             show_progress=self.show_progress,
             passes=-(-len(stream) // self.batch_size) if equal_passes else 0,
         )
-        scores = score_predictions(self.overlays.passing(results, len(stream)), self.task.metric(self.labels))
+        scores = score_predictions(self.overlays.passing(results, self.task, len(stream)), self.task.metric(self.labels))
         self.skipped.warn(stream.skipped)
         return {name: value for name, value in scores.items() if isinstance(value, float)}

@@ -24,13 +24,13 @@ class Stream(list):
 
 def examples(task: str) -> Stream:
     """What an evaluation stream yields, of images that the semantic processor cuts into 3, 1 and 2 windows."""
-    generator, processor, found = torch.Generator().manual_seed(0), task_of(task).processor(64, LABELS), Stream()
+    generator, processor, made = torch.Generator().manual_seed(0), task_of(task).processor(64, LABELS), Stream()
     for number, size in enumerate(SIZES):
         image = torch.randint(0, 255, (3, *size), dtype=torch.uint8, generator=generator)
         ids = torch.ones(size, dtype=torch.int32)
         sample = Sample(str(number), image, ids, torch.tensor([1]), torch.tensor([number]), torch.tensor([False]))
-        found.append({**processor(images=[image], return_tensors="pt"), "sample": sample})
-    return found
+        made.append({**processor(images=[image], return_tensors="pt"), "sample": sample})
+    return made
 
 
 def run(model, task: str, batch_size: int, threshold: float = 0.2) -> list:
@@ -70,11 +70,10 @@ def test_passes_for_nothing(tiny_model):
     model, processor = tiny_model(), task_of("panoptic").processor(64, LABELS)
     seen = []
     model.register_forward_hook(lambda module, inputs, outputs: seen.append(len(outputs.class_queries_logits)))
-    found = list(predictions(model, processor, examples("panoptic"), task_of("panoptic"), 2, show_progress=False, passes=4))
-    assert len(found) == 3 and seen == [2, 1, 1, 1]
-    assert not list(predictions(model, processor, Stream(), task_of("panoptic"), 2, show_progress=False, passes=1)) and seen[
-        4:
-    ] == [1]
+    results = list(predictions(model, processor, examples("panoptic"), task_of("panoptic"), 2, show_progress=False, passes=4))
+    assert len(results) == 3 and seen == [2, 1, 1, 1]
+    assert not list(predictions(model, processor, Stream(), task_of("panoptic"), 2, show_progress=False, passes=1))
+    assert seen[4:] == [1]
 
 
 @pytest.mark.slow

@@ -6,32 +6,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader
 
 from eomt.train_scripts.data.dataset_folder import Labels, write_labels
 from eomt.train_scripts.data.evaluation_stream import collate_evaluation, evaluation_stream
-from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.data.shard_writer import write_split
 from eomt.train_scripts.data.training_stream import training_stream
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 
 LABELS = Labels(["sky", "cat", "road", "dog"], [False, True, False, True])
-SEGMENTS = [(900, 1, False), (4, 0, False), (70000, 1, False), (7, 3, True), (9, 3, False), (2, 0, False)]  # id, class, crowd
-IDS = np.array([[0, 900, 4, 70000], [7, 9, 2, 0]], dtype=np.int32)
-
-
-def sample() -> Sample:
-    ids, classes, crowd = (torch.tensor(column) for column in zip(*SEGMENTS, strict=True))
-    return Sample("x", torch.zeros(3, 2, 4, dtype=torch.uint8), torch.from_numpy(IDS), ids, classes, crowd)
-
-
-def painted(one: Sample, crowd: bool = False) -> list[list[int]]:
-    """The class of each pixel in a segment that is (not) crowd, else -1."""
-    classes = torch.full(one.id_map.shape, -1)
-    for segment, label, is_crowd in zip(one.segment_ids, one.class_labels, one.is_crowd, strict=True):
-        if is_crowd == crowd:
-            classes[one.id_map == segment] = label
-    return classes.tolist()
 
 
 def test_classes_of_the_tasks():
@@ -43,33 +27,23 @@ def test_classes_of_the_tasks():
         task_of("instance").labels(Labels(["sky"], [False]))
 
 
-def test_semantic_merges_a_class_and_leaves_crowds_apart():
-    one = task_of("semantic").sample(sample(), LABELS)
-    assert one.class_labels.tolist() == [0, 1, 3, 3] and one.is_crowd.tolist() == [False, False, False, True]
-    assert len(set(one.segment_ids.tolist())) == 4 and set(one.id_map.unique().tolist()) == {0, *one.segment_ids.tolist()}
-    assert painted(one) == [[-1, 1, 0, 1], [-1, 3, 0, -1]] and painted(one, crowd=True)[1][0] == 3
+def rle(rows: slice, columns: slice) -> dict:
+    mask = np.zeros((4, 6), np.uint8, order="F")
+    mask[rows, columns] = 1
+    return coco_mask.encode(mask)
 
 
-def test_instance_keeps_things_and_renumbers_them():
-    one = task_of("instance").sample(sample(), LABELS)
-    assert one.segment_ids.tolist() == [900, 70000, 7, 9] and one.class_labels.tolist() == [0, 0, 1, 1]
-    assert one.is_crowd.tolist() == [False, False, True, False]
-    assert painted(one) == [[-1, 0, -1, 0], [-1, 1, -1, -1]]  # stuff is void
-
-
-def test_panoptic_is_as_stored_and_the_sample_given_is_left_alone():
-    given = sample()
-    assert task_of("panoptic").sample(given, LABELS) is given
-    task_of("semantic").sample(given, LABELS)
-    assert np.array_equal(given.id_map, IDS) and given.class_labels.tolist() == [1, 0, 1, 3, 3, 0]
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_images_without_segments(task):
-    none = torch.zeros(0, dtype=torch.int64)
-    empty = Sample("x", torch.zeros(3, 2, 2), torch.zeros(2, 2, dtype=torch.int32), none, none, none.bool())
-    one = task_of(task).sample(empty, LABELS)
-    assert len(one.segment_ids) == len(one.class_labels) == len(one.is_crowd) == 0 and not one.id_map.any()
+def test_what_of_a_result_is_drawn():
+    classes = torch.tensor([[2, 2, 2, 0, 0, -1]] * 4)
+    semantic = task_of("semantic").drawn(classes, (4, 6))
+    assert semantic.classes == {0: 0, 2: 2} and torch.equal(semantic.id_map, classes)
+    segments = {"segmentation": torch.tensor([[0, 0, 1, 1, -1, -1]] * 4), "segments_info": [{"id": 0, "label_id": 2}]}
+    assert task_of("panoptic").drawn(segments, (4, 6)).classes == {0: 2}
+    masks = [rle(np.s_[:2], np.s_[:]), rle(np.s_[1:], np.s_[:3]), rle(np.s_[:], np.s_[5:])]
+    result = {"rles": masks, "scores": torch.tensor([0.9, 0.6, 0.3]), "labels": torch.tensor([1, 0, 0])}
+    instances = task_of("instance").drawn(result, (4, 6))
+    assert instances.classes == {0: 1, 1: 0}  # the third scores too little
+    assert instances.id_map.tolist() == [[0] * 6] * 2 + [[1] * 3 + [-1] * 3] * 2  # the best is on top
 
 
 def test_processors_and_metrics():

@@ -47,12 +47,18 @@ class EomtForUniversalSegmentation(MaskClassifier, EomtPreTrainedModel):
 
     Args:
         config: of the model. Masked attention is on in a new model; [`set_attn_mask_probs`] changes it.
+
+    Attributes:
+        embeddings_class, layer_class: of the encoder; another `model_type` names its own, and nothing else.
     """
+
+    embeddings_class = EomtEmbeddings
+    layer_class = EomtLayer
 
     def __init__(self, config: EomtConfig):
         super().__init__(config)
-        self.embeddings = EomtEmbeddings(config)
-        self.layers = nn.ModuleList([EomtLayer(config) for _ in range(config.num_hidden_layers)])
+        self.embeddings = self.embeddings_class(config)
+        self.layers = nn.ModuleList([self.layer_class(config) for _ in range(config.num_hidden_layers)])
         self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.query = EomtQueries(config.num_queries, config.hidden_size)
         self.upscale_block = EomtScaleBlock(config)

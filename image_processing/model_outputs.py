@@ -50,11 +50,21 @@ class ModelOutputs:
         """Layout and target size of each image, where none was split.
 
         Without `target_sizes` results are as large as the model's input, padding included.
+
+        Raises:
+            ValueError: without `target_sizes`, where neither outputs nor settings say how large the model's input was.
         """
         if target_sizes is None:
-            canvases = [canvas_size(settings.size)] * len(self.mask_logits)
             if self.layouts is not None:
                 canvases = [layout.canvas for layout in self.layouts]
+            elif settings.do_resize and settings.do_pad:
+                canvases = [canvas_size(settings.size)] * len(self.mask_logits)
+            else:
+                raise ValueError(
+                    f"target_sizes is None, and with do_resize={settings.do_resize} and do_pad={settings.do_pad} the outputs "
+                    "don't say how large the model's input was. Pass each (height, width), or the processor's image_layouts to "
+                    "the model."
+                )
             return [(Layout(canvas, canvas), canvas) for canvas in canvases]
         targets = check_target_sizes(target_sizes, len(self.mask_logits))
         layouts = self.layouts
@@ -89,15 +99,15 @@ def read_layouts(image_layouts: Iterable | None, num_inputs: int) -> list[Layout
     """`image_layouts` of the image processor, a tensor or rows, as one layout for each of `num_inputs` model inputs.
 
     Raises:
-        ValueError: another number of rows, or a row that isn't four integers.
+        ValueError: another number of rows, or a row that isn't four positive integers.
     """
     if image_layouts is None:
         return None
     entries = image_layouts.tolist() if isinstance(image_layouts, torch.Tensor) else image_layouts  # one transfer from a GPU
     rows = [torch.as_tensor(entry).flatten().tolist() for entry in entries]
-    if len(rows) != num_inputs or any(len(row) != 4 for row in rows):
+    if len(rows) != num_inputs or any(len(row) != 4 or not all(type(side) is int and side > 0 for side in row) for row in rows):
         raise ValueError(
-            f"image_layouts has rows of {[len(row) for row in rows]} numbers for {num_inputs} model inputs, but must have a row of "
-            "(content height, content width, input height, input width) for each. Pass on what the image processor returned."
+            f"image_layouts is {str(rows)[:200]} for {num_inputs} model inputs, but must have a row of (content height, content "
+            "width, input height, input width) for each, in pixels. Pass on what the image processor returned."
         )
     return [Layout((height, width), (input_height, input_width)) for height, width, input_height, input_width in rows]

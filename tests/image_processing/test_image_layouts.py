@@ -125,13 +125,26 @@ def test_without_target_sizes_results_have_the_size_of_the_input(task):
     assert [result.shape for result in found] == [(100, 76)]
 
 
-@pytest.mark.parametrize("layouts", [torch.ones(1, 4), torch.ones(2, 3), [(1, 2, 3, 4)] * 3, [(1, 2, 3, 4), (1, 2)], []])
+@pytest.mark.parametrize("call", [dict(do_resize=False), dict(do_pad=False)])
+@pytest.mark.parametrize("task", TASKS)
+def test_without_layouts_and_target_sizes_the_size_of_the_input_must_be_known(task, call):
+    processor = EomtImageProcessor(size=SQUARE)
+    outputs = seen_by_a_perfect_model(processor(scene(20, 40)[0], return_tensors="pt"))
+    outputs.image_layouts = None
+    with pytest.raises(ValueError, match="don't say how large the model's input was"):
+        post_process(processor, task, outputs, **call)
+
+
+@pytest.mark.parametrize(
+    "layouts",
+    [torch.ones(1, 4), torch.ones(2, 3), [(1, 2, 3, 4)] * 3, [(1, 2, 3, 4), (1, 2)], [], [(0, 2, 3, 4)] * 2, [(1.5, 2, 3, 4)] * 2],
+)
 @pytest.mark.parametrize("task", TASKS)
 def test_layouts_of_another_batch(task, layouts):
     processor = EomtImageProcessor(size=SQUARE)
     outputs = seen_by_a_perfect_model(processor([scene(20, 40)[0]] * 2, return_tensors="pt"))
     outputs.image_layouts = layouts
-    with pytest.raises(ValueError, match=r"image_layouts has rows of \[.*\] numbers for 2 model inputs"):
+    with pytest.raises(ValueError, match=r"image_layouts is \[.*\] for 2 model inputs, but must have a row"):
         post_process(processor, task, outputs, target_sizes=[(20, 40)] * 2)
 
 

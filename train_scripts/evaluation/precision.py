@@ -33,6 +33,11 @@ def _cpu_multiplies_bfloat16() -> bool:
     return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
 
 
+def machine_dtype() -> torch.dtype:
+    """[`fast_dtype`] of the device that a run takes unless told otherwise."""
+    return fast_dtype(torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu"))
+
+
 def chosen_dtype(device: torch.device, bf16: bool | None) -> torch.dtype:
     """The format of autocast that an option asks for, or where it isn't given, [`fast_dtype`]."""
     return fast_dtype(device) if bf16 is None else torch.bfloat16 if bf16 else torch.float32

@@ -5,9 +5,11 @@ python train_scripts/demo.py --out outputs/demo --backbone vit_small_patch14_din
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eomt.train_scripts.data.command_errors import command
 from eomt.train_scripts.data.command_line import parse_options
 from eomt.train_scripts.data.scenes import write_scenes
 from eomt.train_scripts.evaluation.serving import draw_and_serve
@@ -24,8 +26,9 @@ class DemoOptions:
     minutes: float = field(default=6.0, metadata={"help": "training time"})
 
 
-def main() -> None:
-    options = parse_options(DemoOptions, None, "Trains, scores, draws and serves a small EoMT.")
+@command
+def main(words: Sequence[str]) -> None:
+    options = parse_options(DemoOptions, words, "Trains, scores, draws and serves a small EoMT.")
     start, out = time.monotonic(), Path(options.out)
     scenes, folder = out / "scenes", out / "model"
     write_scenes(scenes, train=options.scenes, val=200)

@@ -13,12 +13,14 @@ from pathlib import Path
 
 from accelerate import PartialState
 
+from eomt.train_scripts.data.command_errors import command
 from eomt.train_scripts.data.command_line import parse_options
 from eomt.train_scripts.evaluation.predicting import PredictOptions, predict
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    options = parse_options(PredictOptions, argv, "Segments many images with an EoMT checkpoint.")
+@command
+def main(words: Sequence[str]) -> None:
+    options = parse_options(PredictOptions, words, "Segments many images with an EoMT checkpoint.")
     counts = predict(**asdict(options))
     if PartialState().is_main_process:
         print(", ".join(f"{count} {name}" for name, count in counts.items()) + f"; in {options.output}")

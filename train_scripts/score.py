@@ -13,13 +13,15 @@ from dataclasses import asdict
 
 from accelerate import PartialState
 
+from eomt.train_scripts.data.command_errors import command
 from eomt.train_scripts.data.command_line import parse_options
 from eomt.train_scripts.evaluation.score_tables import score_tables
 from eomt.train_scripts.evaluation.scoring import ScoreOptions, score
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    options = parse_options(ScoreOptions, argv, "Scores an EoMT checkpoint on a prepared dataset.")
+@command
+def main(words: Sequence[str]) -> None:
+    options = parse_options(ScoreOptions, words, "Scores an EoMT checkpoint on a prepared dataset.")
     scores, labels = score(**asdict(options))
     if PartialState().is_main_process:
         print(score_tables(scores, labels))

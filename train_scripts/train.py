@@ -6,12 +6,12 @@
 `--help` lists every option with its default; a recipe is a YAML file of the same options.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 
 from accelerate import PartialState
 from transformers import set_seed
 
+from eomt.train_scripts.data.command_errors import command
 from eomt.train_scripts.data.dataset_folder import count_rows, read_labels
 from eomt.train_scripts.evaluation.tasks import task_of
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
@@ -46,8 +46,9 @@ def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer:
     return trainer
 
 
-def main() -> None:
-    run(sys.argv[1:])
+@command
+def main(words: Sequence[str]) -> None:
+    run(words)
     PartialState().destroy_process_group()  # threads of it that are left may abort the process at its end
 
 

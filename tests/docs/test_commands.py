@@ -115,7 +115,7 @@ def test_unknown_options_and_targets_are_found():
     assert unknown_options("python train_scripts/score.py --task semantic --no_such 1".split()) == ["--no_such"]
     with pytest.raises(ValueError, match="no target"):
         script_call("make nothing".split())
-    with pytest.raises(SystemExit):
+    with pytest.raises(ValueError, match="panoptical"):
         parse("eomt-score --checkpoint c --data d --task panoptical".split())
 
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eomt.train_scripts.data.command_errors import command
+from eomt.train_scripts.data.command import command
 from eomt.train_scripts.data.command_line import parse_options
+from eomt.train_scripts.data.next_command import next_line, predict_words
 from eomt.train_scripts.data.scenes import write_scenes
 from eomt.train_scripts.evaluation.serving import draw_and_serve
 from eomt.train_scripts.training.launching import launch_training
@@ -36,7 +37,8 @@ def main(words: Sequence[str]) -> None:
     paths = ["--data", str(scenes), "--output_dir", str(folder)]
     launch_training([*recipe, *paths, "--minutes", str(options.minutes)], batch_size=8)
     draw_and_serve(scenes, folder, out)
-    print(f"picture: {out / 'picture.png'}   model: {folder}   {(time.monotonic() - start) / 60:.1f} minutes in all")
+    print(f"\npicture:  {out / 'picture.png'}\nmodel:    {folder}\n{(time.monotonic() - start) / 60:.1f} minutes in all")
+    print(next_line(predict_words(str(folder), "panoptic"), ("prepare", "--help")))
 
 
 if __name__ == "__main__":

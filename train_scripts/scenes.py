@@ -6,7 +6,7 @@ python train_scripts/scenes.py --folders walk --count 120
 
 from collections.abc import Sequence
 
-from eomt.train_scripts.data.command_errors import command
+from eomt.train_scripts.data.command import command
 from eomt.train_scripts.data.command_line import parse_options
 from eomt.train_scripts.data.scenes import SceneOptions
 

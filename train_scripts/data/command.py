@@ -1,4 +1,4 @@
-"""How a command ends when its user made a mistake: in one line, with exit code 2, and without a traceback."""
+"""How a command runs: quietly, and to an end in one line, with exit code 2 and without a traceback, if its user made a mistake."""
 
 import functools
 import os
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from huggingface_hub.errors import StrictDataclassError
 
+from eomt.train_scripts.data.quiet import quiet_libraries
+
 USER_ERRORS = (ValueError, OSError, FloatingPointError, ImportError, StrictDataclassError)
 EXIT_CODE = 2
 DEBUG = "--debug"
@@ -21,12 +23,15 @@ def command(main: Callable[[list[str]], None]) -> Callable[..., None]:
     """Wraps the function of a command, which gets the words after the command's name.
 
     An error of the user's ends the process with exit code 2 and `error: ...` on stderr; `--debug` lets the traceback through. Of
-    several processes on a machine the first one to fail prints, and those that lose their connection by it say nothing.
+    several processes on a machine the first one to fail prints, and those that lose their connection by it say nothing. Where the
+    words are this process's, the bars and warnings of other libraries are kept off the screen.
     """
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> None:
         words, debug = without_debug(sys.argv[1:] if argv is None else argv)
+        if argv is None:  # else a program calls it, whose screen this is not
+            quiet_libraries()
         try:
             main(words)
         except subprocess.CalledProcessError as error:  # it has said why

@@ -7,7 +7,7 @@ import sys
 import pytest
 from huggingface_hub.errors import StrictDataclassError
 
-from eomt.train_scripts.data.command_errors import command, error_line, without_debug
+from eomt.train_scripts.data.command import command, error_line, without_debug
 
 
 def fail(error):
@@ -71,7 +71,7 @@ def test_the_words_reach_the_command_without_debug(monkeypatch):
 
 def test_of_several_processes_one_prints_and_all_end(tmp_path):
     code = (
-        "from eomt.train_scripts.data.command_errors import command\nimport os\n"
+        "from eomt.train_scripts.data.command import command\nimport os\n"
         "@command\ndef main(words):\n    raise ValueError('from ' + os.environ['RANK'])\nmain()"
     )
     env = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "TMPDIR": str(tmp_path)}

@@ -11,8 +11,8 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from eomt.configuration import EomtConfig
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.samples import BAD_SAMPLES
+from eomt.train_scripts.evaluation.checkpoints import AUTO, check_whole
 from eomt.train_scripts.evaluation.tasks import TASKS, Task, task_of
-from eomt.train_scripts.training.checkpoints import AUTO, check_whole
 from eomt.train_scripts.training.deciding import Deciding
 from eomt.train_scripts.training.mask_annealing import MASKING_MODES
 from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from eomt.train_scripts.training.checkpoints import FINISHED
+from eomt.train_scripts.evaluation.checkpoints import FINISHED
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.run_record import RunRecord
 from eomt.train_scripts.training.skipped_samples import SkippedSamples

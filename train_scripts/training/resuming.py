@@ -11,7 +11,7 @@ from pathlib import Path
 from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
-from eomt.train_scripts.training.checkpoints import AUTO, FINISHED, check_whole, last_whole
+from eomt.train_scripts.evaluation.checkpoints import AUTO, FINISHED, check_whole, last_whole
 from eomt.train_scripts.training.run_record import RunRecord, differences, record_file
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, rotate_checkpoints
 
-from eomt.train_scripts.training.checkpoints import checkpoint_of, checkpoints_of, mark_whole, unmark
+from eomt.train_scripts.evaluation.checkpoints import checkpoint_of, checkpoints_of, mark_whole, unmark
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.run_record import RunRecord, record_file
 from eomt.train_scripts.training.skipped_samples import SkippedSamples

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from eomt.train_scripts.data.training_stream import WorkerPlace
-from eomt.train_scripts.training.checkpoints import FINISHED
+from eomt.train_scripts.evaluation.checkpoints import FINISHED
 from eomt.train_scripts.training.finished_mark import FinishedMark
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.run_record import RunRecord

@@ -16,7 +16,7 @@ from transformers import TrainerState
 from eomt.train_scripts import train
 from eomt.train_scripts.data.scenes import write_scenes
 from eomt.train_scripts.data.training_stream import WorkerPlace
-from eomt.train_scripts.training.checkpoints import AUTO, FINISHED, MARK, last_whole, mark_whole
+from eomt.train_scripts.evaluation.checkpoints import AUTO, FINISHED, MARK, last_whole, mark_whole
 from eomt.train_scripts.training.finite_loss import FiniteLoss
 from eomt.train_scripts.training.resuming import Resumption, Start
 from eomt.train_scripts.training.run_record import RunRecord, record_file

@@ -3,7 +3,8 @@
     python train_scripts/train.py --recipe demo --data DIR
     accelerate launch train_scripts/train.py --timm_model vit_small_patch14_reg4_dinov2 --data DIR --output_dir OUT
 
-`--help` lists every option with its default; a recipe is a YAML file of the same options.
+Ctrl-C saves a checkpoint, and the same command goes on from it. `--help` lists every option with its default; a recipe is a
+YAML file of the same options.
 """
 
 import sys
@@ -16,13 +17,14 @@ from eomt.train_scripts.data.dataset_folder import count_rows, read_labels
 from eomt.train_scripts.evaluation.tasks import task_of
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.building import build_model, build_streams
-from eomt.train_scripts.training.composition import build_trainer
-from eomt.train_scripts.training.ending import end_run
+from eomt.train_scripts.training.composition import build_trainer, record_of, resumption_of
+from eomt.train_scripts.training.ending import end_run, finished_message
+from eomt.train_scripts.training.interruption import exits_when_interrupted
 from eomt.train_scripts.training.recipe import parse_arguments
 from eomt.train_scripts.training.trainer import EomtTrainer
 
 
-def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer:
+def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer | None:
     """Trains, scores and saves a model.
 
     Args:
@@ -30,7 +32,8 @@ def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer:
         make_model: as [`build_model`], for a benchmark that trains another model in this loop.
 
     Returns:
-        The trainer, with the trained model; its metrics are in `all_results.json` of the output folder.
+        The trainer, with the trained model; its metrics are in `all_results.json` of the output folder. None if that holds the
+        finished run already, which is then printed.
     """
     model_args, data_args, args = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), argv)
     set_seed(args.seed)
@@ -39,6 +42,11 @@ def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer:
     args.epochs_to_steps(count_rows(data_args.data, data_args.train_split))
     processor = task.processor(data_args.image_size, labels)
     streams = build_streams(data_args, args, processor, task)
+    record = record_of(streams[0], model_args, data_args, args)
+    if not args.overwrite and not args.push_to_hub and resumption_of(record, args).is_complete():
+        if args.process_index == 0:
+            print(finished_message(args.output_dir, data_args))
+        return None
     model = make_model(model_args, data_args, labels)
     trainer = build_trainer(model, processor, streams, task, labels, model_args, data_args, args)
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
@@ -47,8 +55,9 @@ def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer:
 
 
 def main() -> None:
-    run(sys.argv[1:])
-    PartialState().destroy_process_group()  # threads of it that are left may abort the process at its end
+    with exits_when_interrupted():
+        run(sys.argv[1:])
+        PartialState().destroy_process_group()  # threads of it that are left may abort the process at its end
 
 
 if __name__ == "__main__":

@@ -292,6 +292,11 @@ def test_images_by_any_usual_suffix_and_other_files_are_counted(checkpoints, tmp
     assert "left out: 1 files that are no images by their suffix, such as notes.txt" in caplog.text
 
 
+def test_one_image(checkpoints, photos, tmp_path):
+    counts = predict(checkpoints / "semantic", photos / "more" / "x.png", "semantic", tmp_path / "out")
+    assert counts == {"predicted": 1, "done": 0, "broken": 0} and (tmp_path / "out/semantic/x.png").is_file()
+
+
 def test_names_that_are_one_number(checkpoints, photos, tmp_path):
     (tmp_path / "photos").mkdir()
     for name in ("1.png", "01.png"):
@@ -317,7 +322,7 @@ def test_two_processes_give_what_one_gives(checkpoints, photos, tmp_path, task):
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     command += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "eomt.train_scripts.predict"]
     command += f"--checkpoint {checkpoints / task} --images {photos} --task {task} --output {tmp_path / 'two'}".split()
-    command += ["--batch_size", "2", "--threshold", "0.05"]
+    command += ["--batch_size", "2", "--threshold", "0.05", "--bf16", "false"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "5 predicted, 0 done, 0 broken" in done.stdout

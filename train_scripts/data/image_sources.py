@@ -51,8 +51,8 @@ class ImageSource:
 def open_source(name: str, split: str = "val", column: str = "image") -> ImageSource:
     """
     Args:
-        name: a folder of images, also in subfolders; a prepared dataset or any other folder of parquet shards; a parquet file; or
-            a dataset of the Hub.
+        name: an image file; a folder of images, also in subfolders; a prepared dataset or any other folder of parquet shards; a
+            parquet file; or a dataset of the Hub.
         split: of a dataset. Of a folder of parquet files that aren't named as shards of splits, all are taken.
         column: of a dataset, in which the images are. Their names are in `image_id` or `id`, or they are numbered.
 
@@ -60,6 +60,8 @@ def open_source(name: str, split: str = "val", column: str = "image") -> ImageSo
         ValueError: there are no images, or nothing of that name.
     """
     path = Path(name)
+    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+        return ImageSource(lambda: iter([_file_row(path.stem, path, path.parent)]), 1)
     if path.is_dir() and not any(path.glob("*.parquet")):
         files = images_by_stem(path)
         others = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() not in IMAGE_SUFFIXES)

@@ -31,7 +31,7 @@ class PredictOptions:
     """What is predicted on, by what, and where to."""
 
     checkpoint: str = field(metadata={"help": "EoMT checkpoint, a folder (also of an interrupted run) or a Hub name"})
-    images: str = field(metadata={"help": "folder of images or of parquet shards, a parquet file, or a dataset of the Hub"})
+    images: str = field(metadata={"help": "image, folder of images or of parquet shards, parquet file, or dataset of the Hub"})
     task: str = field(metadata={"help": "what the model segments", "choices": list(TASKS)})
     output: str = field(metadata={"help": "folder for the predictions"})
     split: str = field(default="val", metadata={"help": "split of a dataset"})

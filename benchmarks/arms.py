@@ -44,9 +44,9 @@ def run_side_by_side(commands: Mapping[str, Sequence[str | Path | float]], logs:
         )
     logs.mkdir(parents=True, exist_ok=True)
     running = {}
-    for place, (name, words) in enumerate(commands.items()):
-        own = cores[place * share : (place + 1) * share]
-        command = ["taskset", "--cpu-list", ",".join(map(str, own)), sys.executable, *map(str, words)]
+    for index, (name, words) in enumerate(commands.items()):
+        arm_cores = cores[index * share : (index + 1) * share]
+        command = ["taskset", "--cpu-list", ",".join(map(str, arm_cores)), sys.executable, *map(str, words)]
         environment = {
             **os.environ,
             "OMP_NUM_THREADS": str(share),
@@ -92,10 +92,10 @@ def score(checkpoint: Path, data: Path, split: str, task: str, masked: bool = Fa
     """Scores a checkpoint with the scorer that users have, and draws it: `scores.json` and `picture.png` beside the model, or with
     masked attention `masked_scores.json` and `masked_picture.png`."""
     script, prefix = HERE.parent / "train_scripts" / "score.py", "masked_" if masked else ""
-    found, picture = checkpoint / f"{prefix}scores.json", checkpoint / f"{prefix}picture.png"
-    words = ["--checkpoint", checkpoint, "--data", data, "--split", split, "--task", task, "--output", found, "--picture", picture]
+    path, picture = checkpoint / f"{prefix}scores.json", checkpoint / f"{prefix}picture.png"
+    words = ["--checkpoint", checkpoint, "--data", data, "--split", split, "--task", task, "--output", path, "--picture", picture]
     subprocess.run(list(map(str, [sys.executable, script, *words, *(["--masked"] if masked else [])])), check=True)
-    return json.loads(found.read_text())
+    return json.loads(path.read_text())
 
 
 def compare_models(args: argparse.Namespace, recipe: Path, out: Path, task: str, split: str) -> None:

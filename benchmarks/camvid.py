@@ -20,7 +20,7 @@ import torch
 import transformers
 from arms import HERE, bf16_is_faster, parse_options, run_side_by_side, score, training_words
 
-from eomt.train_scripts.data.formats.layouts import Split
+from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.preparation import prepare
 
@@ -82,16 +82,16 @@ def report(rival: ModuleType, out: Path, bf16: bool) -> None:
     for name in ("ours", "stock"):
         model = transformers.EomtForUniversalSegmentation.from_pretrained(out / name)
         scores[name] = rival.evaluate(model, rival.VAL(), model.config.image_size, masked=False, amp=bf16)
-        own = score(out / name, out / "data", "val", "semantic")["miou"]
-        minutes, found = seconds[name] / 60, scores[name]
+        by_ours = score(out / name, out / "data", "val", "semantic")["miou"]
+        minutes, by_rival = seconds[name] / 60, scores[name]
         print(
-            f"{name}: {steps[name]} steps in {minutes:.1f} minutes on half of the cores: mIoU {100 * found['miou']:.2f}, "
-            f"pixel accuracy {100 * found['pixacc']:.2f} (this project's scorer in float32: mIoU {own:.2f})",
+            f"{name}: {steps[name]} steps in {minutes:.1f} minutes on half of the cores: mIoU {100 * by_rival['miou']:.2f}, "
+            f"pixel accuracy {100 * by_rival['pixacc']:.2f} (this project's scorer in float32: mIoU {by_ours:.2f})",
             flush=True,
         )
     print(f"{'class':<12}" + "".join(f"{name:>8}" for name in scores))
     for label in rival.NAMES:
-        print(f"{label:<12}" + "".join(f"{100 * found['iou'][label]:8.1f}" for found in scores.values()))
+        print(f"{label:<12}" + "".join(f"{100 * by_rival['iou'][label]:8.1f}" for by_rival in scores.values()))
     (out / "scores.json").write_text(json.dumps({"scores": scores, "steps": steps, "seconds": seconds}, indent=1))
 
 

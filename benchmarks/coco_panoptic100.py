@@ -12,7 +12,7 @@ from pathlib import Path
 
 from arms import compare_models, parse_options
 
-from eomt.train_scripts.data.formats.layouts import Split
+from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.preparation import prepare
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from arms import BACKBONE, HERE, bf16_is_faster, run_side_by_side, score
 from PIL import Image, ImageDraw, ImageFont
 
-from eomt.train_scripts.data.formats.layouts import Split
+from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.training.checkpoints import FINISHED
@@ -70,8 +70,8 @@ def train_all(args: argparse.Namespace, data: Path) -> None:
 
 def score_once(checkpoint: Path, data: Path, masked: bool) -> float:
     """mIoU in percent."""
-    found = checkpoint / ("masked_scores.json" if masked else "scores.json")
-    scores = json.loads(found.read_text()) if found.is_file() else score(checkpoint, data, "val", "semantic", masked)
+    path = checkpoint / ("masked_scores.json" if masked else "scores.json")
+    scores = json.loads(path.read_text()) if path.is_file() else score(checkpoint, data, "val", "semantic", masked)
     return scores["miou"]
 
 
@@ -83,8 +83,8 @@ def report(scores: Mapping[str, Sequence[float]], out: Path) -> None:
     print(f"{'':<26}{'mIoU':>8}{'spread':>8}   {'by seed':<22}{'steps':<18}{'paper, PQ':>9}")
     for title, values in scores.items():
         mode, _, paper = ROWS[title]
-        by_seed, own = " ".join(f"{value:.1f}" for value in values), " ".join(map(str, steps[mode]))
-        print(f"{title:<26}{statistics.mean(values):>8.1f}{statistics.stdev(values):>8.1f}   {by_seed:<22}{own:<18}{paper:>9}")
+        by_seed, by_steps = " ".join(f"{value:.1f}" for value in values), " ".join(map(str, steps[mode]))
+        print(f"{title:<26}{statistics.mean(values):>8.1f}{statistics.stdev(values):>8.1f}   {by_seed:<22}{by_steps:<18}{paper:>9}")
     (out / "scores.json").write_text(json.dumps({"scores": scores, "steps": steps}, indent=1))
     plot(scores, out / "masking.png")
 
@@ -105,8 +105,8 @@ def plot(scores: Mapping[str, Sequence[float]], path: Path) -> None:
         draw.line((x(value), scale * 8, x(value), bottom), "#dddddd", scale)
         draw.text((x(value), bottom + scale * 10), str(value), "#444444", font, anchor="mm")
     draw.text((scale * (left + right) / 2, bottom + scale * 28), "mIoU on CamVid val, a dot a seed", "#444444", font, anchor="mm")
-    for place, (title, values) in enumerate(scores.items()):
-        y = scale * (row * (place + 0.5) + 10)
+    for index, (title, values) in enumerate(scores.items()):
+        y = scale * (row * (index + 0.5) + 10)
         draw.text((scale * (left - 12), y), title, "black", font, anchor="rm")
         draw.line((x(statistics.mean(values)), y - scale * 11, x(statistics.mean(values)), y + scale * 11), "#c93333", scale * 3)
         for value in values:

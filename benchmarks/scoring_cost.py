@@ -21,17 +21,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eomt import EomtConfig, EomtForUniversalSegmentation
+from eomt.image_processing.defaults import THRESHOLD
 from eomt.modeling_eomt import EomtForUniversalSegmentationOutput
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import collate_evaluation
 from eomt.train_scripts.data.samples import Sample
-from eomt.train_scripts.evaluation.inference import images_of, predictions, result_of
-from eomt.train_scripts.evaluation.tasks import TASKS, TaskSamples, make_metric, task_labels, task_processor
+from eomt.train_scripts.evaluation.inference import SCORE_TOLERANCE, images_of, predictions
+from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 
 SMALL = dict(hidden_size=384, num_hidden_layers=12, num_attention_heads=6, num_blocks=3)  # ViT-S
 TINY = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_blocks=1)
 SIDE, QUERIES, SEGMENTS = 640, 200, 14
 RUNS = 7
+
+
+class OneImage(list):
+    """A stream of one example."""
+
+    share = 1
 
 
 def example_labels(num_classes: int) -> Labels:
@@ -82,31 +89,35 @@ def least(*calls: Callable[[], object]) -> list[float]:
     """Milliseconds of the fastest run of each; they take turns, so that all meet the same other load of the machine."""
     times = [[] for _ in calls]
     for _ in range(RUNS):
-        for own, call in zip(times, calls, strict=True):
+        for timings, call in zip(times, calls, strict=True):
             start = time.perf_counter()
             call()
-            own.append(time.perf_counter() - start)
-    return [1000 * min(own) for own in times]
+            timings.append(time.perf_counter() - start)
+    return [1000 * min(timings) for timings in times]
 
 
 def task_times(task: str, num_classes: int) -> list[float]:
     """Milliseconds of the forward pass, of post-processing, and of adding the image to the metric."""
     every = example_labels(num_classes)
-    labels = task_labels(every, task)
-    processor, sample = task_processor(task, SIDE, labels), TaskSamples(every, task)(example_sample(480, 640, every))
+    labels = task_of(task).labels(every)
+    processor, sample = task_of(task).processor(SIDE, labels), task_of(task).sample(example_sample(480, 640, every), every)
     batch = collate_evaluation([{**processor(images=[sample.image], return_tensors="pt"), "sample": sample}])
-    pixels, model, metric = batch["pixel_values"], build_model(SMALL, len(labels)), make_metric(task, labels)
+    pixels, model, metric = batch["pixel_values"], build_model(SMALL, len(labels)), task_of(task).metric(labels)
     masks, classes = trained_logits(len(pixels), len(labels))
     outputs = EomtForUniversalSegmentationOutput(masks_queries_logits=masks, class_queries_logits=classes)
     outputs = next(images_of(outputs, batch))
-    result = result_of(outputs, processor, task, (480, 640), 0.8)
+    result = task_of(task).result(processor, outputs, (480, 640), THRESHOLD, SCORE_TOLERANCE)
 
     def add() -> None:
         metric.reset()
         metric.add_batch(predictions=[result], references=[sample])
 
     with torch.inference_mode():
-        return least(lambda: model(pixel_values=pixels), lambda: result_of(outputs, processor, task, (480, 640), 0.8), add)
+        return least(
+            lambda: model(pixel_values=pixels),
+            lambda: task_of(task).result(processor, outputs, (480, 640), THRESHOLD, SCORE_TOLERANCE),
+            add,
+        )
 
 
 def print_times(num_classes: int) -> None:
@@ -131,17 +142,17 @@ def print_peak(task: str, num_classes: int, forward_only: bool) -> None:
     """Runs the small model, and unless `forward_only` predicts and scores; prints this process's peak memory in MB."""
     torch.set_num_threads(1)
     every = example_labels(num_classes)
-    labels = task_labels(every, task)
+    labels = task_of(task).labels(every)
     model = build_model(TINY, len(labels))
-    processor, metric = task_processor(task, SIDE, labels), make_metric(task, labels)
+    processor, metric = task_of(task).processor(SIDE, labels), task_of(task).metric(labels)
     with torch.inference_mode():
         model(pixel_values=torch.zeros(2 if task == "semantic" else 1, 3, SIDE, SIDE))
     if not forward_only:
         model.__class__ = Pretender
-        sample = TaskSamples(every, task)(example_sample(3000, 4000, every))
-        stream = [{**processor(images=[sample.image], return_tensors="pt"), "sample": sample}]
+        sample = task_of(task).sample(example_sample(3000, 4000, every), every)
+        stream = OneImage([{**processor(images=[sample.image], return_tensors="pt"), "sample": sample}])
         del sample
-        for sample, result in predictions(model, processor, stream, task, batch_size=1, show_progress=False):
+        for sample, result in predictions(model, processor, stream, task_of(task), batch_size=1, show_progress=False):
             metric.add_batch(predictions=[result], references=[sample])
     status = Path("/proc/self/status").read_text()
     print(int(status.split("VmHWM:")[1].split()[0]) / 1024)

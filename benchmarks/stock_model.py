@@ -12,37 +12,75 @@ import transformers
 from torch import Tensor
 
 from eomt import EomtForUniversalSegmentation
-from eomt.modeling_eomt import EomtForUniversalSegmentationOutput
+from eomt.criterion.targets import ImageTargets
+from eomt.mask_classifier import MaskClassifier, Prediction
+from eomt.randomness import ImageDraws
 from eomt.train_scripts.train import run
 from eomt.train_scripts.training.building import build_model
 
 
-class StockModel(transformers.EomtForUniversalSegmentation):
-    """Takes a batch of our collator. The loss knows no joint divisors; images without a segment, on which it fails, stay out."""
+class StockModel(MaskClassifier, transformers.EomtForUniversalSegmentation):
+    """transformers' EoMT under this package's contract.
 
-    def forward(self, pixel_values: Tensor, id_maps=None, segment_ids=None, class_labels=None, **_):
-        if id_maps is None:
-            return super().forward(pixel_values)
-        shown = [place for place, ids in enumerate(segment_ids) if len(ids)]
-        masks = [(id_maps[place] == segment_ids[place][:, None, None]).float() for place in shown]
-        outputs = super().forward(pixel_values[shown], mask_labels=masks, class_labels=[class_labels[place] for place in shown])
-        return EomtForUniversalSegmentationOutput(
-            loss=outputs.loss,
-            class_queries_logits=outputs.class_queries_logits,
-            masks_queries_logits=outputs.masks_queries_logits,
-            loss_terms={"loss_all_terms": outputs.loss},
-        )
+    Its random draws and loss divisors are its own: `sample_keys` and `loss_normalizers` have no effect, so that accumulated
+    batches are weighted equally. Its loss fails on images without a segment, which it therefore leaves out.
+    """
 
-    def set_attn_mask_probs(self, probabilities: Sequence[float] | Tensor) -> None:
-        self.attn_mask_probs.copy_(self.attn_mask_probs.new_tensor([float(p) for p in probabilities]))
+    def __init__(self, config: transformers.EomtConfig):
+        super().__init__(config)
+        self.init_masking(config.num_blocks)
+        self._predictions: list[Prediction] = []  # of the forward pass at hand
+
+    def predict(self, logits: Tensor) -> Prediction:
+        """Keeps what transformers' forward pass reads off the tokens at each depth."""
+        self._predictions.append(Prediction(*super().predict(logits)))
+        return self._predictions[-1]
+
+    def predict_blocks(self, pixel_values: Tensor, supervised: bool, draws: ImageDraws) -> tuple[Tensor, list[Prediction]]:
+        self._predictions = []
+        outputs = transformers.EomtForUniversalSegmentation.forward(self, pixel_values)
+        predictions, self._predictions = self._predictions, []
+        return outputs.last_hidden_state, predictions if supervised else predictions[-1:]
+
+    def loss_terms(
+        self,
+        predictions: Sequence[Prediction],
+        targets: Sequence[ImageTargets],
+        class_labels: Sequence[Tensor],
+        draws: ImageDraws,
+        normalizers: Tensor | None,
+    ) -> dict[str, Tensor]:
+        shown = [image for image, labels in enumerate(class_labels) if len(labels)]
+        if not shown:
+            return {"loss_mask": predictions[-1].mask_logits.sum() * 0}
+        masks = [(targets[image].maps == targets[image].segment_ids[:, None, None]).float() for image in shown]
+        classes = [class_labels[image] for image in shown]
+        terms: dict[str, Tensor] = {}
+        for prediction in predictions:
+            for name, term in self.get_loss_dict(
+                masks_queries_logits=prediction.mask_logits[shown],
+                class_queries_logits=prediction.class_logits[shown],
+                mask_labels=masks,
+                class_labels=classes,
+                auxiliary_predictions=None,
+            ).items():
+                terms[name] = terms.get(name, 0) + term
+        return terms
+
+    def blocks_above(self, name: str) -> int | None:
+        return EomtForUniversalSegmentation.blocks_above(self, name)  # the names are transformers' in both
+
+    def freeze_encoder(self, frozen_blocks: int) -> None:
+        EomtForUniversalSegmentation.freeze_encoder(self, frozen_blocks)
 
 
 def build_stock(*arguments) -> StockModel:
     ours: EomtForUniversalSegmentation = build_model(*arguments)
-    config = transformers.EomtConfig.from_dict(ours.config.to_dict())
-    model = StockModel(config)
+    model = StockModel(transformers.EomtConfig.from_dict(ours.config.to_dict()))
     model.load_state_dict(ours.state_dict())
     model.set_attn_implementation(ours.config._attn_implementation)
+    for parameter, trained in zip(model.parameters(), ours.parameters(), strict=True):
+        parameter.requires_grad_(trained.requires_grad)
     return model
 
 

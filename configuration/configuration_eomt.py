@@ -41,6 +41,7 @@ class EomtConfig(PreTrainedConfig):
     """
 
     model_type = "eomt"
+    keys_to_ignore_at_inference = ["loss_terms", "block_predictions"]  # a plain Trainer would keep them of every image
 
     hidden_size: int = 1024
     num_hidden_layers: int = 24
@@ -73,8 +74,8 @@ class EomtConfig(PreTrainedConfig):
         """Refuses what can't be built. Runs whenever a configuration is made or loaded.
 
         Raises:
-            ValueError: for an image size off the patch grid, heads that don't divide the width, or `num_blocks` outside
-                `1..num_hidden_layers`.
+            ValueError: for an image size off the patch grid, heads that don't divide the width, `num_blocks` outside
+                `1..num_hidden_layers`, or class indices with gaps.
         """
         for name, side, patch in zip(("height", "width"), self.image_size_hw, self.patch_size_hw, strict=True):
             if side <= 0 or side % patch:
@@ -88,6 +89,11 @@ class EomtConfig(PreTrainedConfig):
             raise ValueError(
                 f"num_blocks={self.num_blocks} must lie in 1..num_hidden_layers={self.num_hidden_layers}: "
                 "queries join before the last num_blocks blocks"
+            )
+        if sorted(self.id2label) != list(range(self.num_labels)):
+            raise ValueError(
+                f"id2label has the indices {sorted(self.id2label)[:10]}, but must have 0..{self.num_labels - 1}, each once: "
+                "a row of the class head each. Number the classes from 0 without gaps, or name those that don't occur as well"
             )
         if self.oversample_ratio < 1 or not 0 <= self.importance_sample_ratio <= 1:
             raise ValueError(

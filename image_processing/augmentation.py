@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-PADDING_ID = -1  # in id maps, where there is no image; no segment has it
+PADDING_ID = -1  # the id of padding in id maps; no segment has it
 
 
 def training_augmentation(size: int, min_scale: float = 0.1, max_scale: float = 2.0, color_jitter: bool = False) -> v2.Compose:
@@ -20,13 +20,13 @@ def training_augmentation(size: int, min_scale: float = 0.1, max_scale: float = 
 
     Args:
         size: `S`.
-        min_scale, max_scale: scale jitter, 1 fits the image inside the crop. Published: 0.1 to 2 for panoptic and instance
-            segmentation, 0.5 to 2 for semantic.
-        color_jitter: published for ADE20K and Cityscapes.
+        min_scale, max_scale: range of the scale jitter; at 1 the image fits exactly inside the crop. The published ranges are 0.1
+            to 2 for panoptic and instance segmentation and 0.5 to 2 for semantic segmentation.
+        color_jitter: whether to change colours, as published for ADE20K and Cityscapes.
 
     Returns:
-        (`tv_tensors.Image` (3, H, W) uint8, `tv_tensors.Mask` (H, W) or (P, H, W)) -> the same, S x S. Draws from torch's
-        global generator.
+        (`tv_tensors.Image` (3, H, W) uint8, `tv_tensors.Mask` (H, W) or (P, H, W)) -> the same types, S x S. It draws from
+        torch's global generator.
     """
     return v2.Compose(
         [
@@ -38,7 +38,7 @@ def training_augmentation(size: int, min_scale: float = 0.1, max_scale: float = 
 
 
 def photometric_jitter() -> list[v2.Transform]:
-    """Brightness, contrast, saturation and hue, each every other time; contrast comes before or after the last two."""
+    """Brightness, contrast, saturation and hue, each with probability 1/2. Contrast comes before or after saturation and hue."""
     brightness, contrast, saturation, hue = (
         v2.RandomApply([v2.ColorJitter(**{name: strength})], p=0.5)
         for name, strength in {"brightness": 32 / 255, "contrast": 0.5, "saturation": 0.5, "hue": 18 / 360}.items()
@@ -51,21 +51,26 @@ def photometric_jitter() -> list[v2.Transform]:
 
 class ScaleJitterCrop(v2.Transform):
     """
-    Scale jitter, padding at the right and bottom, and a random crop, in one.
+    Scale jitter, padding at the right and bottom, and a random crop, in one step.
 
-    Gives what `v2.ScaleJitter((S, S))`, padding to at least S x S and `v2.RandomCrop(S)` give, up to rounding, but resizes
-    only what the crop shows: at scale 2, a quarter of the pixels. Images are resized bilinearly with antialiasing and padded
-    with black, id maps by their nearest pixels and padded with `PADDING_ID`.
+    The result is that of `v2.ScaleJitter((S, S))`, padding to at least S x S and `v2.RandomCrop(S)`, up to rounding. Only what the
+    crop shows is resized: at scale 2, a quarter of the pixels. Images are resized bilinearly with antialiasing and padded with
+    black. Id maps take nearest pixels and are padded with `PADDING_ID`.
 
     Args:
         size: `S`.
-        min_scale, max_scale: of the image's size once fitted inside S x S.
+        min_scale, max_scale: range of the factor on the image's size once fitted inside S x S.
+
+    Raises:
+        ValueError: the size isn't positive or the range isn't one of positive numbers.
     """
 
     def __init__(self, size: int, min_scale: float, max_scale: float):
         super().__init__()
         if size < 1 or not 0 < min_scale <= max_scale:
-            raise ValueError(f"size={size}, min_scale={min_scale}, max_scale={max_scale}: need 1 <= size, 0 < min <= max")
+            raise ValueError(
+                f"size={size}, min_scale={min_scale}, max_scale={max_scale}, but must be 1 <= size and 0 < min_scale <= max_scale."
+            )
         self.size, self.min_scale, self.max_scale = size, min_scale, max_scale
 
     def make_params(self, flat_inputs: list) -> dict:
@@ -93,7 +98,7 @@ class ScaleJitterCrop(v2.Transform):
 def _nearest_window(ids: np.ndarray, scaled: Sequence[int], starts: Sequence[int], shown: Sequence[int]) -> np.ndarray:
     """(H, W) or (H, W, P) ids -> `shown` pixels from `starts` of the map resized to `scaled`.
 
-    Takes the pixel under each new pixel's centre, as bilinear resizing does, so that labels don't shift against the image.
+    Each new pixel takes the id under its centre. Bilinear resizing goes by centres too, so labels don't shift against the image.
     """
     rows, cols = (
         (2 * np.arange(start, start + length) + 1) * old // (2 * new)  # floor((i + 1/2) old / new)
@@ -103,7 +108,10 @@ def _nearest_window(ids: np.ndarray, scaled: Sequence[int], starts: Sequence[int
 
 
 def _bilinear_window(pixels: np.ndarray, scaled: Sequence[int], starts: Sequence[int], shown: Sequence[int]) -> np.ndarray:
-    """(H, W, 3) uint8 -> (*shown, 3), the same for images. Pillow takes windows at fractions of a pixel, torch doesn't."""
+    """(H, W, 3) uint8 -> `shown` pixels from `starts` of the image resized to `scaled`, (*shown, 3).
+
+    Pillow resizes a box whose edges are fractions of a pixel, which torch can't.
+    """
     height, width, _ = pixels.shape
     step_y, step_x = height / scaled[0], width / scaled[1]
     top, left = starts[0] * step_y, starts[1] * step_x
@@ -113,7 +121,8 @@ def _bilinear_window(pixels: np.ndarray, scaled: Sequence[int], starts: Sequence
 
 
 def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """(B, 3, H, W) uint8 -> float32; `mean` and `std` are those of pixels in 0..1."""
+    """(B, 3, H, W) uint8 -> float32. `mean` and `std` are those of pixels in 0..1."""
+    # (x / 255 - mean) / std as one product and one difference, in place: batches of training images are large
     scale = torch.tensor(std).mul(255).reciprocal().view(3, 1, 1)
     shift = (torch.tensor(mean) / torch.tensor(std)).view(3, 1, 1)
     return images.to(torch.float32).mul_(scale).sub_(shift)

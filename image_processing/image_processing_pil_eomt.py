@@ -6,12 +6,14 @@ from PIL import Image
 from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import PILImageResampling, SizeDict
 
-from eomt.image_processing.processor import EomtProcessorBase
+from eomt.image_processing.pixels import CHANNELS
+from eomt.image_processing.processor import EomtImageProcessorKwargs, EomtProcessorBase
 from eomt.image_processing.sizes import Layout, Size
 
 
 class EomtImageProcessorPil(EomtProcessorBase, PilBackend):
     __doc__ = EomtProcessorBase.__doc__
+    valid_kwargs = EomtImageProcessorKwargs  # by this name in each processor's module, where transformers' tests look for it
 
     def _preprocess(
         self,
@@ -28,9 +30,9 @@ class EomtImageProcessorPil(EomtProcessorBase, PilBackend):
     ) -> list[list[np.ndarray]]:
         """The model inputs of each image: resized, cut, padded with zeros, then rescaled and normalised."""
         processed = []
-        for image, place in zip(images, layouts, strict=True):
-            array = self._resize(image.cpu().numpy(), place.content, resample)
-            windows = [pad(array[:, rows, cols], place.canvas) for rows, cols in place.crops()]
+        for image, layout in zip(images, layouts, strict=True):
+            array = self._resize(image.cpu().numpy(), layout.content, resample)
+            windows = [pad(array[:, rows, cols], layout.canvas) for rows, cols in layout.crops()]
             if do_rescale:
                 windows = [self.rescale(window, rescale_factor) for window in windows]
             if do_normalize:
@@ -42,15 +44,14 @@ class EomtImageProcessorPil(EomtProcessorBase, PilBackend):
         """(C, H, W) -> (C, *size)."""
         if image.shape[-2:] == size:
             return image
-        if image.dtype == np.uint8:
+        if image.dtype == np.uint8 and len(image) in CHANNELS:
             return self.resize(image, SizeDict(*size), resample)
-        planes = [Image.fromarray(plane).resize(size[::-1], resample) for plane in image]  # PIL has one channel of floats
+        # PIL has images of floats with one channel alone, and none of many channels
+        planes = [Image.fromarray(plane).resize(size[::-1], resample) for plane in image]
         return np.stack([np.asarray(plane) for plane in planes])
 
 
-def pad(image: np.ndarray, canvas: Size | None) -> np.ndarray:
+def pad(image: np.ndarray, canvas: Size) -> np.ndarray:
     """Black pixels at the right and bottom of (C, h, w), up to `canvas`."""
-    if canvas is None:
-        return image
     height, width = image.shape[-2:]
-    return np.pad(image, ((0, 0), (0, max(0, canvas[0] - height)), (0, max(0, canvas[1] - width))))
+    return np.pad(image, ((0, 0), (0, canvas[0] - height), (0, canvas[1] - width)))

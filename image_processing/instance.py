@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from pycocotools import mask as coco_mask
 
-from eomt.image_processing.sizes import Placement
+from eomt.image_processing.sizes import Layout, Size
 from eomt.image_processing.upsampling import upsampled_masks
 
 
 @dataclass(frozen=True)
 class Mask:
-    """A query's mask, cut to its box."""
+    """A query's mask, cut to its box: most masks cover a small part of the image, and many are kept at a time."""
 
     box: tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels, x1 and y1 one past the last
     pixels: torch.Tensor  # bool (y1 - y0, x1 - x0)
@@ -27,13 +26,16 @@ class Mask:
     target: tuple[int, int]  # (H, W)
 
     def paint(self, canvas: torch.Tensor, value: float) -> None:
+        """Writes `value` into (H, W) `canvas` where the mask is."""
         x0, y0, x1, y1 = self.box
         canvas[y0:y1, x0:x1][self.pixels] = value
 
     def rle(self) -> dict:
         """COCO's compressed run lengths, {size, counts}, as pycocotools takes them."""
+        from pycocotools import mask as coco_mask  # here, since a forward pass and the other results do without it
+
         x0, y0, x1, y1 = self.box
-        plane = np.zeros(self.target, dtype=np.uint8, order="F")
+        plane = np.zeros(self.target, dtype=np.uint8, order="F")  # COCO counts down the columns
         plane[y0:y1, x0:x1] = self.pixels.cpu().numpy()
         return coco_mask.encode(plane)
 
@@ -46,6 +48,8 @@ class Mask:
 
 @dataclass(frozen=True)
 class Instance:
+    """One instance of an image."""
+
     label_id: int
     score: float  # class probability x mask score
     box: tuple[int, int, int, int]
@@ -55,7 +59,8 @@ class Instance:
 def find_instances(
     mask_logits: torch.Tensor,
     class_logits: torch.Tensor,
-    place: Placement,
+    layout: Layout,
+    target: Size,
     threshold: float,
     mask_threshold: float,
     top_k: int | None,
@@ -66,29 +71,35 @@ def find_instances(
     Args:
         mask_logits: (Q, h, w) float32.
         class_logits: (Q, C + 1), no-object last.
+        layout: how the image lies in the model's input.
+        target: (H, W).
         mask_threshold: a pixel belongs to a mask when its probability is above this.
         top_k: the best so many of all Q x C pairs are candidates (the official code's 100), ordered by score. None:
-            each query with its best class, in the queries' order, as in stock.
-        keep: makes of each mask, one after the other, what is kept of it: of a large image not all masks fit in memory.
+            each query with its best class, in the queries' order, as in transformers.
+        keep: is called with each mask in turn and returns what is kept of it. The masks of a large image don't all fit in memory.
+
+    Raises:
+        ValueError: `mask_threshold` is not between 0 and 1, or `top_k` is below 1.
     """
     if not 0 < mask_threshold < 1:
         raise ValueError(f"mask_threshold is {mask_threshold}, but must lie between 0 and 1, both excluded.")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k is {top_k}, but must be at least 1, or None for one class a query.")
     class_scores, labels, queries = _candidates(class_logits.softmax(-1)[:, :-1], top_k)
-    level = math.log(mask_threshold / (1 - mask_threshold))
-    # a mask's score is at most 1, and upsampling, which takes means, raises no logit above the largest
+    level = math.log(mask_threshold / (1 - mask_threshold))  # logits above it have probabilities above the threshold
+    # Upsampling is most of the work, so candidates that can't pass are dropped before it: a score is at most the class score, since
+    # a mask's score is at most 1; and a mask is empty if no logit is above the level, since upsampling takes means of logits.
     possible = (class_scores >= threshold) & (mask_logits.amax((1, 2)) > level)[queries]
     class_scores, labels, queries = class_scores[possible].tolist(), labels[possible].tolist(), queries[possible]
-    unique, mask_of = queries.unique(return_inverse=True)
-    found = []
-    for logits in upsampled_masks(mask_logits[unique], place):
+    unique, mask_of = queries.unique(return_inverse=True)  # a query may be a candidate for several classes
+    masks = []  # of each unique query: (score, box, what is kept), or None when empty
+    for logits in upsampled_masks(mask_logits[unique], layout, target):
         mask = _cut_mask(logits, level)
-        found.append(None if mask is None else (mask.score, mask.box, keep(mask)))
+        masks.append(None if mask is None else (mask.score, mask.box, keep(mask)))
     instances = []
     for class_score, label, m in zip(class_scores, labels, mask_of.tolist(), strict=True):
-        if found[m] is not None:
-            mask_score, box, kept = found[m]
+        if masks[m] is not None:
+            mask_score, box, kept = masks[m]
             instances.append(Instance(label, class_score * mask_score, box, kept))
     instances = [instance for instance in instances if instance.score >= threshold]
     return instances if top_k is None else sorted(instances, key=lambda instance: -instance.score)
@@ -113,23 +124,23 @@ def _cut_mask(logits: torch.Tensor, level: float) -> Mask | None:
     cols = inside[y0:y1].any(0).nonzero().flatten()
     x0, x1 = cols[0].item(), cols[-1].item() + 1
     pixels = inside[y0:y1, x0:x1].clone()  # a view would keep the whole plane
-    probs = logits[y0:y1, x0:x1].sigmoid() * pixels
+    probs = logits[y0:y1, x0:x1].sigmoid() * pixels  # the mean probability inside is the mask's score
     return Mask((x0, y0, x1, y1), pixels, (probs.sum() / (pixels.sum() + 1e-6)).item(), tuple(inside.shape))
 
 
 def segments_info(instances: list[Instance], exact: bool) -> list[dict]:
     """[{id, label_id, score, bbox}], ids counting from 0; bbox is [x0, y0, x1, y1] in pixels, a score `exact` or to six digits."""
-    scores = [one.score if exact else round(one.score, 6) for one in instances]
+    scores = [instance.score if exact else round(instance.score, 6) for instance in instances]
     return [
-        {"id": i, "label_id": one.label_id, "score": score, "bbox": list(one.box)}
-        for i, (one, score) in enumerate(zip(instances, scores, strict=True))
+        {"id": i, "label_id": instance.label_id, "score": score, "bbox": list(instance.box)}
+        for i, (instance, score) in enumerate(zip(instances, scores, strict=True))
     ]
 
 
 def id_map(instances: list[Instance], target: tuple[int, int], device: torch.device) -> torch.Tensor:
-    """(H, W) ids, float32 as in stock, -1 where there is none; of overlapping instances the best shows."""
+    """(H, W) ids, float32 as in transformers, -1 where there is none. Of overlapping instances the one of the best score shows."""
     painted = torch.full(target, -1.0, device=device)
-    for i in sorted(range(len(instances)), key=lambda i: instances[i].score):
+    for i in sorted(range(len(instances)), key=lambda i: instances[i].score):  # a later one covers an earlier one
         instances[i].mask.paint(painted, i)
     return painted
 
@@ -137,16 +148,18 @@ def id_map(instances: list[Instance], target: tuple[int, int], device: torch.dev
 def binary_maps(instances: list[Instance], target: tuple[int, int], device: torch.device) -> torch.Tensor:
     """(n, H, W) bool, one mask an instance, overlaps kept."""
     maps = torch.zeros(len(instances), *target, dtype=torch.bool, device=device)
-    for plane, one in zip(maps, instances, strict=True):
-        one.mask.paint(plane, True)
+    for plane, instance in zip(maps, instances, strict=True):
+        instance.mask.paint(plane, True)
     return maps
 
 
 def run_lengths(mask: torch.Tensor) -> list[int]:
-    """A bool (H, W) mask as start, length, start, length ..., row by row, the first pixel being 1.
+    """A bool (H, W) mask as start, length, start, length ..., row by row. The first pixel is number 1.
 
-    The format of transformers' `return_coco_annotation`. pycocotools wants columns instead: pass it binary maps.
+    The format is that of transformers' `return_coco_annotation`. pycocotools counts down the columns instead: see [`Mask.rle`].
     """
+    # A run begins where a pixel is 1 more than the one before (0 before the first) and ends, exclusively, where it is 1 less;
+    # after the last pixel come zeros, so that a run which reaches it ends there.
     edges = torch.diff(mask.flatten().to(torch.int8), prepend=mask.new_zeros(1, dtype=torch.int8))
     edges = torch.cat([edges, -mask.flatten()[-1:].to(torch.int8)])
     starts, ends = (edges == 1).nonzero().flatten() + 1, (edges == -1).nonzero().flatten() + 1

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from eomt.image_processing.pixels import load_pil
-from eomt.image_processing.sizes import Layout, Size, padded_size
+from eomt.image_processing.sizes import Layout, Size
 
 INDEX_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")  # PIL modes whose pixels are ids
 
@@ -36,12 +36,12 @@ def as_map_list(segmentation_maps: object, num_images: int) -> list:
 
 
 def read_label_map(label_map: str | os.PathLike | Image.Image | np.ndarray | torch.Tensor, name: str) -> tuple[torch.Tensor, bool]:
-    """A segmentation map as ids.
+    """Reads a segmentation map as ids.
 
     Args:
         label_map: ids as (H, W) of any integer type, a PIL image of indices, or RGB as (H, W, 3) or (3, H, W), which
-            codes an id as R + 256 G + 65536 B (COCO panoptic). Paths are opened; PIL images turn upright by their EXIF
-            orientation, as images do.
+            codes an id as R + 256 G + 65536 B (COCO panoptic). Paths are opened. PIL images are turned upright by their EXIF
+            orientation, as images are.
         name: what error messages call it.
 
     Returns:
@@ -74,7 +74,7 @@ def read_label_map(label_map: str | os.PathLike | Image.Image | np.ndarray | tor
 
 
 def segment_classes(segments: Sequence[Mapping], name: str) -> dict[int, int | None]:
-    """{id: class} of one image's segment table, with None for crowds, which are no targets.
+    """Reads one image's segment table as {id: class}. The class of a crowd is None: crowds are no targets.
 
     Raises:
         ValueError: an entry lacks `id`, or `category_id` (or `label_id`).
@@ -96,14 +96,14 @@ def target_classes(
     from_table: bool,
     name: str,
 ) -> dict[int, int]:
-    """{id: class} of the ids that become targets; void, crowd and ignored ones are left out.
+    """{id: class} of the ids that become targets. Void, crowd and ignored ids are left out.
 
     Args:
         ids: the ids a map holds.
         classes: the class of each id (None: crowd). Without it, ids are classes.
         ignore_index: this id is void, unless `classes` gives it a class other than itself.
-        do_reduce_labels: id 0 (unless a table has it) and class 0 are void, the other classes count from one less.
-        from_table: `classes` is an image's segment table, so that an unlisted id 0 is void, as in COCO panoptic.
+        do_reduce_labels: id 0 (unless a table lists it) and class 0 are void; the other classes are reduced by one.
+        from_table: whether `classes` is an image's segment table. An id 0 that it doesn't list is void then, as in COCO panoptic.
         name: what error messages call the map.
 
     Raises:
@@ -135,7 +135,7 @@ def resize_label_map(ids: torch.Tensor, size: Size) -> torch.Tensor:
 
 
 def _under_centres(old: int, new: int) -> torch.Tensor:
-    # torch resizes the indices, so that rounding at ties is its own, as in stock
+    # torch resizes the indices, so that ties round as they do in transformers; ids as floats would lose digits above 2 ** 24
     return F.interpolate(torch.arange(old, dtype=torch.float32)[None, None], size=new, mode="nearest-exact")[0, 0].long()
 
 
@@ -143,12 +143,13 @@ def masks_and_classes(ids: torch.Tensor, classes: Mapping[int, int], canvas: Siz
     """The targets in one model input.
 
     Args:
-        ids: (H, W) ids that the input shows; what the canvas adds to them belongs to no mask.
+        ids: (H, W) ids that the input shows.
         classes: {id: class} of the targets.
+        canvas: the size of the model input. Its padding belongs to no mask.
 
     Returns:
-        Masks, float32 0 and 1, (n, *canvas), and classes, int64 (n,), by increasing id; segments without a pixel here
-        are left out.
+        Masks, float32 0 and 1, (n, *canvas), and classes, int64 (n,), by increasing id. Segments without a pixel in `ids` are
+        left out.
     """
     present = [i for i in torch.unique(ids).tolist() if i in classes]
     masks = torch.zeros(len(present), *canvas)
@@ -157,11 +158,10 @@ def masks_and_classes(ids: torch.Tensor, classes: Mapping[int, int], canvas: Siz
     return masks, torch.tensor([classes[i] for i in present], dtype=torch.int64)
 
 
-def targets_of(ids: torch.Tensor, place: Layout, classes: Mapping[int, int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Masks and classes of each model input that an image gives; `ids` has the size of its content."""
-    shown = [ids[crop] for crop in place.crops()]
-    return [masks_and_classes(part, classes, _padded(part.shape, place.canvas)) for part in shown]
+def targets_of(ids: torch.Tensor, layout: Layout, classes: Mapping[int, int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Masks and classes of each model input of an image.
 
-
-def _padded(size: Size, canvas: Size | None) -> Size:
-    return tuple(size) if canvas is None else padded_size(size, canvas)
+    Args:
+        ids: ids of the size of `layout.content`.
+    """
+    return [masks_and_classes(ids[crop], classes, layout.canvas) for crop in layout.crops()]

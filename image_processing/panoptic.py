@@ -1,7 +1,7 @@
 """Mask and class logits of one image -> panoptic segments.
 
-Bit for bit what transformers computes, in another order of work: queries that the class score drops are never upsampled,
-the others one at a time, with a running arg-max.
+The result is bit for bit that of transformers. The order of work differs: a query whose class score is too low is never
+upsampled, and the others are upsampled one at a time, with a running arg-max, so that one mask is at full size at a time.
 
 Shapes: Q queries, C classes, n confident queries, H, W pixels of the target.
 """
@@ -10,16 +10,17 @@ from collections.abc import Collection
 
 import torch
 
-from eomt.image_processing.sizes import Placement
+from eomt.image_processing.sizes import Layout, Size
 from eomt.image_processing.upsampling import upsampled_masks
 
-ROWS = 256  # worked on at a time: of a large image, what is made on the way takes more memory than the result
+ROWS = 256  # computed at a time: the intermediate maps of a large image would take more memory than the result
 
 
 def panoptic_segmentation(
     mask_logits: torch.Tensor,
     class_logits: torch.Tensor,
-    place: Placement,
+    layout: Layout,
+    target: Size,
     threshold: float,
     mask_threshold: float,
     overlap_mask_area_threshold: float,
@@ -30,6 +31,8 @@ def panoptic_segmentation(
     Args:
         mask_logits: (Q, h, w) float32.
         class_logits: (Q, C + 1), no-object last.
+        layout: how the image lies in the model's input.
+        target: (H, W).
         threshold: a query counts when its best class is a real one and its probability above this.
         mask_threshold: a pixel becomes void when its query's mask probability is below this.
         overlap_mask_area_threshold: a query is dropped when it wins this fraction or less of its own mask's area.
@@ -42,30 +45,35 @@ def panoptic_segmentation(
     confident = (labels != class_logits.shape[-1] - 1) & (scores > threshold)
     scores, labels = scores[confident], labels[confident]
     if len(scores) == 0:
-        return {"segmentation": torch.full(place.target, -1, device=mask_logits.device), "segments_info": []}
+        return {"segmentation": torch.full(target, -1, device=mask_logits.device), "segments_info": []}
 
-    winners, mask_areas = _winners(mask_logits[confident], scores, place, mask_threshold)
+    winners, mask_areas = _winners(mask_logits[confident], scores, layout, target, mask_threshold)
+    # The two codes of query k are 2 k and 2 k + 1, so one count a code gives the pixels it wins outside and inside its mask.
     areas = torch.bincount(winners.flatten(), minlength=2 * len(scores)).view(-1, 2)  # (n, 2): outside, inside its mask
     ratios = areas.sum(1) / mask_areas
     exists = (areas[:, 1] > 0) & (mask_areas > 0)
     segment_of_query, segments = _number_segments(
         labels.tolist(), scores.tolist(), ratios.tolist(), exists.tolist(), overlap_mask_area_threshold, stuff_classes
     )
-    table = torch.full((2 * len(scores),), -1, device=winners.device)
+    table = torch.full((2 * len(scores),), -1, device=winners.device)  # pixels won outside the winner's mask stay void
     table[1::2] = torch.tensor(segment_of_query, device=winners.device)
-    segmentation = torch.empty(place.target, dtype=torch.int64, device=winners.device)
+    segmentation = torch.empty(target, dtype=torch.int64, device=winners.device)
     for rows, ids in zip(winners.split(ROWS), segmentation.split(ROWS), strict=True):
         ids.copy_(table[rows.long()])
     return {"segmentation": segmentation, "segments_info": segments}
 
 
 def _winners(
-    mask_logits: torch.Tensor, scores: torch.Tensor, place: Placement, mask_threshold: float
+    mask_logits: torch.Tensor, scores: torch.Tensor, layout: Layout, target: Size, mask_threshold: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """2 k + (pixel is inside the mask of k) for the query k that wins it, int16 (H, W), and the masks' areas, (n,)."""
-    best = torch.full(place.target, -1.0, device=mask_logits.device)
-    winners = torch.zeros(place.target, dtype=torch.int16, device=mask_logits.device)
-    planes = upsampled_masks(mask_logits, place)
+    """The code of the query that wins each pixel, int16 (H, W), and the areas of all masks in pixels, (n,).
+
+    The code of query k is 2 k + 1 inside its mask and 2 k outside: a query may win pixels that don't belong to its mask.
+    """
+    # a running arg-max: after query k, `best` and `winners` hold the result over the queries 0..k
+    best = torch.full(target, -1.0, device=mask_logits.device)
+    winners = torch.zeros(target, dtype=torch.int16, device=mask_logits.device)
+    planes = upsampled_masks(mask_logits, layout, target)
     areas = [_compete(next(planes), k, score, best, winners, mask_threshold) for k, score in enumerate(scores)]
     return winners, torch.stack(areas)
 
@@ -73,19 +81,19 @@ def _winners(
 def _compete(
     logits: torch.Tensor, k: int, score: torch.Tensor, best: torch.Tensor, winners: torch.Tensor, mask_threshold: float
 ) -> torch.Tensor:
-    """Enters query k with its (H, W) `logits`, which are used up, into `best` and `winners`; returns its mask's area.
+    """Takes query k into the running `best` and `winners`, in place, and returns its mask's area.
 
-    A function of its own, so that its plane is gone when the next one is made.
+    `logits`, (H, W), are overwritten. This is a separate function so that no name holds one plane while the next is made.
     """
     area = torch.zeros((), dtype=torch.int64, device=logits.device)
-    for plane, leaders, places in zip(logits.split(ROWS), best.split(ROWS), winners.split(ROWS), strict=True):
+    for plane, leaders, holders in zip(logits.split(ROWS), best.split(ROWS), winners.split(ROWS), strict=True):
         probs = plane.sigmoid_()
         inside = probs >= mask_threshold
         area += inside.sum()
         weighted = probs.mul_(score)
-        better = weighted > leaders  # strictly: of equals the first wins, as in argmax
+        better = weighted > leaders  # strictly greater: of equals the first wins, as in argmax
         torch.maximum(leaders, weighted, out=leaders)
-        torch.where(better, inside.to(torch.int16).add_(2 * k), places, out=places)
+        torch.where(better, inside.to(torch.int16).add_(2 * k), holders, out=holders)
     return area
 
 
@@ -99,8 +107,8 @@ def _number_segments(
 ) -> tuple[list[int], list[dict]]:
     """The segment id of each confident query (-1: none), and the segments; stuff of one class shares the first's id."""
     segment_of_query, segments, stuff_ids = [], [], {}
-    for label, score, ratio, there in zip(labels, scores, ratios, exists, strict=True):
-        if not (there and ratio > overlap_mask_area_threshold):
+    for label, score, ratio, has_pixels in zip(labels, scores, ratios, exists, strict=True):
+        if not (has_pixels and ratio > overlap_mask_area_threshold):
             segment_of_query.append(-1)
         elif label in stuff_ids:
             segment_of_query.append(stuff_ids[label])

@@ -1,6 +1,6 @@
 """Pictures of images with their segments: an overlay, and a grid of images, truths and predictions.
 
-Stuff has its class's colour; things have shades of it, one after the other. Void stays uncoloured and is darkened.
+Each class has a colour. Stuff is drawn in it, and the instances of a thing in shades of it, in turn. Void is darkened.
 
 Shapes: C classes, H, W pixels.
 """
@@ -13,15 +13,14 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 from torch import Tensor
 
 CELL = 336  # pixels, the long side of an image in a grid: three times the demo's scenes
 GAP = 8
 TITLE_SIZE, NAME_SIZE = 17, 12  # of fonts, pixels
-GOLDEN = 0.618034  # of the circle of hues lies between a class and the next
+GOLDEN = 0.618034  # of the circle of hues lies between a class and the next: the golden ratio keeps any few neighbours apart
 SHADES = ((0.0, 1.0), (0.035, 0.78), (-0.035, 0.9), (0.02, 0.62), (-0.02, 0.7))  # of a class's instances: hue shift, brightness
-OPACITY = 0.55
+OPACITY = 0.55  # of the segments over the image
 
 
 @dataclass
@@ -51,12 +50,13 @@ class GridRow:
 
 
 def class_color(label: int, isthing: list[bool], instance: int = 0) -> tuple[int, int, int]:
-    """RGB of class `label`, or of an instance of it: stuff is paler than things and has one colour.
+    """RGB of class `label`, or of an instance of it. Stuff is paler than things and has one colour.
 
-    The hues of things, and those of stuff, lie evenly around the circle, classes next to each other in the list far apart.
+    The hues of things, and those of stuff, lie evenly around the circle. Neighbours in the list of classes are far apart.
     """
     thing = isthing[label]
     count, rank = isthing.count(thing), isthing[:label].count(thing)
+    # a step without a common divisor with the number of hues reaches each of them once; of these, the nearest to GOLDEN
     steps = [step for step in range(1, count + 1) if math.gcd(step, count) == 1]
     step = min(steps, key=lambda step: abs(step - GOLDEN * count))
     shift, brightness = SHADES[instance % len(SHADES)] if thing else (0.5 / count, 0.8)
@@ -72,13 +72,13 @@ def draw_segments(
     isthing: list[bool],
     size: tuple[int, int] | None = None,
 ) -> Image.Image:
-    """Lays the segments over an image, with contours, and names where there is room.
+    """Draws the segments over an image, with contours, and with names where there is room.
 
     Args:
         image: (3, H, W) uint8.
-        segmentation: its segments.
+        segmentation: segments of the image.
         names, isthing: of the C classes.
-        size: (width, height) of the picture, as in PIL; the image's own by default.
+        size: (width, height) of the picture, as in PIL; by default the image's size.
 
     Raises:
         ValueError: the map has another size than the image, or a class doesn't exist.
@@ -108,8 +108,13 @@ def picture_grid(
     isthing: list[bool],
     titles: Sequence[str] = ("image", "truth", "prediction"),
 ) -> None:
-    """Writes a PNG with a row for each image: image, truth and prediction, if there are any, and below a legend of the classes to
-    be seen. A title stands above each column.
+    """Writes a PNG with a row for each image, a title above each column, and below the rows a legend of the classes that occur.
+
+    Args:
+        rows: the images, each with truth and, if there is any, prediction. All have as many parts as there are titles.
+        path: of the PNG.
+        names, isthing: of the C classes.
+        titles: of the columns.
 
     Raises:
         ValueError: there are no rows, or a map doesn't fit its image.
@@ -173,7 +178,9 @@ def _contours(ids: np.ndarray) -> np.ndarray:
 
 
 def _write_names(picture: Image.Image, ids: np.ndarray, classes: Mapping[int, int], names: Sequence[str]) -> None:
-    """Writes each segment's name at its innermost pixel, if it holds at least the height of a line there."""
+    """Writes each segment's name at its innermost pixel, if the segment is as high as a line there and no other name is."""
+    from scipy import ndimage  # here, since only pictures with names need it
+
     draw, font = ImageDraw.Draw(picture), _font(NAME_SIZE)
     taken = np.zeros(ids.shape, dtype=bool)
     for segment, label in classes.items():
@@ -181,26 +188,26 @@ def _write_names(picture: Image.Image, ids: np.ndarray, classes: Mapping[int, in
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
         half = draw.textlength(names[label], font) / 2 + 2
         x = min(max(float(x), half), picture.width - half)
-        place = np.s_[max(0, int(y) - NAME_SIZE // 2) : int(y) + NAME_SIZE // 2, max(0, int(x - half)) : int(x + half)]
-        if depth.max() < 0.6 * NAME_SIZE or half * 2 > picture.width or taken[place].any():
+        box = np.s_[max(0, int(y) - NAME_SIZE // 2) : int(y) + NAME_SIZE // 2, max(0, int(x - half)) : int(x + half)]
+        if depth.max() < 0.6 * NAME_SIZE or half * 2 > picture.width or taken[box].any():
             continue
-        taken[place] = True
+        taken[box] = True
         draw.text((x, float(y)), names[label], "white", font, anchor="mm", stroke_width=2, stroke_fill="black")
 
 
 def _legend(labels: Sequence[int], names: Sequence[str], isthing: list[bool], width: int) -> Image.Image:
     """Swatches and names of classes, in as many lines as they need."""
     font, line = _font(NAME_SIZE + 2), NAME_SIZE + 10
-    places, x, y = [], GAP, GAP
+    corners, x, y = [], GAP, GAP
     for label in labels:
         length = 22 + round(font.getlength(names[label])) + 2 * GAP
         if x + length > width and x > GAP:
             x, y = GAP, y + line
-        places.append((x, y))
+        corners.append((x, y))
         x += length
     legend = Image.new("RGB", (width, y + line + GAP), "white")
     draw = ImageDraw.Draw(legend)
-    for label, (x, y) in zip(labels, places, strict=True):
+    for label, (x, y) in zip(labels, corners, strict=True):
         draw.rectangle((x, y, x + 15, y + 15), class_color(label, isthing), "black")
         draw.text((x + 22, y + 8), names[label], "black", font, anchor="lm")
     return legend

@@ -28,7 +28,7 @@ def load_pil(source: str | os.PathLike | Image.Image, name: str) -> Image.Image:
         name: what error messages call it, such as `images[3]`.
 
     Returns:
-        The decoded image in its own mode, with its EXIF orientation applied.
+        The decoded image in the mode of the file, with its EXIF orientation applied.
 
     Raises:
         ValueError: the file is missing, isn't an image, or is cut off.
@@ -57,7 +57,7 @@ def _open(source: str) -> BytesIO | Path:
 
 
 def flat_list(images: object) -> list:
-    """One image, an array of several, or (nested) lists -> a list of images."""
+    """One image, an array of several (B, ...), or lists, which may be nested -> a list of images."""
     if isinstance(images, list | tuple):
         return [image for entry in images for image in flat_list(entry)]
     if isinstance(images, np.ndarray | torch.Tensor) and images.ndim == 4:
@@ -72,17 +72,18 @@ def image_to_tensor(
     data_format: str | ChannelDimension | None = None,
     white: float = 255.0,
 ) -> torch.Tensor:
-    """One image as (C, H, W): uint8, or float32 when it came as floats (taken as they are).
+    """One image as (C, H, W): float32 with unchanged values if it came as floats, otherwise uint8.
 
-    PIL images are turned upright by their EXIF orientation, transparency is laid over white, grey is repeated over the
-    three channels, 16-bit samples are scaled to 8 bits, and bool becomes 0 and 255.
+    PIL images are turned upright by their EXIF orientation. Transparency is laid over white, and grey is repeated over the three
+    channels. Samples of 16 bits are scaled to 8 bits, and bool becomes 0 and 255.
 
     Args:
-        image: path, URL, PIL image of any mode, or an array of (H, W), (H, W, C) or (C, H, W) with C in 1, 3, 4.
+        image: path, URL, PIL image of any mode, or an array of (H, W), (H, W, C) or (C, H, W) with C in 1, 3, 4. Any C is allowed
+            with `convert_rgb=False` and a `data_format`.
         name: what error messages call it.
-        convert_rgb: False leaves the channels as they are.
-        data_format: where an array has its channels; found by their number when None.
-        white: what a float image calls white: 255, or 1 for images in 0..1 that aren't rescaled.
+        convert_rgb: whether to make RGB of grey, palette and RGBA images.
+        data_format: where an array has its channels. None: first if that axis has a length in 1, 3, 4, and otherwise last.
+        white: the value of white in float images: 255, or 1 for images in 0..1 that aren't rescaled.
 
     Raises:
         ValueError: unreadable file, unknown layout, integers outside 0..255, or pixels that are NaN or infinite.
@@ -92,7 +93,7 @@ def image_to_tensor(
     if not isinstance(image, np.ndarray | torch.Tensor):
         raise ValueError(f"{name} is a {type(image).__name__}, but must be a path, URL, PIL image, array or tensor.")
     pixels = torch.from_numpy(np.require(image, requirements=["C", "W"])) if isinstance(image, np.ndarray) else image
-    pixels = _to_8_bit_or_float(_channels_first(pixels, name, data_format), name)
+    pixels = _to_8_bit_or_float(_channels_first(pixels, name, convert_rgb, data_format), name)
     return (_to_rgb(pixels, white) if convert_rgb else pixels).contiguous()
 
 
@@ -107,17 +108,19 @@ def _pil_to_array(image: Image.Image, convert_rgb: bool) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def _channels_first(pixels: torch.Tensor, name: str, data_format: str | ChannelDimension | None) -> torch.Tensor:
+def _channels_first(pixels: torch.Tensor, name: str, convert_rgb: bool, data_format: str | ChannelDimension | None) -> torch.Tensor:
+    any_channels = data_format is not None and not convert_rgb
     if pixels.ndim == 2:
         pixels = pixels[None]
     elif pixels.ndim == 3 and data_format is not None:
         pixels = pixels.permute(2, 0, 1) if ChannelDimension(data_format) == ChannelDimension.LAST else pixels
     elif pixels.ndim == 3 and pixels.shape[0] not in CHANNELS:
         pixels = pixels.permute(2, 0, 1)
-    if pixels.ndim != 3 or pixels.shape[0] not in CHANNELS or 0 in pixels.shape:
+    if pixels.ndim != 3 or not (any_channels or pixels.shape[0] in CHANNELS) or 0 in pixels.shape:
         raise ValueError(
             f"{name} has the shape {tuple(pixels.shape)}, but an image is (H, W), (H, W, C) or (C, H, W) with "
-            f"C in {CHANNELS} and at least one pixel. Pass `input_data_format` if the order can't be told."
+            f"C in {CHANNELS} and at least one pixel. Pass `input_data_format` if the order is ambiguous, and for another C "
+            "do_convert_rgb=False as well."
         )
     return pixels  # (C, H, W)
 

@@ -1,15 +1,17 @@
-"""What both image processors share: everything but the arithmetic on pixels.
+"""What both image processors share: everything but resizing, padding and normalising, which a backend does.
 
-The call goes images -> `read_images` -> `_preprocess` of the backend -> model inputs, with the targets beside them; the way
-back is `PostProcessing`'s.
+A call reads the images (`pixels`), lays each out in the model's input (`sizes`), has the backend's `_preprocess` make the inputs,
+and makes the targets of the same layout (`label_maps`). `PostProcessing` goes the way back.
 
 Shapes: B model inputs, n segments, H, W pixels.
 """
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from transformers.image_processing_utils import BatchFeature
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, ImageInput, PILImageResampling
@@ -26,7 +28,7 @@ from eomt.image_processing.label_maps import (
 )
 from eomt.image_processing.pixels import flat_list, image_to_tensor
 from eomt.image_processing.post_processing import PostProcessing
-from eomt.image_processing.sizes import Layout, canvas_size, layout
+from eomt.image_processing.sizes import Layout, canvas_size, image_layout
 
 logger = logging.get_logger(__name__)
 
@@ -41,24 +43,32 @@ class EomtImageProcessorKwargs(ImagesKwargs, total=False):
 
 
 class EomtProcessorBase(PostProcessing):
-    """Settings, calls and configuration files of EoMT's image processors.
+    """Image processor of EoMT: images and labels to model inputs and targets, and outputs to segments.
 
-    Panoptic and instance segmentation resize the longer side to `size` and pad with black at the right and the bottom.
-    Semantic segmentation (`do_split_image=True` with `size={"shortest_edge": S}`) resizes the shorter side and cuts
-    square windows along the longer one (paper A.3).
+    For panoptic and instance segmentation an image is fitted inside `size` and padded with black at the right and bottom. For
+    semantic segmentation (`do_split_image=True` with `size={"shortest_edge": S}`) its short side becomes S, and square windows are
+    cut along the long side (paper A.3).
 
-    Settings beyond transformers' common ones:
-        size: `shortest_edge` and `longest_edge` are the height and width of the model's input, an image is fitted inside;
-            with `height` and `width` it is stretched to them.
-        do_pad: pads to `size` (True here, False in stock, where images that aren't square then fail in the model).
-        do_convert_rgb: turns grey, palette, RGBA and 16-bit images into 8-bit RGB (True here).
-        do_split_image: cuts into windows of the short side of `size`.
-        ignore_index: value of the maps' void pixels, which get no mask. Does not reduce the others, unlike in stock.
-        do_reduce_labels: 0 is void and the other classes count from one less.
-        stuff_classes: classes that `post_process_panoptic_segmentation` merges to one segment each.
+    Args:
+        do_resize: resizes to `size` (default True).
+        size: `shortest_edge` and `longest_edge` are the height and width of the model's input, pixels, and an image is fitted
+            inside (default 640 and 640). To `height` and `width` an image is stretched.
+        resample: PIL's filter for resizing (default bilinear, with antialiasing).
+        do_split_image: cuts windows as wide as the short side of `size` (default False).
+        do_pad: pads to `size` (default True; in transformers False, where the model refuses images that aren't square).
+        do_convert_rgb: turns grey, palette, RGBA and 16-bit images into 8-bit RGB (default True).
+        do_rescale, rescale_factor: multiplies pixels by the factor (default True and 1 / 255).
+        do_normalize, image_mean, image_std: subtracts the mean and divides by the deviation of each channel, both of pixels in
+            0..1 (default True and ImageNet's).
+        ignore_index: the value of void pixels in maps, which belong to no mask (default None). Unlike in transformers, it doesn't
+            reduce the other labels.
+        do_reduce_labels: label 0 is void, and the other labels are reduced by one (default False).
+        stuff_classes: classes that `post_process_panoptic_segmentation` merges to one segment each (default None).
+
+    Raises:
+        ValueError: `size` has neither `shortest_edge` nor `height` and `width`, or an edge below 1.
     """
 
-    valid_kwargs = EomtImageProcessorKwargs
     resample = PILImageResampling.BILINEAR
     image_mean = IMAGENET_DEFAULT_MEAN
     image_std = IMAGENET_DEFAULT_STD
@@ -81,14 +91,14 @@ class EomtProcessorBase(PostProcessing):
         if kwargs.get("stuff_classes") is not None:
             kwargs["stuff_classes"] = sorted(int(label) for label in kwargs["stuff_classes"])
         super().__init__(**kwargs)
-        canvas_size(self.size)  # an error in `size` shows here, not at the first image
+        canvas_size(self.size)  # raises for a wrong `size` here, and not at the first image
 
     @classmethod
     def from_dict(cls, image_processor_dict: dict[str, Any], **kwargs: Any):
         """Builds a processor from a saved configuration of this package or of transformers 4.x and 5.x.
 
-        One with `ignore_index` but no `do_reduce_labels` was saved by stock, where the former means reducing: so it does
-        here, and says so.
+        A configuration with `ignore_index` but no `do_reduce_labels` was saved by transformers' own processor, where `ignore_index`
+        means reducing. It is loaded with `do_reduce_labels=True`, with a warning.
         """
         names = image_processor_dict.keys() | kwargs.keys()
         if image_processor_dict.get("ignore_index") is not None and "do_reduce_labels" not in names:
@@ -119,22 +129,28 @@ class EomtProcessorBase(PostProcessing):
         segments_info: list[list[dict]] | list[dict] | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
-        """Images, and optionally their labels, to what the model takes.
+        """Turns images, and optionally their labels, into model inputs and targets.
 
         Args:
-            images: one or more paths, URLs, PIL images (turned upright by their EXIF orientation), arrays or tensors.
-                Floats are taken as they are: in 0..255, or in 0..1 with `do_rescale=False`.
-            segmentation_maps: one for each image and of its (upright) size: (H, W) ids, or RGB panoptic PNGs.
-            instance_id_to_semantic_id: the class of each id, for all images or a list with one dict for each. Without it
+            images: one or more paths, URLs, PIL images (turned upright by their EXIF orientation), arrays or tensors. The values of
+                floats are not changed: they must be in 0..255, or in 0..1 with `do_rescale=False`.
+            segmentation_maps: one map for each image, of the (upright) image's size: (H, W) ids, or RGB panoptic PNGs.
+            instance_id_to_semantic_id: the class of each id, one dict for all images or a list with a dict for each. Without it
                 the ids are classes.
-            segments_info: instead of the former, for each image its list of {id, category_id or label_id, iscrowd}.
-                Crowds are no targets, and an unlisted id 0 is void.
-            **kwargs: settings for this call alone, and `return_tensors`.
+            segments_info: in place of `instance_id_to_semantic_id`, for each image a list of {id, category_id or label_id,
+                iscrowd}. Crowds are no targets, and an unlisted id 0 is void.
+            **kwargs: settings for this call alone; `return_tensors` ("pt" or "np"); `input_data_format`, which says where an array
+                has its channels.
 
         Returns:
-            `pixel_values` (B, 3, H, W); `patch_offsets`, for each window its image, start and end; and given maps
-            `mask_labels`, float32 (n, H, W), and `class_labels`, int64 (n,), for each model input. Void and padding
-            belong to no mask.
+            pixel_values: (B, 3, H, W).
+            image_layouts: int64 (B, 4), (content height, content width, input height, input width) in pixels: the size to which an
+                image was resized before it was cut into windows or padded, and the size of the model's input. Post-processing
+                needs it in the model's outputs, which have it if the model is called with all that is returned here.
+            patch_offsets: with `do_split_image` alone, for each window its image's index and its first and one past its last pixel
+                along the long side, B tensors (3,).
+            mask_labels, class_labels: with `segmentation_maps` alone, for each model input float32 masks (n, H, W) and int64
+                classes (n,). Void and padding belong to no mask.
 
         Raises:
             ValueError: unreadable or malformed images and maps, maps of another size than their image, unknown ids, or
@@ -157,21 +173,28 @@ class EomtProcessorBase(PostProcessing):
             )
         pixels = self._read_images(images, **kwargs)
         image_sizes = [tuple(image.shape[-2:]) for image in pixels]
-        places = [
-            layout(size, kwargs["size"], kwargs["do_resize"], kwargs["do_split_image"], kwargs["do_pad"]) for size in image_sizes
+        layouts = [
+            image_layout(size, kwargs["size"], kwargs["do_resize"], kwargs["do_split_image"], kwargs["do_pad"])
+            for size in image_sizes
         ]
-        inputs = self._preprocess(pixels, places, **kwargs)
+        inputs = self._preprocess(pixels, layouts, **kwargs)
         data = {
             "pixel_values": [window for windows in inputs for window in windows],
-            "patch_offsets": [torch.tensor((i, *window)) for i, place in enumerate(places) for window in place.windows or ()],
+            "image_layouts": [
+                torch.tensor((*layout.content, *layout.canvas))
+                for layout, windows in zip(layouts, inputs, strict=True)
+                for _ in windows
+            ],
         }
+        if kwargs["do_split_image"]:  # an empty list would have no first row, which `datasets` and DataLoaders ask for
+            data["patch_offsets"] = [torch.tensor((i, *window)) for i, layout in enumerate(layouts) for window in layout.windows]
         if segmentation_maps is not None:
             tables = _class_tables(instance_id_to_semantic_id, segments_info, len(pixels))
             maps = as_map_list(segmentation_maps, len(pixels))
             targets = [
                 target
                 for i, label_map in enumerate(maps)
-                for target in self._targets(label_map, tables[i], segments_info is not None, places[i], image_sizes[i], i, kwargs)
+                for target in self._targets(label_map, tables[i], segments_info is not None, layouts[i], image_sizes[i], i, kwargs)
             ]
             data["mask_labels"] = [masks for masks, _ in targets]
             data["class_labels"] = [classes for _, classes in targets]
@@ -192,6 +215,8 @@ class EomtProcessorBase(PostProcessing):
             logger.warning_once(
                 "An image of floats within 0..1 is rescaled by 1/255 and becomes all but black. Pass do_rescale=False."
             )
+        if kwargs["do_normalize"]:
+            _check_channels(images, kwargs["image_mean"], kwargs["image_std"])
         return images
 
     def _targets(
@@ -199,11 +224,12 @@ class EomtProcessorBase(PostProcessing):
         label_map: ImageInput,
         classes: dict[int, int | None] | None,
         from_table: bool,
-        place: Layout,
+        layout: Layout,
         image_size: tuple[int, int],
         index: int,
         kwargs: dict[str, Any],
     ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """The targets in each model input of image `index`; `kwargs` are the settings of the call."""
         name = f"segmentation_maps[{index}]"
         ids, is_rgb = read_label_map(label_map, name)
         if tuple(ids.shape) != image_size:
@@ -213,17 +239,17 @@ class EomtProcessorBase(PostProcessing):
             )
         if is_rgb and classes is None:
             raise ValueError(f"{name} is RGB: it needs segments_info (or instance_id_to_semantic_id) with its ids' classes.")
-        ids = resize_label_map(ids, place.content)
-        found = target_classes(
+        ids = resize_label_map(ids, layout.content)
+        targets = target_classes(
             torch.unique(ids).tolist(), classes, kwargs["ignore_index"], kwargs["do_reduce_labels"], from_table, name
         )
-        return targets_of(ids, place, found)
+        return targets_of(ids, layout, targets)
 
 
 def _class_tables(
     instance_id_to_semantic_id: list[dict] | dict | None, segments_info: list | None, num_images: int
 ) -> list[dict[int, int | None] | None]:
-    """{id: class} for each image, from whichever of the two was given."""
+    """{id: class} for each image, from whichever argument was given, or None where ids are classes."""
     if instance_id_to_semantic_id is not None and segments_info is not None:
         raise ValueError("Got both instance_id_to_semantic_id and segments_info. Pass one of them.")
     if segments_info is not None:
@@ -242,6 +268,16 @@ def _class_tables(
 def _check_count(name: str, got: int, num_images: int) -> None:
     if got != num_images:
         raise ValueError(f"{name} has {got} entries for {num_images} images. Pass one for each image.")
+
+
+def _check_channels(images: list[torch.Tensor], mean: float | Sequence[float], std: float | Sequence[float]) -> None:
+    for i, image in enumerate(images):
+        for name, values in (("image_mean", mean), ("image_std", std)):
+            if np.size(values) not in (1, len(image)):
+                raise ValueError(
+                    f"{name} has {len(values)} values, but images[{i}] has {len(image)} channels. "
+                    "Give one value for each channel, or one for all."
+                )
 
 
 def _check_stackable(pixel_values: list, return_tensors: str | None) -> None:

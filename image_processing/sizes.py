@@ -1,7 +1,7 @@
-"""Where an image lies in the model's input: resized, cut into windows or padded, and back. The one place that knows.
+"""Where an image lies in the model's input: resized, then cut into windows or padded. Processors and post-processing share this.
 
 content  the size (h, w) an image is resized to
-canvas   the size (h, w) of the model's input, content plus black at the right and bottom
+canvas   the size (h, w) of the model's input: the content, or a window of it, and black pixels at the right and bottom
 target   the size (H, W) a result is wanted at, as a rule the original image's
 """
 
@@ -18,11 +18,11 @@ Window = tuple[int, int]  # first and one past the last pixel along the content'
 
 @dataclass(frozen=True)
 class Layout:
-    """How one image becomes one or several model inputs."""
+    """How one image lies in the model's input, or in several inputs of one size when it is split."""
 
     content: Size
-    windows: tuple[Window, ...] | None  # None: not split
-    canvas: Size | None  # None: not padded
+    canvas: Size
+    windows: tuple[Window, ...] | None = None  # None: not split
 
     def crops(self) -> list[tuple[slice, slice]]:
         """The rows and columns of the content that each model input shows."""
@@ -37,17 +37,30 @@ def crop_of(content: Size, window: Window) -> tuple[slice, slice]:
     return (along, slice(None)) if content[0] > content[1] else (slice(None), along)
 
 
-def layout(image_size: Size, size: SizeDict | dict, do_resize: bool, do_split: bool, do_pad: bool) -> Layout:
-    """The layout of an image of `image_size` (height, width) under a processor's settings."""
+def image_layout(image_size: Size, size: SizeDict | dict, do_resize: bool, do_split: bool, do_pad: bool) -> Layout:
+    """The layout of an image under a processor's settings.
+
+    Args:
+        image_size: height and width of the image.
+        size: the setting of that name, see [`canvas_size`] and [`content_size`].
+        do_resize: False leaves the content as large as the image.
+        do_split: whether windows as wide as the short side of `size` are cut along the content's long side.
+        do_pad: whether the canvas is at least `size`, or of windows a square. Larger images stay as they are.
+
+    Raises:
+        ValueError: `size` is not usable, see [`canvas_size`].
+    """
     content = content_size(image_size, size, fit=do_pad and not do_split) if do_resize else image_size
-    windows = tuple(split(content, window_side(size))) if do_split else None
     side = window_side(size)
-    canvas = ((side, side) if do_split else canvas_size(size)) if do_pad else None
-    return Layout(content, windows, canvas)
+    windows = tuple(split(content, side)) if do_split else None
+    shown = window_size(content, side) if do_split else content
+    if not do_pad:
+        return Layout(content, shown, windows)
+    return Layout(content, padded_size(shown, (side, side) if do_split else canvas_size(size)), windows)
 
 
 def canvas_size(size: SizeDict | dict) -> Size:
-    """Height and width of the model's input. `shortest_edge` is the height and `longest_edge` the width, as in stock.
+    """Height and width that `size` pads to. `shortest_edge` is the height and `longest_edge` the width, as in transformers.
 
     Raises:
         ValueError: `size` has neither `shortest_edge` nor `height` and `width`, or they aren't positive.
@@ -73,11 +86,11 @@ def window_side(size: SizeDict | dict) -> int:
 
 
 def content_size(image_size: Size, size: SizeDict | dict, fit: bool) -> Size:
-    """The size an image is resized to: its aspect is kept unless `size` gives `height` and `width`.
+    """The size an image is resized to. The aspect ratio is kept unless `size` gives `height` and `width`.
 
     With `shortest_edge` and `longest_edge` the arithmetic, rounding included, is that of transformers'
-    `get_size_with_aspect_ratio`. With `fit`, an image that would still stick out of the canvas (upright, when the
-    canvas is wide) is made small enough; without, it keeps its short edge.
+    `get_size_with_aspect_ratio`. That can exceed the canvas: an upright image does where the canvas is wide. With `fit` such an
+    image is scaled down to the canvas; without, its short edge stays `shortest_edge`.
     """
     height, width = canvas_size(size)
     edges = dict(size)
@@ -87,11 +100,14 @@ def content_size(image_size: Size, size: SizeDict | dict, fit: bool) -> Size:
     if fit and edges.get("longest_edge") and (h > height or w > width):
         scale = min(height / image_size[0], width / image_size[1])
         h, w = min(height, round(image_size[0] * scale)), min(width, round(image_size[1] * scale))
-    return max(h, 1), max(w, 1)  # a line of pixels stays one
+    return max(h, 1), max(w, 1)  # an image of one row or column would round to none
 
 
 def split(content: Size, side: int) -> list[Window]:
-    """Evenly spaced windows of `side` pixels, as few as cover the long side (paper A.3, official rounding)."""
+    """Evenly spaced windows of `side` pixels, as few as cover the long side (paper A.3).
+
+    They overlap by the excess over the long side, shared out evenly. Starts are rounded down, as in the official code.
+    """
     long_side = max(content)
     count = math.ceil(long_side / side)
     overlap = (count * side - long_side) / (count - 1) if count > 1 else 0
@@ -106,47 +122,8 @@ def window_size(content: Size, side: int) -> Size:
 
 
 def padded_size(size: Size, canvas: Size) -> Size:
-    """Padding only adds: what is larger than the canvas stays as it is."""
+    """The size after padding, which only adds: an edge longer than the canvas stays."""
     return max(size[0], canvas[0]), max(size[1], canvas[1])
-
-
-@dataclass(frozen=True)
-class Placement:
-    """How one image lies in what the model gave out; what upsampling needs."""
-
-    canvas: Size
-    content: Size
-    target: Size
-
-
-def placements(
-    mask_size: Size,
-    size: SizeDict | dict,
-    target_sizes: Sequence[Size] | None,
-    batch_size: int,
-    unresized_padded: bool | None = None,
-) -> list[Placement]:
-    """One placement for each of `batch_size` images that were not split.
-
-    Whether resized images were padded shows in `mask_size`, the (h, w) of the mask logits: they have the canvas' proportions
-    then. Otherwise an image filled the model's input by itself.
-
-    Args:
-        unresized_padded: of images that were not resized, whether they were padded. None: they were resized.
-
-    Raises:
-        ValueError: `target_sizes` doesn't hold one (height, width) for each image.
-    """
-    canvas = canvas_size(size)
-    if target_sizes is None:
-        return [Placement(canvas, canvas, canvas)] * batch_size
-    targets = check_target_sizes(target_sizes, batch_size)
-    if unresized_padded is not None:
-        return [Placement(padded_size(target, canvas) if unresized_padded else target, target, target) for target in targets]
-    if mask_size[0] * canvas[1] == mask_size[1] * canvas[0]:
-        return [Placement(canvas, content_size(target, size, fit=True), target) for target in targets]
-    contents = [content_size(target, size, fit=False) for target in targets]
-    return [Placement(content, content, target) for content, target in zip(contents, targets, strict=True)]
 
 
 def check_target_sizes(target_sizes: Sequence[Size], count: int | None) -> list[Size]:

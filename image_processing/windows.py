@@ -1,4 +1,4 @@
-"""Which window belongs to which image, and where in it."""
+"""`patch_offsets`: which image each window belongs to, and which part of its long side the window shows."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,9 +6,10 @@ import torch
 
 
 def read_offsets(patch_offsets: Iterable | None) -> list[tuple[int, int, int]]:
-    """`patch_offsets` as (image, first pixel, one past the last pixel), from tensors, lists or tuples.
+    """Reads `patch_offsets` as tuples of (image, first pixel, one past the last pixel); empty when images were not split.
 
-    Empty when images were not split.
+    Args:
+        patch_offsets: an entry a window, each a tensor, list or tuple.
 
     Raises:
         ValueError: an entry isn't three integers.
@@ -24,7 +25,7 @@ def read_offsets(patch_offsets: Iterable | None) -> list[tuple[int, int, int]]:
 
 
 def check_offsets(offsets: Sequence[tuple[int, int, int]], num_windows: int, num_images: int) -> None:
-    """Raises ValueError unless there is an offset a window, and a window for each image and no other."""
+    """Raises ValueError unless each window has an offset and each image, and no other, has a window."""
     images = {image for image, _, _ in offsets}
     if len(offsets) != num_windows or images != set(range(num_images)):
         raise ValueError(

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from eomt import EomtForUniversalSegmentation
 from eomt.configuration import ARCHITECTURES, architecture_config
-from eomt.train_scripts.training.model_card import TEMPLATE, render_card
+from eomt.model_cards.rendering import TEMPLATE, render_card
 
 FOLDER = TEMPLATE.parent
 PAPER = "https://arxiv.org/abs/2503.19108"

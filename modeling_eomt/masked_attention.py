@@ -1,11 +1,18 @@
-"""Masked attention of queries to patches (paper, section 3.3, figure 3).
+"""Masked attention of queries to patches, and the probabilities with which it is applied (paper, section 3.3, figures 3 and 4).
 
 Shapes: `B` images, `Q` queries, `h, w` patches, `N = Q + prefix + h * w` tokens.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformers import PreTrainedConfig
+from transformers import initialization as init
+
+from eomt.initialization import InitializedModule
 
 
 @torch.no_grad()
@@ -31,3 +38,80 @@ def query_attention_mask(
     batch, queries, _ = patches.shape
     others = patches.new_ones(batch, queries, queries + num_prefix_tokens)
     return torch.cat([others, patches], dim=2)[:, None]
+
+
+class MaskingProbabilities(InitializedModule):
+    """
+    Holds the probability of masked attention in each block with queries, as a persistent buffer that follows stock's format.
+
+    In training, block `i` is masked for a query of an image with probability `attn_mask_probs[i]`. In evaluation it is masked
+    always (from a probability of .5) or never. A forward pass asks [`is_masked`], a plain boolean on the host: a compiled or
+    exported graph may branch on it, and no pass waits for the device to read the buffer.
+
+    Change the probabilities with [`set_attn_mask_probs`]. After writing to the buffer itself, call `train()` or `eval()`.
+    """
+
+    attn_mask_probs: Tensor  # (L2,) float32
+
+    def init_masking(self, num_blocks: int) -> None:
+        """Registers the buffer, with every block masked. A constructor calls it once."""
+        self.register_buffer("attn_mask_probs", torch.ones(num_blocks, dtype=torch.float32))
+        self._masked_blocks = [True] * num_blocks
+        self._buffer_state: tuple | None = None  # of the buffer, when `_masked_blocks` was read from it
+        self.register_load_state_dict_post_hook(_refresh_after_loading)
+
+    def initialize_tensors(self, config: PreTrainedConfig) -> None:
+        init.ones_(self.attn_mask_probs)
+
+    def is_masked(self, block: int) -> bool:
+        """Whether any query may be masked in a block, 0 being the earliest with queries."""
+        return self._masked_blocks[block]
+
+    @torch.no_grad()
+    def set_attn_mask_probs(self, probs: Sequence[float] | Tensor) -> None:
+        """Sets the probability of masking in each of the last blocks.
+
+        Args:
+            probs: L2 numbers in [0, 1], the earliest block's first.
+
+        Raises:
+            ValueError: for another count or a number outside [0, 1].
+        """
+        probs = torch.as_tensor(probs, dtype=torch.float32)
+        if probs.shape != self.attn_mask_probs.shape or not bool(((probs >= 0) & (probs <= 1)).all()):
+            raise ValueError(f"probs={probs.tolist()} must be {len(self.attn_mask_probs)} numbers in [0, 1], one a block")
+        self.attn_mask_probs.copy_(probs)
+        self.refresh_masked_blocks()
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        self.refresh_masked_blocks()
+        return self
+
+    def refresh_masked_blocks(self) -> None:
+        """Reads the buffer where it may have changed: its storage, its version or the mode is another than at the last reading.
+
+        Reading makes the host wait for the device, so it is left out otherwise.
+        """
+        probs = self.attn_mask_probs
+        if probs.is_meta:
+            return
+        # an inference tensor has no version counter: it is read every time
+        state = None if probs.is_inference() else (probs.data_ptr(), probs._version, self.training)
+        if state is not None and state == self._buffer_state:
+            return
+        lowest = 0.0 if self.training else 0.5
+        self._masked_blocks = [p > 0 and p >= lowest for p in probs.tolist()]
+        self._buffer_state = state
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Moves and casts everything but the float32 of `attn_mask_probs`: .9995 would round to 1 in bfloat16."""
+        probs = self.attn_mask_probs
+        super()._apply(fn, recurse)
+        if self.attn_mask_probs.dtype != probs.dtype and not probs.is_meta:
+            self.attn_mask_probs = probs.to(self.attn_mask_probs.device)
+        return self
+
+
+def _refresh_after_loading(model: MaskingProbabilities, _) -> None:
+    model.refresh_masked_blocks()  # a function of the module, since a model with a lambda can't be pickled

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 CODE = """
 from pathlib import Path
 import eomt, eomt.train_scripts.train
-from eomt.train_scripts.training.model_card import TEMPLATE
+from eomt.model_cards.rendering import TEMPLATE
 from eomt.train_scripts.training.recipe import recipe_words
 from eomt.train_scripts.data.scenes import sprites
 folder = Path(eomt.__file__).parent

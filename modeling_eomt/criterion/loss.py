@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from transformers import initialization as init
 
 from eomt.collectives import mean_over_processes
 from eomt.configuration import EomtConfig
@@ -16,6 +17,7 @@ from eomt.criterion.matcher import Matches, match
 from eomt.criterion.normalizers import loss_normalizers
 from eomt.criterion.points import sample_logits, uncertain_points
 from eomt.criterion.targets import ImageTargets
+from eomt.initialization import InitializedModule
 from eomt.randomness import ImageDraws
 
 
@@ -31,7 +33,7 @@ def mask_dice(logits: Tensor, masks: Tensor) -> Tensor:
     return 1 - (2 * intersection + 1) / (probabilities.sum(1) + masks.sum(1) + 1)
 
 
-class EomtLoss(nn.Module):
+class EomtLoss(InitializedModule):
     """Matches predictions and segments and computes the weighted loss terms."""
 
     def __init__(self, config: EomtConfig):
@@ -39,6 +41,9 @@ class EomtLoss(nn.Module):
         self.config = config
         # for stock to read: the loss itself follows the configuration, since a loaded buffer may hold others, or half precision
         self.register_buffer("empty_weight", self.class_weights())
+
+    def initialize_tensors(self, config: EomtConfig) -> None:
+        init.copy_(self.empty_weight, self.class_weights())
 
     def class_weights(self) -> Tensor:
         """(C + 1,) float32: 1, and `no_object_weight` for the no-object class."""
@@ -75,7 +80,7 @@ class EomtLoss(nn.Module):
             masks, dices = self._mask_losses(mask_logits, targets, matches, draws)
             classes = self._class_losses(class_logits, class_labels, matches)
             if normalizers is None:
-                normalizers = self._own_normalizers(class_labels, device)
+                normalizers = self._joint_normalizers(class_labels, device)
             num_masks, class_weight = normalizers.to(device)
             terms = {
                 "loss_mask": config.mask_weight * masks / num_masks.clamp(min=1),
@@ -86,10 +91,10 @@ class EomtLoss(nn.Module):
         suffixes = [f"_block_{k + 1 - blocks}" for k in range(blocks - 1)] + [""]
         return {name + suffix: term[k] for k, suffix in enumerate(suffixes) for name, term in terms.items()}
 
-    def _own_normalizers(self, class_labels: Sequence[Tensor], device: torch.device) -> Tensor:
-        own = loss_normalizers(class_labels, self.config.num_queries, self.config.no_object_weight).to(device)
+    def _joint_normalizers(self, class_labels: Sequence[Tensor], device: torch.device) -> Tensor:
+        sums = loss_normalizers(class_labels, self.config.num_queries, self.config.no_object_weight).to(device)
         # in evaluation processes hold different numbers of batches, so waiting for each other would hang
-        return mean_over_processes(own) if self.training else own
+        return mean_over_processes(sums) if self.training else sums
 
     def _mask_losses(
         self, mask_logits: Sequence[Tensor], targets: Sequence[ImageTargets], matches: Matches, draws: ImageDraws
@@ -126,8 +131,8 @@ class EomtLoss(nn.Module):
         wanted = torch.full(logits.shape[:-1], self.config.num_labels, device=logits.device)
         firsts = torch.tensor([0, *(len(labels) for labels in class_labels)]).cumsum(0)  # where each image's labels start
         matched = torch.cat(list(class_labels))[(firsts[matches.image] + matches.segment).to(logits.device)]
-        here = matches.to(logits.device)
-        wanted[here.image, here.block, here.query] = matched
+        matches = matches.to(logits.device)
+        wanted[matches.image, matches.block, matches.query] = matched
         weights = self.class_weights().to(logits.device)
         losses = F.cross_entropy(logits.flatten(0, 2), wanted.flatten(), weight=weights, reduction="none")
         return losses.view(wanted.shape).sum((0, 2))
@@ -137,7 +142,7 @@ def _select(mask_logits: Sequence[Tensor], matches: Matches) -> Tensor:
     """The matched masks in the order of the matches, (M, h, w), without stacking all predictions."""
     picked, order = [], []
     for block, logits in enumerate(mask_logits):
-        here = (matches.block == block).nonzero()[:, 0]
-        picked.append(logits[matches.image[here], matches.query[here]])
-        order.append(here)
+        rows = (matches.block == block).nonzero()[:, 0]
+        picked.append(logits[matches.image[rows], matches.query[rows]])
+        order.append(rows)
     return torch.cat(picked)[torch.cat(order).argsort()]

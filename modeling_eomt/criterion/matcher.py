@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from eomt.criterion.points import sample_logits
@@ -110,6 +109,8 @@ def assign(costs: Tensor, counts: Sequence[int]) -> Tensor:
     Returns:
         (4, M): the fields of [`Matches`].
     """
+    from scipy.optimize import linear_sum_assignment  # a forward pass without labels doesn't need scipy
+
     rows = []
     for image, count in enumerate(counts):
         for block in range(costs.shape[1]):

@@ -34,12 +34,13 @@ class ImageTargets:
         ids = self._ids_at(pixels)  # (L, P, 4)
         order = self.segment_ids.argsort()
         sorted_ids = self.segment_ids[order].long()
-        place = torch.searchsorted(sorted_ids, ids).clamp(max=max(0, len(self) - 1))
+        # each id's position among the sorted ids, where it would be if it were there: a search instead of n comparisons a pixel
+        position = torch.searchsorted(sorted_ids, ids).clamp(max=max(0, len(self) - 1))
         sums = weights.new_zeros(len(self), len(points))
         if len(self):
-            found = sorted_ids[place] == ids
-            corners = order[place].transpose(1, 2).flatten(0, 1)  # (L * 4, P)
-            sums.scatter_add_(0, corners, (weights * found).transpose(1, 2).flatten(0, 1))
+            is_segment = sorted_ids[position] == ids
+            corners = order[position].transpose(1, 2).flatten(0, 1)  # (L * 4, P)
+            sums.scatter_add_(0, corners, (weights * is_segment).transpose(1, 2).flatten(0, 1))
         return sums
 
     def sample_each(self, segments: Tensor, points: Tensor) -> Tensor:
@@ -105,9 +106,9 @@ def _gather_images(
     maps: Sequence[Tensor], ids: Sequence[Tensor | None], class_labels: Sequence[Tensor], num_labels: int, device: torch.device
 ) -> tuple[list[ImageTargets], list[Tensor]]:
     targets, classes = [], []
-    for image, (own_maps, own_ids, labels) in enumerate(zip(maps, ids, class_labels, strict=True)):
-        _check_image(image, own_maps, own_ids, labels, num_labels)
-        targets.append(ImageTargets(own_maps.to(device), None if own_ids is None else own_ids.to(device)))
+    for image, (image_maps, image_ids, labels) in enumerate(zip(maps, ids, class_labels, strict=True)):
+        _check_image(image, image_maps, image_ids, labels, num_labels)
+        targets.append(ImageTargets(image_maps.to(device), None if image_ids is None else image_ids.to(device)))
         classes.append(labels.to(device=device, dtype=torch.int64))
     return targets, classes
 

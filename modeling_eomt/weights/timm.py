@@ -16,10 +16,9 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from eomt.configuration import EomtConfig
-from eomt.encoders.dinov2 import resample_positions
+from eomt.encoders.parts import resample_positions
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 
-ENCODER_PREFIXES = ("embeddings.", "layers.", "layernorm.")
 CLASSIFIER_PREFIXES = ("head.", "fc_norm.")
 BLOCK_NAMES = {  # timm's names inside a block and ours, where one tensor becomes one tensor
     "norm1": "norm1",
@@ -67,8 +66,8 @@ def _create_vit(name: str, pretrained: bool) -> torch.nn.Module:
         if "Unknown model" not in str(error):
             raise
         near = difflib.get_close_matches(name, timm.list_models("vit_*"), n=3, cutoff=0.5)
-        told = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() has them all."
-        raise ValueError(f"name_or_file={name!r} is no model of timm, nor a .safetensors file; {told}") from None
+        hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() has them all."
+        raise ValueError(f"name_or_file={name!r} is no model of timm, nor a .safetensors file; {hint}") from None
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise ConnectionError(
@@ -122,7 +121,7 @@ def load_timm_encoder(model: EomtForUniversalSegmentation, weights: dict[str, Te
     Raises:
         ValueError: naming the weights that are missing, unknown or of another shape; the model is then unchanged.
     """
-    encoder = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(ENCODER_PREFIXES)}
+    encoder = {name: tensor for name, tensor in model.state_dict().items() if model.blocks_above(name) is not None}
     converted, unknown = _convert(weights, model)
     missing = sorted(encoder.keys() - converted.keys())
     unknown += sorted(converted.keys() - encoder.keys())
@@ -187,25 +186,25 @@ def _convert_embeddings(weights: dict[str, Tensor], patch_size: tuple[int, int],
     num_registers = _num_registers(weights)
     registers = weights["reg_token"].float() if num_registers else cls_token.new_zeros(1, 0, cls_token.shape[-1])
     prefix = torch.cat([cls_token, registers], dim=1)  # (1, 1 + registers, D)
-    positions = weights["pos_embed"][0].float()  # (own + side * side, D)
-    side, own = _position_grid(len(positions), num_registers)
-    prefix[:, :own] += positions[:own]
+    positions = weights["pos_embed"][0].float()  # (prefix positions + side * side, D)
+    side, num_prefix = _position_grid(len(positions), num_registers)
+    prefix[:, :num_prefix] += positions[:num_prefix]
     return {
         "embeddings.cls_token": prefix[:, :1],
         "embeddings.register_tokens": prefix[:, 1:],
         "embeddings.patch_embeddings.projection.weight": resample_patch_embed(
             weights["patch_embed.proj.weight"].float(), list(patch_size)
         ),
-        "embeddings.position_embeddings.weight": resample_positions(positions[own:], (side, side), grid),
+        "embeddings.position_embeddings.weight": resample_positions(positions[num_prefix:], (side, side), grid),
     }
 
 
 def _position_grid(count: int, num_registers: int) -> tuple[int, int]:
     """Side of the square position grid, and how many prefix tokens have positions of their own in front of it."""
-    for own in (0, 1, 1 + num_registers):
-        side = math.isqrt(max(0, count - own))
-        if side and side * side == count - own:
-            return side, own
+    for num_prefix in (0, 1, 1 + num_registers):
+        side = math.isqrt(max(0, count - num_prefix))
+        if side and side * side == count - num_prefix:
+            return side, num_prefix
     raise ValueError(
         f"weights['pos_embed'] holds {count} positions; expected a square grid, alone or after the class token's"
         + (f" and {num_registers} registers'" if num_registers else "")

@@ -44,6 +44,14 @@ TABLE = {
     "infinite pixels": (lambda d: dict(images=nan_image() * 0 + np.inf), r"images\[0\] has pixels that are NaN or inf"),
     "integers out of range": (lambda d: dict(images=IMAGE.astype(np.int32) + 300), r"images\[0\].*300.*0\.\.255"),
     "five channels": (lambda d: dict(images=np.zeros((5, 40, 60), np.uint8), input_data_format="channels_first"), r"\(5, 40, 60\)"),
+    "five channels and no order": (
+        lambda d: dict(images=np.zeros((40, 60, 5), np.uint8), do_convert_rgb=False),
+        "input_data_format",
+    ),
+    "another mean than channels": (
+        lambda d: dict(images=[IMAGE, np.zeros((40, 60), np.uint8)], do_convert_rgb=False),
+        r"image_mean has 3 values, but images\[1\] has 1 channels",
+    ),
     "unknown size key": (lambda d: dict(images=IMAGE, size={"side": 64}), r"side|size"),
     "size of zero": (lambda d: dict(images=IMAGE, size={"shortest_edge": 0, "longest_edge": 0}), r"positive|size"),
     "map of another size": (

@@ -1,11 +1,12 @@
 """Configuration files: our own round trip, and those of transformers 4.x and 5.x."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 import transformers
-from transformers import AutoImageProcessor
+from transformers import AutoImageProcessor, ImagesKwargs
 from transformers.utils import logging
 
 from eomt.image_processing import EomtImageProcessor, EomtImageProcessorPil
@@ -61,6 +62,15 @@ def test_round_trip(processor_class, tmp_path, warnings_of):
     loaded = processor_class.from_pretrained(tmp_path)
     assert loaded.to_dict() == processor.to_dict()
     assert loaded.stuff_classes == [3, 7] and loaded.do_reduce_labels is False and not warnings_of
+
+
+@BOTH
+def test_keyword_class_in_the_processors_module(processor_class):
+    keywords = sys.modules[processor_class.__module__].EomtImageProcessorKwargs
+    assert processor_class.valid_kwargs is keywords
+    extra = keywords.__annotations__.keys() - ImagesKwargs.__annotations__.keys()
+    assert extra == {"do_split_image", "ignore_index", "do_reduce_labels", "stuff_classes"}
+    assert extra <= set(dir(processor_class))
 
 
 @BOTH

@@ -82,3 +82,16 @@ def test_export_for_any_batch_size(tiny_model):
         pixel_values = torch.randn(batch, 3, 64, 64)
         expected = model(pixel_values).masks_queries_logits
         torch.testing.assert_close(exported(pixel_values=pixel_values).masks_queries_logits, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("traced", [(64, 64), (32, 96)])
+@torch.no_grad()
+def test_export_for_any_image_size_whatever_size_it_was_traced_at(tiny_model, traced):
+    """The stored grid is 64 x 64: traced there, positions must still be resampled at other sizes."""
+    model, dynamic = tiny_model(), torch.export.Dim.DYNAMIC
+    shapes = {"pixel_values": {0: dynamic, 2: dynamic, 3: dynamic}}
+    exported = torch.export.export(model, (), {"pixel_values": torch.randn(2, 3, *traced)}, dynamic_shapes=shapes).module()
+    for size in ((64, 64), (32, 128), (96, 128), (64, 32)):
+        pixel_values = torch.randn(1, 3, *size)
+        expected = model(pixel_values).masks_queries_logits
+        torch.testing.assert_close(exported(pixel_values=pixel_values).masks_queries_logits, expected, atol=1e-5, rtol=0)

@@ -143,3 +143,35 @@ def test_probabilities_of_one_and_zero_draw_nothing_that_matters(tiny_model):
         model.set_attn_mask_probs(probs)
         evaluated = model.eval()(pixel_values).masks_queries_logits
         torch.testing.assert_close(model.train()(pixel_values).masks_queries_logits, evaluated, atol=1e-6, rtol=0)
+
+
+class TestMaskingProbabilities:
+    def test_the_setter_checks(self, tiny_model):
+        model = tiny_model(probs=1.0)
+        for wrong in ([0.5], [0.5, 1.1], [-0.1, 0], [float("nan"), 0]):
+            with pytest.raises(ValueError, match=r"probs=.*2 numbers in \[0, 1\]"):
+                model.set_attn_mask_probs(wrong)
+        assert model.attn_mask_probs.tolist() == [1, 1]
+
+    @torch.no_grad()
+    def test_writing_to_the_buffer_holds_from_the_next_train_or_eval(self, tiny_model):
+        model, pixel_values = tiny_model(probs=1.0), torch.randn(1, 3, 64, 64)
+        masked = model(pixel_values).masks_queries_logits
+        model.attn_mask_probs.zero_()
+        unmasked = model.eval()(pixel_values).masks_queries_logits
+        assert not torch.equal(masked, unmasked)
+        model.attn_mask_probs = torch.ones(2)
+        assert torch.equal(model.eval()(pixel_values).masks_queries_logits, masked)
+        model.load_state_dict({**model.state_dict(), "attn_mask_probs": torch.zeros(2)})
+        assert torch.equal(model(pixel_values).masks_queries_logits, unmasked)
+        model.load_state_dict({**model.state_dict(), "attn_mask_probs": torch.ones(2)}, assign=True)
+        assert torch.equal(model(pixel_values).masks_queries_logits, masked)
+        with torch.inference_mode():
+            model.attn_mask_probs.zero_()
+            assert torch.equal(model.eval()(pixel_values).masks_queries_logits, unmasked)
+
+    def test_evaluation_losses_have_as_many_terms_at_any_state_of_annealing(self, tiny_model, segments):
+        _, _, class_labels, mask_labels = segments([2])
+        for probs in ([1.0, 1.0], [0.0, 0.6], [0.0, 0.0]):
+            outputs = tiny_model(probs=probs)(torch.randn(1, 3, 64, 64), mask_labels, class_labels)
+            assert len(outputs.loss_terms) == 9

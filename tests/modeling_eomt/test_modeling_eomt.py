@@ -4,7 +4,6 @@ from transformers.models.eomt import EomtConfig as StockConfig
 from transformers.models.eomt import EomtForUniversalSegmentation as StockModel
 
 from eomt import EomtForUniversalSegmentation
-from eomt.encoders.dinov2 import resample_positions
 
 
 def stock_copy(model: EomtForUniversalSegmentation, **settings) -> StockModel:
@@ -46,14 +45,6 @@ class TestSizes:
     def test_others_are_refused(self, shape, said, tiny_model):
         with pytest.raises(ValueError, match=said):
             tiny_model()(torch.zeros(shape))
-
-    def test_positions_are_resampled_bicubically_in_their_own_type(self):
-        positions = torch.randn(12, 8)
-        image = positions.T.reshape(1, 8, 3, 4)
-        expected = torch.nn.functional.interpolate(image, size=(5, 2), mode="bicubic", align_corners=False)
-        torch.testing.assert_close(resample_positions(positions, (3, 4), (5, 2)), expected[0].flatten(1).T)
-        assert resample_positions(positions, (3, 4), (3, 4)) is positions
-        assert resample_positions(positions.bfloat16(), (3, 4), (5, 2)).dtype == torch.bfloat16
 
 
 class TestOutputs:
@@ -97,38 +88,6 @@ class TestOutputs:
         assert len(predictions) == 2
         again = model.predict(model.layernorm(outputs.hidden_states[3]), (4, 4))  # before the last block
         torch.testing.assert_close(predictions[1], again, atol=1e-5, rtol=0)
-
-
-class TestMaskingProbabilities:
-    def test_the_setter_checks(self, tiny_model):
-        model = tiny_model(probs=1.0)
-        for wrong in ([0.5], [0.5, 1.1], [-0.1, 0], [float("nan"), 0]):
-            with pytest.raises(ValueError, match=r"probs=.*2 numbers in \[0, 1\]"):
-                model.set_attn_mask_probs(wrong)
-        assert model.attn_mask_probs.tolist() == [1, 1]
-
-    @torch.no_grad()
-    def test_writing_to_the_buffer_holds_from_the_next_train_or_eval(self, tiny_model):
-        model, pixel_values = tiny_model(probs=1.0), torch.randn(1, 3, 64, 64)
-        masked = model(pixel_values).masks_queries_logits
-        model.attn_mask_probs.zero_()
-        unmasked = model.eval()(pixel_values).masks_queries_logits
-        assert not torch.equal(masked, unmasked)
-        model.attn_mask_probs = torch.ones(2)
-        assert torch.equal(model.eval()(pixel_values).masks_queries_logits, masked)
-        model.load_state_dict({**model.state_dict(), "attn_mask_probs": torch.zeros(2)})
-        assert torch.equal(model(pixel_values).masks_queries_logits, unmasked)
-        model.load_state_dict({**model.state_dict(), "attn_mask_probs": torch.ones(2)}, assign=True)
-        assert torch.equal(model(pixel_values).masks_queries_logits, masked)
-        with torch.inference_mode():
-            model.attn_mask_probs.zero_()
-            assert torch.equal(model.eval()(pixel_values).masks_queries_logits, unmasked)
-
-    def test_evaluation_losses_have_as_many_terms_at_any_state_of_annealing(self, tiny_model, segments):
-        _, _, class_labels, mask_labels = segments([2])
-        for probs in ([1.0, 1.0], [0.0, 0.6], [0.0, 0.0]):
-            outputs = tiny_model(probs=probs)(torch.randn(1, 3, 64, 64), mask_labels, class_labels)
-            assert len(outputs.loss_terms) == 9
 
 
 def test_input_embeddings_are_those_of_patches(tiny_model):

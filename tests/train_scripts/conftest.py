@@ -14,7 +14,7 @@ from eomt.train_scripts import train
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.data.scenes import write_scenes
-from eomt.train_scripts.evaluation.tasks import TASKS, task_labels, task_processor
+from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 from eomt.train_scripts.training.trainer import EomtTrainer
 
 CONFIG = {
@@ -64,13 +64,13 @@ def checkpoints(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints")
     sizes = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_blocks=1, num_queries=9, image_size=64)
     for task in TASKS:
-        labels = task_labels(scenes.LABELS, task)
+        labels = task_of(task).labels(scenes.LABELS)
         torch.manual_seed(0)
         model = EomtForUniversalSegmentation(EomtConfig(**sizes, id2label=dict(enumerate(labels.names))))
         with torch.no_grad():
             model.class_predictor.weight.mul_(6)
         model.save_pretrained(folder / task)
-        task_processor(task, 64, labels).save_pretrained(folder / task)
+        task_of(task).processor(64, labels).save_pretrained(folder / task)
     return folder
 
 

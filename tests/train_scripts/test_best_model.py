@@ -7,9 +7,10 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from eomt.train_scripts.evaluation.tasks import MAIN_SCORE
+from eomt.train_scripts.evaluation.tasks import task_of
 from eomt.train_scripts.training import progress
 from eomt.train_scripts.training.trainer import EomtTrainer
+from eomt.train_scripts.training.validation import Validation
 
 TRAINING = ["--max_steps", "4", "--learning_rate", "1e-2", "--max_grad_norm", "1", "--load_best_model_at_end", "true"]
 EVERY_STEP = ["--eval_strategy", "steps", "--eval_steps", "1", "--save_strategy", "steps", "--save_steps", "1"]
@@ -20,12 +21,12 @@ def scores(monkeypatch):
     """Evaluations give these scores one after the other; the list returned gets the weights that were scored."""
     scored = []
 
-    def score(self, stream):
-        assert not self.model.attn_mask_probs.any()  # the unmasked score
-        scored.append({name: parameter.detach().clone() for name, parameter in self.model.named_parameters()})
-        return {MAIN_SCORE[self.task]: [10.0, 50.0, 30.0, 20.0, 50.0][len(scored) - 1], "other": float(len(scored))}
+    def score(self, model, *_, **__):
+        assert not model.attn_mask_probs.any()  # the unmasked score
+        scored.append({name: parameter.detach().clone() for name, parameter in model.named_parameters()})
+        return {self.task.main_score: [10.0, 50.0, 30.0, 20.0, 50.0][len(scored) - 1], "other": float(len(scored))}
 
-    monkeypatch.setattr(EomtTrainer, "_score", score)
+    monkeypatch.setattr(Validation, "score", score)
     return scored
 
 
@@ -40,7 +41,7 @@ def test_the_best_and_not_the_last_is_stored(tiny_run, tmp_path, scores, task, a
         torch.testing.assert_close({name: p.detach() for name, p in stored.named_parameters()}, scores[1], atol=0, rtol=0)
     assert not torch.equal(scores[1]["query.weight"], scores[3]["query.weight"])
     final = json.loads((tmp_path / "eval_results.json").read_text())  # of the model stored, as scored again
-    assert final[f"eval_{MAIN_SCORE[task]}"] == 50.0 and torch.equal(scores[4]["query.weight"], scores[1]["query.weight"])
+    assert final[f"eval_{task_of(task).main_score}"] == 50.0 and torch.equal(scores[4]["query.weight"], scores[1]["query.weight"])
 
 
 def test_only_the_best_and_the_last_checkpoint_are_kept(tiny_run, tmp_path, scores):
@@ -54,7 +55,7 @@ def test_another_score_may_choose(tiny_run, scores):
 
 
 def test_of_equal_scores_the_later_counts(tiny_run, monkeypatch):
-    monkeypatch.setattr(EomtTrainer, "_score", lambda self, stream: {"pq": 0.0})
+    monkeypatch.setattr(Validation, "score", lambda *_, **__: {"pq": 0.0})
     assert tiny_run(*TRAINING, *EVERY_STEP).state.best_global_step == 4
 
 
@@ -68,19 +69,20 @@ def test_once_an_epoch(tiny_run, tmp_path, scores):
 
 def test_shares_of_a_budget_of_minutes(tiny_run, tmp_path, monkeypatch):
     """12 steps of half a second; evaluations don't count."""
-    now, step = [100.0], EomtTrainer.training_step
+    now, steps, step = [100.0], [], EomtTrainer.training_step
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def timed_step(self, *args, **kwargs):
         now[0] += 0.5
+        steps.append(now[0])
         return step(self, *args, **kwargs)
 
-    def timed_score(self, stream):
+    def timed_score(*_, **__):
         now[0] += 100
-        return {"pq": self.progress.value}
+        return {"pq": len(steps) / 12}
 
     monkeypatch.setattr(EomtTrainer, "training_step", timed_step)
-    monkeypatch.setattr(EomtTrainer, "_score", timed_score)
+    monkeypatch.setattr(Validation, "score", timed_score)
     words = [
         "--minutes",
         "0.1",

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from eomt.image_processing.augmentation import training_augmentation
-from eomt.train_scripts.data.formats.layouts import Split
+from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.training_stream import training_stream

@@ -21,11 +21,11 @@ TRAINING = ["--max_steps", "4", "--learning_rate", "1e-2", "--optim", "sgd", "--
 
 
 @pytest.mark.parametrize("frozen", ["0", "-1"])
-def test_gradient_checkpointing_trains_alike(tiny_run, frozen):
+def test_activation_checkpointing_trains_alike(tiny_run, frozen):
     """Also where blocks are masked, at random, and where the first ones are frozen."""
     words = [*TRAINING, "--frozen_blocks", frozen]
-    plain, again = tiny_run(*words), tiny_run(*words, "--gradient_checkpointing", "true")
-    assert again.model.is_gradient_checkpointing and not plain.model.is_gradient_checkpointing
+    plain, again = tiny_run(*words), tiny_run(*words, "--activation_checkpointing", "true")
+    assert again.model.is_activation_checkpointing and not plain.model.is_activation_checkpointing
     assert losses_of(again) == losses_of(plain)
     torch.testing.assert_close(weights_of(again), weights_of(plain), atol=1e-6, rtol=0)
 

@@ -20,7 +20,7 @@ from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.data.scenes import write_scenes
 from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
-from eomt.train_scripts.evaluation.tasks import TASKS
+from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
 from eomt.train_scripts.predict import main, predict
 
@@ -70,7 +70,7 @@ def direct(checkpoints, photos):
 
 
 def run(checkpoints, photos, task: str, out, **options) -> dict[str, int]:
-    return predict(str(checkpoints / task), str(photos), task, out, threshold=0.05, **options)
+    return predict(checkpoints / task, photos, task, out, threshold=0.05, **options)
 
 
 def test_panoptic_files(checkpoints, photos, direct, tmp_path):
@@ -86,11 +86,11 @@ def test_panoptic_files(checkpoints, photos, direct, tmp_path):
         ids = channels[..., 0] + 256 * channels[..., 1] + 65536 * channels[..., 2]
         expected = direct("panoptic")[name]
         assert set(np.unique(ids)) - {0} == {info["id"] for info in annotation["segments_info"]}
-        for info, own in zip(expected["segments_info"], annotation["segments_info"], strict=True):
-            mask = ids == own["id"]
-            assert own["category_id"] == info["label_id"] and own["area"] == mask.sum()
+        for info, written in zip(expected["segments_info"], annotation["segments_info"], strict=True):
+            mask = ids == written["id"]
+            assert written["category_id"] == info["label_id"] and written["area"] == mask.sum()
             assert np.array_equal(mask, expected["segmentation"] == info["id"])
-            assert own["bbox"] == coco_mask.toBbox(coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))).tolist()
+            assert written["bbox"] == coco_mask.toBbox(coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))).tolist()
             segments += 1
     assert segments > 3
 
@@ -100,16 +100,16 @@ def test_instance_files_are_read_by_pycocotools(checkpoints, photos, direct, tmp
     truth = COCO()
     truth.dataset = {"images": [{"id": i} for i in (100, 101, 102, 104, "more/x")], "annotations": [], "categories": [], "info": {}}
     truth.createIndex()
-    found = truth.loadRes(str(tmp_path / "out" / "instances.json"))
+    loaded = truth.loadRes(str(tmp_path / "out" / "instances.json"))
     expected = direct("instance")
     for name, number in zip(NAMES, (100, 101, 102, 104, "more/x"), strict=True):
-        own = found.loadAnns(found.getAnnIds(imgIds=[number]))
-        assert [entry["segmentation"]["counts"] for entry in own] == [
+        entries = loaded.loadAnns(loaded.getAnnIds(imgIds=[number]))
+        assert [entry["segmentation"]["counts"] for entry in entries] == [
             rle["counts"].decode() for rle in expected[name]["segmentation"]
         ]
-        assert [entry["score"] for entry in own] == pytest.approx([info["score"] for info in expected[name]["segments_info"]])
+        assert [entry["score"] for entry in entries] == pytest.approx([info["score"] for info in expected[name]["segments_info"]])
         boxes = [[x0, y0, x1 - x0, y1 - y0] for x0, y0, x1, y1 in (info["bbox"] for info in expected[name]["segments_info"])]
-        assert [entry["bbox"] for entry in own] == boxes
+        assert [entry["bbox"] for entry in entries] == boxes
     assert Image.open(tmp_path / "out" / "overlays" / "more" / "x.jpg").size == (50, 50)
 
 
@@ -117,12 +117,12 @@ def test_semantic_files(checkpoints, photos, direct, tmp_path):
     run(checkpoints, photos, "semantic", tmp_path / "out", batch_size=2)
     expected = direct("semantic")
     for name in NAMES:
-        own = np.asarray(Image.open(tmp_path / "out" / "semantic" / f"{name}.png"))
-        assert own.dtype == np.uint8 and (own != expected[name].numpy()).mean() < 0.002  # the scorer's tolerance of .001
+        written = np.asarray(Image.open(tmp_path / "out" / "semantic" / f"{name}.png"))
+        assert written.dtype == np.uint8 and (written != expected[name].numpy()).mean() < 0.002  # the scorer's tolerance of .001
 
 
 def test_category_ids_of_coco(checkpoints, photos, tmp_path):
-    entries = [{"id": 10 * place, "name": name, "isthing": 0} for place, name in enumerate(scenes.LABELS.names)]
+    entries = [{"id": 10 * index, "name": name, "isthing": 0} for index, name in enumerate(scenes.LABELS.names)]
     (tmp_path / "coco.json").write_text(json.dumps({"categories": entries}))
     run(checkpoints, photos, "panoptic", tmp_path / "out", categories=tmp_path / "coco.json")
     content = json.loads((tmp_path / "out" / "panoptic.json").read_text())
@@ -216,12 +216,13 @@ def test_the_files_score_as_the_model_does(checkpoints, tmp_path):
     stream = evaluation_stream(tmp_path / "scenes", "val", processor)
     direct, by_files = PanopticQuality(scenes.LABELS.isthing), PanopticQuality(scenes.LABELS.isthing)
     annotations = json.loads((tmp_path / "out" / "panoptic.json").read_text())["annotations"]
-    for (sample, result), annotation in zip(predictions(model, processor, stream, "panoptic", 1, 0.05), annotations, strict=True):
+    results = predictions(model, processor, stream, task_of("panoptic"), 1, 0.05)
+    for (sample, result), annotation in zip(results, annotations, strict=True):
         direct.add(result, sample)
         assert annotation["image_id"] == sample.image_id
         channels = np.asarray(Image.open(tmp_path / "out" / "panoptic" / annotation["file_name"])).astype(np.int64)
-        found = [{"id": info["id"], "label_id": info["category_id"]} for info in annotation["segments_info"]]
-        by_files.add({"segmentation": torch.from_numpy(channels @ [1, 256, 65536]), "segments_info": found}, sample)
+        infos = [{"id": info["id"], "label_id": info["category_id"]} for info in annotation["segments_info"]]
+        by_files.add({"segmentation": torch.from_numpy(channels @ [1, 256, 65536]), "segments_info": infos}, sample)
     assert torch.equal(by_files.state, direct.state) and direct.state[:, 2].sum() > 3  # false positives: it is untrained
 
 
@@ -232,7 +233,7 @@ def test_other_folders_and_names_are_refused(checkpoints, photos, tmp_path):
     with pytest.raises(ValueError, match="exists and holds something else"):
         run(checkpoints, photos, "panoptic", photos)
     with pytest.raises(ValueError, match="leads out of the output folder"):
-        PredictionFiles(tmp_path / "new", "panoptic", scenes.LABELS, {}).is_done("../x")
+        PredictionFiles(tmp_path / "new", task_of("panoptic"), scenes.LABELS, {}).is_done("../x")
     with pytest.raises(ValueError, match="images=.*no such file"):
         run(checkpoints, tmp_path / "gone.parquet", "panoptic", tmp_path / "new")
 
@@ -256,8 +257,8 @@ def test_a_name_that_is_nothing_leaves_the_output_folder_free(checkpoints, photo
 def test_a_model_that_was_trained_masked_is_predicted_with_masked(checkpoints, photos, tmp_path):
     for masked in (False, True):
         run(checkpoints, photos, "instance", tmp_path / str(masked), masked=masked)
-    found = [json.loads((tmp_path / str(masked) / "instances.json").read_text()) for masked in (False, True)]
-    assert sum(entry["score"] for entry in found[0]) != pytest.approx(sum(entry["score"] for entry in found[1]), abs=1e-4)
+    entries = [json.loads((tmp_path / str(masked) / "instances.json").read_text()) for masked in (False, True)]
+    assert sum(entry["score"] for entry in entries[0]) != pytest.approx(sum(entry["score"] for entry in entries[1]), abs=1e-4)
     with pytest.raises(ValueError, match="has predictions of another run, with {'masked': True}"):
         run(checkpoints, photos, "instance", tmp_path / "True")
 
@@ -270,6 +271,25 @@ def test_predictions_of_earlier_weights_are_not_gone_on_with(checkpoints, photos
     os.utime(tmp_path / "model" / "model.safetensors")  # trained on
     with pytest.raises(ValueError, match="has predictions of another run, with {'version'"):
         predict(*words, threshold=0.05)
+
+
+def test_images_by_any_usual_suffix_and_other_files_are_counted(checkpoints, tmp_path, caplog):
+    """Cameras, browsers and old tools name JPEGs in many ways; what is left out is told."""
+    (tmp_path / "in").mkdir()
+    image = Image.fromarray(np.zeros((48, 64, 3), np.uint8))
+    for name, form in (
+        ("a.jpg", "JPEG"),
+        ("b.jfif", "JPEG"),
+        ("c.JPE", "JPEG"),
+        ("d.gif", "GIF"),
+        ("e.ppm", "PPM"),
+        ("f.webp", "WEBP"),
+    ):
+        image.save(tmp_path / "in" / name, form)
+    (tmp_path / "in" / "notes.txt").write_text("of no image")
+    counts = predict(str(checkpoints / "semantic"), str(tmp_path / "in"), "semantic", str(tmp_path / "out"))
+    assert counts == {"predicted": 6, "done": 0, "broken": 0}
+    assert "left out: 1 files that are no images by their suffix, such as notes.txt" in caplog.text
 
 
 def test_names_that_are_one_number(checkpoints, photos, tmp_path):

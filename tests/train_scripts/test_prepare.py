@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from eomt.train_scripts.data.dataset_folder import count_rows
-from eomt.train_scripts.prepare import class_names, main
+from eomt.train_scripts.data.prepare_options import class_names
+from eomt.train_scripts.prepare import main
 
 
 @pytest.fixture

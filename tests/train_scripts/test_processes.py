@@ -18,13 +18,13 @@ from transformers import AutoModel
 from eomt.train_scripts import train
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import write_labels
-from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.formats.source import encoded_ids
 from eomt.train_scripts.data.shard_writer import write_split
 from eomt.train_scripts.data.training_stream import TrainingCollator
 from eomt.train_scripts.training.checkpoints import last_whole
 from eomt.train_scripts.training.finite_loss import FILE
 from eomt.train_scripts.training.trainer import EomtTrainer
+from eomt.train_scripts.training.validation import Validation
 
 SPLIT = ["--total_batch_size", "4", "--per_device_train_batch_size", "1", "--eval_split", ""]  # 2 processes x 2 batches
 
@@ -68,10 +68,10 @@ def test_a_broken_loss_on_one_process_ends_both_and_names_each_ones_images(tiny_
         assert f"; images {own}. The images of all processes are in " in ended[process][1]
 
 
-def second_is_best() -> Callable[[EomtTrainer, EvaluationStream], dict[str, float]]:
-    """An `EomtTrainer._score` by which the second evaluation is the best."""
-    score, numbers = EomtTrainer._score, iter([10.0, 50.0, 30.0, 50.0])
-    return lambda self, stream: {**score(self, stream), "miou": next(numbers)}
+def second_is_best() -> Callable[..., dict[str, float]]:
+    """A `Validation.score` by which the second evaluation is the best."""
+    score, numbers = Validation.score, iter([10.0, 50.0, 30.0, 50.0])
+    return lambda *arguments, **options: {**score(*arguments, **options), "miou": next(numbers)}
 
 
 def outcome(trainer: EomtTrainer) -> dict:
@@ -97,7 +97,7 @@ def test_the_best_averages_of_two_processes_are_those_of_one(tiny_words, tiny_ru
     for stored in (tmp_path, tmp_path / "checkpoint-2"):
         assert torch.equal(AutoModel.from_pretrained(stored).query.weight, one["weights"]["query.weight"])
     assert Image.open(tmp_path / "picture.png").height > 2 * 336
-    monkeypatch.setattr(EomtTrainer, "_score", second_is_best())
+    monkeypatch.setattr(Validation, "score", second_is_best())
     alone = outcome(tiny_run(*words, "--output_dir", str(tmp_path / "alone")))
     torch.testing.assert_close(one["weights"], alone["weights"], atol=1e-5, rtol=0)
     assert one["scored"] == pytest.approx(alone["scored"], abs=0.1) and max(one["scored"]) > 0
@@ -175,7 +175,7 @@ def _run(mode: str, words: list[str]) -> None:
     elif mode == "lost":
         TrainingCollator.__call__ = vanish
     elif mode == "averages":
-        EomtTrainer._score = second_is_best()
+        Validation.score = second_is_best()
     trainer = train.run(words)
     torch.save(outcome(trainer), os.path.join(trainer.args.output_dir, f"outcome-{rank}.pt"))
 

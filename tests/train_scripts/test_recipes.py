@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from eomt.train_scripts import train
-from eomt.train_scripts.evaluation.tasks import MAIN_SCORE, TASKS
+from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.recipe import parse_arguments
 
@@ -40,8 +40,9 @@ def test_a_recipe_says_what_differs_from_the_defaults_and_the_command_line_wins(
 @pytest.mark.parametrize("task", TASKS)
 def test_a_recipe_trains_scores_and_keeps_the_best(task, tiny_words, tmp_path):
     trainer = train.run(["--recipe", task, *tiny_words, *SMALL, "--output_dir", str(tmp_path)])
-    scores = [entry[f"eval_{MAIN_SCORE[task]}"] for entry in trainer.state.log_history if f"eval_{MAIN_SCORE[task]}" in entry]
+    name = f"eval_{task_of(task).main_score}"
+    scores = [entry[name] for entry in trainer.state.log_history if name in entry]
     assert len(scores) == 7 and trainer.state.global_step == 6  # a tenth of six steps is one
     assert trainer.state.best_metric == max(scores[:-1]) == scores[-1]
-    assert json.loads((tmp_path / "eval_results.json").read_text())[f"eval_{MAIN_SCORE[task]}"] == scores[-1]
+    assert json.loads((tmp_path / "eval_results.json").read_text())[name] == scores[-1]
     assert len(list(tmp_path.glob("checkpoint-*"))) == 1

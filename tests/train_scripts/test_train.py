@@ -78,7 +78,7 @@ def test_other_tasks_from_the_same_data(scenes, tmp_path, task, scores):
     assert scores <= results.keys() and not any(name.startswith("eval_pq") for name in results)
     processor, model = AutoImageProcessor.from_pretrained(tmp_path), AutoModel.from_pretrained(tmp_path)
     assert processor.do_split_image == (task == "semantic") and model.config.num_labels == (8 if task == "instance" else 14)
-    assert trainer.labels.names == list(model.config.id2label.values())
+    assert trainer.validation.labels.names == list(model.config.id2label.values())
 
 
 @pytest.mark.parametrize("mode", ["always", "never"])

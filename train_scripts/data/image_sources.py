@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from eomt.train_scripts.data.dataset_folder import LABELS_FILE, SHARD_NAME, load_split, shard_paths
-from eomt.train_scripts.data.formats.source import images_by_stem
+from eomt.train_scripts.data.formats.source import IMAGE_SUFFIXES, images_by_stem
 from eomt.train_scripts.data.samples import BadSample, decode_image
 
 AHEAD = 4  # images that are read ahead, for each thread
@@ -40,10 +40,12 @@ class ImageSource:
     Args:
         rows: makes an iterator of (name, file name, encoded image as `datasets` has it), always in the same order.
         total: how many there are, None where a stream doesn't say.
+        left_out: files of the folder that are no images by their suffix.
     """
 
     rows: Callable[[], Iterator[tuple[str, str, dict]]]
     total: int | None
+    left_out: Sequence[str] = ()
 
 
 def open_source(name: str, split: str = "val", column: str = "image") -> ImageSource:
@@ -60,7 +62,9 @@ def open_source(name: str, split: str = "val", column: str = "image") -> ImageSo
     path = Path(name)
     if path.is_dir() and not any(path.glob("*.parquet")):
         files = images_by_stem(path)
-        return ImageSource(lambda: (_file_row(stem, file, path) for stem, file in files.items()), len(files))
+        others = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() not in IMAGE_SUFFIXES)
+        left_out = [file.relative_to(path).as_posix() for file in others]
+        return ImageSource(lambda: (_file_row(stem, file, path) for stem, file in files.items()), len(files), left_out)
     if path.is_dir() and (path / LABELS_FILE).is_file():
         rows = load_split(path, split)
     elif path.is_dir():
@@ -87,10 +91,10 @@ def _file_row(stem: str, file: Path, folder: Path) -> tuple[str, str, dict]:
 
 
 def _rows_of(rows: datasets.IterableDataset, column: str, source: str) -> Iterator[tuple[str, str, dict]]:
-    for place, row in enumerate(rows.decode(False)):
+    for number, row in enumerate(rows.decode(False)):
         if column not in row:
             raise ValueError(f"images={source} has no column {column!r}, but {sorted(row)}. Choose one by column.")
-        name = next((row[key] for key in ("image_id", "id") if row.get(key) is not None), f"{place:08d}")
+        name = next((row[key] for key in ("image_id", "id") if row.get(key) is not None), f"{number:08d}")
         path = (row[column] or {}).get("path")
         yield str(name), Path(path).name if path else str(name), row[column]
 
@@ -99,7 +103,8 @@ class ImageStream(IterableDataset):
     """
     A process's share of a source, decoded by threads ahead of time.
 
-    Yields dicts: `pixel_values` (W, 3, S, S) and `patch_offsets`, as `processor` makes them, and `sample`, a [`NamedImage`].
+    Yields dicts: what `processor` makes of the image, `pixel_values` (W, 3, S, S), `image_layouts` (W, 4) and, if it is split,
+    `patch_offsets`; and `sample`, a [`NamedImage`].
 
     Args:
         source: the images.
@@ -143,11 +148,11 @@ class ImageStream(IterableDataset):
 
     def _share(self) -> Iterator[tuple[str, str, dict]]:
         numbers = set()
-        for place, (name, file_name, encoded) in enumerate(self.source.rows()):
+        for position, (name, file_name, encoded) in enumerate(self.source.rows()):
             if (number := image_number(name)) in numbers:
                 raise ValueError(f"two images have the name {number!r}, so that one would replace the other. Give each its own.")
             numbers.add(number)
-            if place % self.world_size != self.rank:
+            if position % self.world_size != self.rank:
                 continue
             if self.is_done(name):
                 self.finished += 1
@@ -158,7 +163,7 @@ class ImageStream(IterableDataset):
         image = decode_image(encoded, name)
         inputs = self.processor(images=[image], return_tensors="pt")
         sample = NamedImage(name, image, file_name)
-        return {"pixel_values": inputs["pixel_values"], "patch_offsets": inputs["patch_offsets"], "sample": sample}
+        return {**inputs, "sample": sample}
 
     def _result(self, name: str, future) -> Iterator[dict]:
         try:

@@ -11,7 +11,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from eomt.train_scripts.data.dataset_folder import LABELS_FILE, Labels, check_split_is_new, write_labels
-from eomt.train_scripts.data.formats.layouts import OPTIONS, READERS, Split
+from eomt.train_scripts.data.formats.detection import OPTIONS, READERS, Split
 from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.samples import BAD_SAMPLES, BadSample, Sample, decode_row
 from eomt.train_scripts.data.samples_picture import draw_samples
@@ -72,8 +72,8 @@ def prepare(
         if name in moved:
             reports[name] = SplitReport.load(out / f"{name}_report.json")
             continue
-        told = {"format": split.format, "options": asdict(options), "bad_samples": bad_samples, "empty": empty}
-        plan = {**told, "images": str(split.images), "annotations": str(split.annotations), "val_share": val_share}
+        choices = {"format": split.format, "options": asdict(options), "bad_samples": bad_samples, "empty": empty}
+        plan = {**choices, "images": str(split.images), "annotations": str(split.annotations), "val_share": val_share}
         writers[name] = SplitWriter(out, name, len(source.items), plan, rows_a_shard)
         reports[name] = _write(writers[name], source, bad_samples, empty)
     write_labels(out, labels)
@@ -103,11 +103,11 @@ def _check(splits: Sequence[Split], options: Options) -> None:
 
 def _joint_labels(labels: dict[str, Labels]) -> Labels:
     first = next(iter(labels))
-    for name, own in labels.items():
-        if own != labels[first]:
+    for name, of_split in labels.items():
+        if of_split != labels[first]:
             raise ValueError(
-                f"split {name!r} has the classes {own.names}, but {first!r} {labels[first].names}. Splits of a dataset share them: "
-                "give them by classes (yolo, via), or mend the annotations"
+                f"split {name!r} has the classes {of_split.names}, but {first!r} {labels[first].names}. Splits of a dataset share "
+                "them: give them by classes (yolo, via), or mend the annotations"
             )
     return labels[first]
 
@@ -119,7 +119,7 @@ def _share_out(sources: dict[str, tuple[Split, Source]], val_share: float) -> di
     step = round(1 / val_share)
     if len(source.items) < step:
         raise ValueError(f"val_share={val_share} needs {step} images, but there are {len(source.items)}; give more, or none")
-    kept = [item for place, item in enumerate(source.items) if place % step != step - 1]
+    kept = [item for index, item in enumerate(source.items) if index % step != step - 1]
     parts, problems = {name: kept, "val": source.items[step - 1 :: step]}, {name: source.problems, "val": ()}
     return {part: (split, replace(source, items=items, problems=problems[part])) for part, items in parts.items()}
 
@@ -128,15 +128,15 @@ def _write(writer: SplitWriter, source: Source, bad_samples: str, empty: str) ->
     """Writes a split's shards but for those that are there of an interrupted run."""
     total, size = SplitReport(), writer.rows_a_shard
     with tqdm(desc=f"preparing {writer.split}", total=len(source.items), unit="image") as bar:
-        for place, path in enumerate(writer.shards):
-            own = source.items[place * size : (place + 1) * size]
-            counts, digest = path.with_suffix(".json"), _digest(own, source)
-            if not (path.is_file() and _is_of(counts, digest) and _is_newer(counts, own, source)):
+        for number, path in enumerate(writer.shards):
+            items = source.items[number * size : (number + 1) * size]
+            counts, digest = path.with_suffix(".json"), _digest(items, source)
+            if not (path.is_file() and _is_of(counts, digest) and _is_newer(counts, items, source)):
                 report = SplitReport()
-                writer.write_shard(path, _rows(own, source, report, bad_samples, empty, bar))
+                writer.write_shard(path, _rows(items, source, report, bad_samples, empty, bar))
                 report.save(counts, digest=digest)
             else:
-                bar.update(len(own))
+                bar.update(len(items))
             total.merge(SplitReport.load(counts))
     for problem in source.problems:
         total.skip("bad", problem)

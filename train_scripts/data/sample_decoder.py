@@ -1,8 +1,9 @@
 """A dataset's rows -> the samples of a task, with a policy for those that can't be used."""
 
+from collections.abc import Callable
+
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.samples import BAD_SAMPLES, BadSample, Sample, decode_row
-from eomt.train_scripts.evaluation.tasks import TaskSamples
 
 
 class SampleDecoder:
@@ -10,7 +11,7 @@ class SampleDecoder:
 
     Args:
         labels: the dataset's classes.
-        task: one of `TASKS`.
+        transform: a sample and `labels` -> the sample of the task, see `task_samples`.
         source: where rows come from, for error messages.
         bad_samples: one of `BAD_SAMPLES`.
 
@@ -18,17 +19,16 @@ class SampleDecoder:
         ValueError: `bad_samples` is unknown.
     """
 
-    def __init__(self, labels: Labels, task: str, source: str, bad_samples: str = "raise"):
+    def __init__(self, labels: Labels, transform: Callable[[Sample, Labels], Sample], source: str, bad_samples: str = "raise"):
         if bad_samples not in BAD_SAMPLES:
             raise ValueError(f"bad_samples={bad_samples!r} is unknown; choose one of {', '.join(BAD_SAMPLES)}")
-        self.num_classes, self.source, self.bad_samples = len(labels), source, bad_samples
-        self.of_task = TaskSamples(labels, task)
+        self.labels, self.transform, self.source, self.bad_samples = labels, transform, source, bad_samples
         self.skipped: list[str] = []
 
     def __call__(self, row: dict) -> Sample | None:
         """Raises BadSample unless bad ones are skipped."""
         try:
-            return self.of_task(decode_row(row, self.num_classes, self.source))
+            return self.transform(decode_row(row, len(self.labels), self.source), self.labels)
         except BadSample as error:
             if self.bad_samples == "raise":
                 error.add_note("To leave such images out and have them counted: bad_samples skip.")

@@ -4,7 +4,6 @@ A scene shows one to five sprites (things; CC0, see sprites/README.md) over two 
 at a line. Training scenes see the left three quarters of each texture, validation scenes the rest.
 """
 
-import argparse
 import io
 import json
 import math
@@ -12,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -101,12 +101,12 @@ def make_scene(rng: np.random.Generator, held_out: bool) -> tuple[np.ndarray, np
         sprite = posed_sprite(variants[rng.integers(len(variants))], rng)
         height, width, _ = sprite.shape
         y, x = rng.integers(0, SIDE - height + 1), rng.integers(0, SIDE - width + 1)
-        place = np.s_[y : y + height, x : x + width]
+        window = np.s_[y : y + height, x : x + width]
         alpha = sprite[..., 3:].astype(np.uint16)
-        blended = image[place] * (255 - alpha) + sprite[..., :3] * alpha  # at most 255 * 255: fits 16 bits
-        image[place] = (blended + 127) // 255
+        blended = image[window] * (255 - alpha) + sprite[..., :3] * alpha  # at most 255 * 255: fits 16 bits
+        image[window] = (blended + 127) // 255
         classes.append(thing)
-        ids[place][alpha[..., 0] > 127] = len(classes)
+        ids[window][alpha[..., 0] > 127] = len(classes)
     areas = np.bincount(ids.ravel(), minlength=len(classes) + 1)
     kept = np.flatnonzero(areas[1:] >= MIN_SEGMENT)
     renumbered = np.zeros(len(classes) + 1, np.uint8)
@@ -190,18 +190,23 @@ def write_folders(folder: str | Path, count: int, seed: int = 0) -> None:
     (folder / "classes.txt").write_text("\n".join(LABELS.names) + "\n")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Writes the demo's dataset: scenes of sprites over textures.")
-    parser.add_argument("--out", help="folder of the dataset")
-    parser.add_argument("--folders", help="folder for images and masks, in place of a dataset")
-    parser.add_argument("--count", type=int, default=120, help="scenes in folders")
-    parser.add_argument("--train", type=int, default=6000, help="training scenes")
-    parser.add_argument("--val", type=int, default=200, help="validation scenes")
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    if bool(args.out) == bool(args.folders):
-        parser.error("give either --out or --folders")
-    if args.folders:
-        write_folders(args.folders, args.count, args.seed)
-    else:
-        write_scenes(args.out, args.train, args.val, args.seed)
+@dataclass
+class SceneOptions:
+    """What is written: a dataset, or plain folders."""
+
+    out: str | None = field(default=None, metadata={"help": "folder of the dataset"})
+    folders: str | None = field(default=None, metadata={"help": "folder for images and masks, in place of a dataset"})
+    count: int = field(default=120, metadata={"help": "scenes in folders"})
+    train: int = field(default=6000, metadata={"help": "training scenes"})
+    val: int = field(default=200, metadata={"help": "validation scenes"})
+    seed: int = field(default=0, metadata={"help": "of all draws"})
+
+    def __post_init__(self):
+        if bool(self.out) == bool(self.folders):
+            raise ValueError("give either --out or --folders")
+
+    def write(self) -> None:
+        if self.folders:
+            write_folders(self.folders, self.count, self.seed)
+        else:
+            write_scenes(self.out, self.train, self.val, self.seed)

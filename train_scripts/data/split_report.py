@@ -83,7 +83,7 @@ class SplitReport:
 
     @classmethod
     def load(cls, path: Path) -> "SplitReport":
-        known = {own.name for own in fields(cls)}
+        known = {entry.name for entry in fields(cls)}
         stored = {name: value for name, value in json.loads(path.read_text()).items() if name in known}
         return cls(**{name: Counter(value) if isinstance(value, dict) else value for name, value in stored.items()})
 
@@ -101,11 +101,11 @@ class SplitReport:
         lines.append(f"sizes: {sizes}{f' and {len(self.sizes) - 5} others' if len(self.sizes) > 5 else ''}")
         width = max(6, *(len(name) for name in labels.names)) + 2
         lines.append(f"{'class':<{width}}{'kind':<6}{'images':>9}{'segments':>10}{'pixels %':>10}")
-        for place, (name, isthing) in enumerate(zip(labels.names, labels.isthing, strict=True)):
-            key = str(place)
+        for index, (name, isthing) in enumerate(zip(labels.names, labels.isthing, strict=True)):
+            key = str(index)
             counts = f"{self.class_images[key]:>9}{self.class_segments[key]:>10}{share * self.class_pixels[key]:>10.2f}"
             lines.append(f"{name:<{width}}{'thing' if isthing else 'stuff':<6}{counts}")
-        if unseen := [name for place, name in enumerate(labels.names) if not self.class_images[str(place)]]:
+        if unseen := [name for index, name in enumerate(labels.names) if not self.class_images[str(index)]]:
             lines.append(f"never seen: {', '.join(unseen)}")
         if self.skipped:
             lines.append("left out: " + ", ".join(f"{count} {kind}" for kind, count in self.skipped.most_common()))

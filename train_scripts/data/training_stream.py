@@ -20,9 +20,10 @@ from torchvision import tv_tensors
 
 from eomt.image_processing.augmentation import PADDING_ID, normalize
 from eomt.randomness import key_of
-from eomt.train_scripts.data.dataset_folder import load_split, read_labels, split_digest
+from eomt.train_scripts.data.dataset_folder import Labels, load_split, read_labels, split_digest
 from eomt.train_scripts.data.sample_decoder import SampleDecoder
 from eomt.train_scripts.data.samples import Sample, present_segments
+from eomt.train_scripts.data.task_samples import panoptic_sample
 
 ATTEMPTS = 10  # at a crop that shows a segment
 EVEN_SHARE = 20  # row groups a process; with fewer, handing out whole ones would be uneven
@@ -36,7 +37,7 @@ def training_stream(
     world_size: int = 1,
     rank: int = 0,
     shuffle_buffer: int = 1000,
-    task: str = "panoptic",
+    transform: Callable[[Sample, Labels], Sample] = panoptic_sample,
     bad_samples: str = "raise",
 ) -> "TrainingStream":
     """The endless stream of one process; see [`TrainingStream`].
@@ -47,7 +48,7 @@ def training_stream(
         seed: of order and augmentation.
         world_size, rank: number of processes, and which this is.
         shuffle_buffer: rows that each worker holds, encoded, to draw from.
-        task: one of `eomt.train_scripts.evaluation.tasks.TASKS`, whose targets the samples have.
+        transform: a sample and the dataset's classes -> the sample of the task, see `task_samples`.
         bad_samples: one of `BAD_SAMPLES`: a row that can't be used raises, or is left out and reported with the next sample.
 
     Raises:
@@ -58,7 +59,7 @@ def training_stream(
     if shuffle_buffer < 1:
         raise ValueError(f"shuffle_buffer={shuffle_buffer} must be at least 1 row")
     rows = load_split(folder, split)
-    decode = SampleDecoder(labels, task, f"{folder}, split {split}", bad_samples)
+    decode = SampleDecoder(labels, transform, f"{folder}, split {split}", bad_samples)
     digest = split_digest(folder, split)
     return TrainingStream(rows, decode, augmentation, seed, world_size, rank, shuffle_buffer, digest)
 
@@ -79,8 +80,8 @@ class TrainingStream(IterableDataset):
 
     Yields dicts: `image` (3, S, S) uint8, `id_map` (S, S) int32, or (P, S, S) where segments overlap, `segment_ids` and
     `class_labels` (n,) of the segments to be seen, without crowds, `sample_key` int, `image_id`; `skipped`, why rows since the last
-    sample were left out; and its place: `worker`, `epoch`, and `row` of the worker's share of it, counted from 1. After [`resume`],
-    None for each sample that was trained on before.
+    sample were left out; and its position: `worker`, `epoch`, and `row` of the worker's share of it, counted from 1. After
+    [`resume`], None for each sample that was trained on before.
     """
 
     def __init__(
@@ -141,8 +142,8 @@ class TrainingStream(IterableDataset):
                 used += 1
                 skipped, self.decode.skipped = self.decode.skipped, []
                 key = key_of(self.seed, epoch, sample.image_id)
-                place = {"worker": index, "epoch": epoch, "row": seen}
-                yield {**augment(sample, self.augmentation, key), "sample_key": key, "skipped": skipped, **place}
+                position = {"worker": index, "epoch": epoch, "row": seen}
+                yield {**augment(sample, self.augmentation, key), "sample_key": key, "skipped": skipped, **position}
             if seen and not used:
                 raise ValueError(f"{self.decode.source}: none of {seen} rows can be used; the first: {self.decode.skipped[0]}")
             if not seen:

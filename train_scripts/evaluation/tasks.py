@@ -1,150 +1,216 @@
-"""What semantic, instance and panoptic segmentation make of one dataset: its classes, its truth and its image processor.
+"""Semantic, instance and panoptic segmentation: everything that depends on the task, in one object a task.
 
-Shapes: n segments of an image, H, W pixels.
+The name of a task is an option; [`task_of`] turns it into the object, once, and the rest of the code asks the object.
 """
 
-from dataclasses import replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 import torch
+from pycocotools import mask as coco_mask
+from torch import Tensor
 
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
+from eomt.image_processing.pictures import Segmentation
+from eomt.mask_classifier import EomtForUniversalSegmentationOutput
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.planes import flatten_planes
-from eomt.train_scripts.data.samples import Sample, present_segments
+from eomt.train_scripts.data.samples import Sample
+from eomt.train_scripts.data.task_samples import instance_sample, panoptic_sample, semantic_sample
+from eomt.train_scripts.evaluation.prediction_formats import (
+    InstanceFormat,
+    PanopticFormat,
+    PredictionFormat,
+    SemanticFormat,
+)
 from eomt.train_scripts.metrics.average_precision import AveragePrecision
+from eomt.train_scripts.metrics.in_memory_metric import InMemoryMetric
 from eomt.train_scripts.metrics.mean_iou import MeanIoU
 from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
 
-TASKS = ("semantic", "instance", "panoptic")
-MAIN_SCORE = {"semantic": "miou", "instance": "ap", "panoptic": "pq"}  # by which the best model is chosen
+TOP_INSTANCES = 100  # of an image, as in COCO's evaluation and the official code
+DRAWN_SCORE = 0.5  # instances of a lower score are not drawn
+Result = dict[str, Any] | Tensor  # of an image, in the form of its task
 
 
-def check_task(task: str) -> None:
-    """Raises ValueError for a name that isn't in `TASKS`."""
-    if task not in TASKS:
-        raise ValueError(f"task={task!r} is unknown; choose one of {', '.join(TASKS)}")
-
-
-def task_labels(labels: Labels, task: str) -> Labels:
-    """The classes that a model of the task learns: of instance segmentation the things alone, otherwise all.
-
-    Raises:
-        ValueError: the task is unknown, or instance segmentation is asked of a dataset without things.
+class Task(ABC):
     """
-    check_task(task)
-    if task != "instance":
+    What a task makes of one dataset, and of a model's outputs.
+
+    Attributes:
+        name: of the option.
+        main_score: by which the best model is chosen.
+        splits_images: whether the image processor cuts images into windows.
+        sample: what a model learns of a sample, given the dataset's classes as well; the sample itself is left alone.
+        prediction_format: how predictions are written to files.
+    """
+
+    name: str
+    main_score: str
+    splits_images: bool = False
+    sample: Callable[[Sample, Labels], Sample]
+    prediction_format: type[PredictionFormat]
+
+    def labels(self, labels: Labels) -> Labels:
+        """The classes that a model learns, of a dataset's."""
         return labels
-    names = [name for name, isthing in zip(labels.names, labels.isthing, strict=True) if isthing]
-    if not names:
-        raise ValueError("task='instance' needs things, but labels.json has none; set isthing there, or choose another task")
-    return Labels(names, [True] * len(names))
 
+    def processor(self, image_size: int, labels: Labels) -> EomtImageProcessor:
+        """The image processor of the paper's evaluation (section A.3): the image is fitted inside a square and padded.
 
-class TaskSamples:
-    """
-    A dataset's sample -> the task's. Crowds stay crowds: scoring excuses them, and training leaves them out.
-
-    - semantic: the segments of a class become one;
-    - instance: things only, and their classes count among the things alone. Stuff becomes void;
-    - panoptic: as it is.
-
-    Only instances may overlap: for the other tasks, of segments that do the smaller ones show.
-
-    Args:
-        labels: the dataset's classes.
-        task: one of `TASKS`.
-    """
-
-    def __init__(self, labels: Labels, task: str):
-        check_task(task)
-        self.task = task
-        self.isthing = torch.tensor(labels.isthing, dtype=torch.bool)
-        self.thing_index = self.isthing.cumsum(0) - 1  # of each class among the things
-
-    def __call__(self, sample: Sample) -> Sample:
-        if self.task == "instance":
-            return self._things(sample)
-        sample = without_overlap(sample)
-        return merge_classes(sample) if self.task == "semantic" else sample
-
-    def _things(self, sample: Sample) -> Sample:
-        kept = self.isthing[sample.class_labels]  # pixels of a segment that isn't listed are void
-        return replace(
-            sample,
-            segment_ids=sample.segment_ids[kept],
-            class_labels=self.thing_index[sample.class_labels[kept]],
-            is_crowd=sample.is_crowd[kept],
+        Args:
+            image_size: side of the model's square input, pixels.
+            labels: the task's classes. Stuff is stored, so that the pipeline merges it.
+        """
+        return EomtImageProcessor(
+            size={"shortest_edge": image_size, "longest_edge": image_size},
+            do_split_image=False,
+            do_pad=True,
+            stuff_classes=[index for index, isthing in enumerate(labels.isthing) if not isthing],
         )
 
+    @abstractmethod
+    def metric(self, labels: Labels, boundary: bool = False) -> InMemoryMetric:
+        """The metric, which takes what [`result`] gives.
 
-def without_overlap(sample: Sample) -> Sample:
-    """One plane, and the segments of which something shows."""
-    if sample.id_map.ndim == 2:
-        return sample
-    id_map = torch.from_numpy(flatten_planes(sample.id_map.numpy()))
-    shown = present_segments(id_map, sample.segment_ids)
-    return replace(
-        sample,
-        id_map=id_map,
-        segment_ids=sample.segment_ids[shown],
-        class_labels=sample.class_labels[shown],
-        is_crowd=sample.is_crowd[shown],
-    )
+        Args:
+            labels: the task's classes.
+            boundary: whether average precision is given for boundaries as well.
+
+        Raises:
+            ValueError: `boundary` is asked of another task than instance segmentation.
+        """
+
+    def _refuse_boundary(self, boundary: bool) -> None:
+        if boundary:
+            raise ValueError(f"boundary=True is for task='instance', not {self.name!r}; leave it out")
+
+    @abstractmethod
+    def result(
+        self,
+        processor: EomtImageProcessor,
+        outputs: EomtForUniversalSegmentationOutput,
+        size: tuple[int, int],
+        threshold: float,
+        tolerance: float,
+    ) -> Result:
+        """One image's prediction at its own size.
+
+        Args:
+            processor: that made the model's input.
+            outputs: of one image, with all its windows.
+            size: `(height, width)` of the image.
+            threshold: class score that a query needs to become a segment (panoptic alone).
+            tolerance: a class whose score is lower than the best by no more may stand in a map of classes (semantic alone).
+        """
+
+    @abstractmethod
+    def drawn(self, result: Result, size: tuple[int, int]) -> Segmentation:
+        """The segments of a result that pictures show.
+
+        Args:
+            result: as [`result`] gives it.
+            size: `(height, width)` of the image.
+        """
 
 
-def merge_classes(sample: Sample) -> Sample:
-    """One segment a class, with the id class + 1, and one for each crowd; void is 0."""
-    crowd, labels = sample.is_crowd, sample.class_labels
-    classes = labels[~crowd].unique()
-    new_ids = labels + 1  # 0 stays void
-    first_free = int(new_ids.max()) + 1 if len(labels) else 1
-    new_ids[crowd] = first_free + torch.arange(int(crowd.sum()))
-    ids = sample.id_map.numpy()
-    table = np.zeros(max(int(ids.max(initial=0)), *sample.segment_ids.tolist(), 0) + 1, dtype=np.int32)  # of VOID
-    table[sample.segment_ids.numpy()] = new_ids.numpy()
-    return replace(
-        sample,
-        id_map=torch.from_numpy(table[ids]),
-        segment_ids=torch.cat([classes + 1, new_ids[crowd]]),
-        class_labels=torch.cat([classes, labels[crowd]]),
-        is_crowd=torch.arange(len(classes) + int(crowd.sum())) >= len(classes),
-    )
+class SemanticTask(Task):
+    """A class for each pixel. The segments of a class become one, and the short side is resized and cut into square windows."""
+
+    name, main_score, splits_images, prediction_format = "semantic", "miou", True, SemanticFormat
+    sample = staticmethod(semantic_sample)
+
+    def processor(self, image_size: int, labels: Labels) -> EomtImageProcessor:
+        """The image processor of the paper's evaluation (section A.3): the short side becomes `image_size`, and overlapping square
+        windows cover the long one."""
+        return EomtImageProcessor(
+            size={"shortest_edge": image_size},
+            do_split_image=True,
+            do_pad=False,
+            stuff_classes=list(range(len(labels))),  # a class is one segment
+        )
+
+    def metric(self, labels: Labels, boundary: bool = False) -> MeanIoU:
+        self._refuse_boundary(boundary)
+        return MeanIoU(num_classes=len(labels))
+
+    def result(self, processor, outputs, size, threshold, tolerance) -> Tensor:
+        """A map of classes (H, W)."""
+        return processor.post_process_semantic_segmentation(outputs, target_sizes=[size], tolerance=tolerance)[0]
+
+    def drawn(self, result: Tensor, size: tuple[int, int]) -> Segmentation:
+        return Segmentation(result, {label: label for label in result.unique().tolist() if label >= 0})
 
 
-def make_metric(task: str, labels: Labels, boundary: bool = False) -> PanopticQuality | MeanIoU | AveragePrecision:
-    """The metric of a task, which takes what `eomt.train_scripts.evaluation.inference.predictions` yields.
+class InstanceTask(Task):
+    """Things, which may overlap. Stuff is left out."""
 
-    Args:
-        labels: the task's classes, see [`task_labels`].
-        boundary: whether average precision is given for boundaries as well.
+    name, main_score, prediction_format = "instance", "ap", InstanceFormat
+
+    def labels(self, labels: Labels) -> Labels:
+        """The things.
+
+        Raises:
+            ValueError: there are none.
+        """
+        names = [name for name, isthing in zip(labels.names, labels.isthing, strict=True) if isthing]
+        if not names:
+            raise ValueError("task='instance' needs things, but labels.json has none; set isthing there, or choose another task")
+        return Labels(names, [True] * len(names))
+
+    sample = staticmethod(instance_sample)
+
+    def metric(self, labels: Labels, boundary: bool = False) -> AveragePrecision:
+        return AveragePrecision(len(labels), boundary=boundary)
+
+    def result(self, processor, outputs, size, threshold, tolerance) -> dict[str, Any]:
+        """The best 100 instances as `rles` (COCO's, compressed), `scores` (n,) and `labels` (n,)."""
+        instances = processor.post_process_instance_segmentation(
+            outputs, target_sizes=[size], threshold=0.0, top_k=TOP_INSTANCES, return_rles=True
+        )[0]
+        infos = instances["segments_info"]
+        return {
+            "rles": instances["segmentation"],
+            "scores": torch.tensor([info["score"] for info in infos]),
+            "labels": torch.tensor([info["label_id"] for info in infos], dtype=torch.int64),
+        }
+
+    def drawn(self, result: dict, size: tuple[int, int]) -> Segmentation:
+        """Of overlapping instances the best shows, and those of a low score don't."""
+        id_map = torch.full(size, -1, dtype=torch.int32)
+        shown = [index for index in result["scores"].argsort().tolist() if result["scores"][index] >= DRAWN_SCORE]
+        for index in shown:
+            id_map[torch.from_numpy(coco_mask.decode(result["rles"][index])).bool()] = index
+        return Segmentation(id_map, {index: result["labels"][index].item() for index in sorted(shown)})
+
+
+class PanopticTask(Task):
+    """A segment for each pixel, of things and stuff."""
+
+    name, main_score, prediction_format = "panoptic", "pq", PanopticFormat
+    sample = staticmethod(panoptic_sample)
+
+    def metric(self, labels: Labels, boundary: bool = False) -> PanopticQuality:
+        self._refuse_boundary(boundary)
+        return PanopticQuality(labels.isthing)
+
+    def result(self, processor, outputs, size, threshold, tolerance) -> dict[str, Any]:
+        """What `post_process_panoptic_segmentation` gives."""
+        return processor.post_process_panoptic_segmentation(outputs, target_sizes=[size], threshold=threshold)[0]
+
+    def drawn(self, result: dict, size: tuple[int, int]) -> Segmentation:
+        return Segmentation.of_result(result)
+
+
+TASKS: dict[str, Task] = {task.name: task for task in (SemanticTask(), InstanceTask(), PanopticTask())}
+
+
+def task_of(name: str) -> Task:
+    """The task of a name.
 
     Raises:
-        ValueError: the task is unknown, or `boundary` is asked of another than instance segmentation.
+        ValueError: the name isn't in `TASKS`.
     """
-    check_task(task)
-    if boundary and task != "instance":
-        raise ValueError(f"boundary=True is for task='instance', not {task!r}; leave it out")
-    if task == "semantic":
-        return MeanIoU(num_classes=len(labels))
-    return AveragePrecision(len(labels), boundary=boundary) if task == "instance" else PanopticQuality(labels.isthing)
-
-
-def task_processor(task: str, image_size: int, labels: Labels) -> EomtImageProcessor:
-    """The image processor of the paper's evaluation (section A.3).
-
-    Semantic: the short side becomes `image_size`, and overlapping square windows cover the long one. Panoptic and instance:
-    the image is fitted inside a square and padded. Stuff is stored, so that the pipeline merges it.
-
-    Args:
-        image_size: side of the model's square input, pixels.
-        labels: the task's classes, see [`task_labels`].
-    """
-    check_task(task)
-    windows = task == "semantic"
-    return EomtImageProcessor(
-        size={"shortest_edge": image_size} if windows else {"shortest_edge": image_size, "longest_edge": image_size},
-        do_split_image=windows,
-        do_pad=not windows,
-        stuff_classes=[index for index, isthing in enumerate(labels.isthing) if windows or not isthing],
-    )
+    if name not in TASKS:
+        raise ValueError(f"task={name!r} is unknown; choose one of {', '.join(TASKS)}")
+    return TASKS[name]

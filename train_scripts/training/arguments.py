@@ -1,4 +1,4 @@
-"""What a training run can be told, with the paper's recipe as defaults (paper, sections 4.1 and A.2)."""
+"""The options of a training run, with the paper's recipe as defaults (paper, sections 4.1 and A.2)."""
 
 import difflib
 import json
@@ -9,9 +9,11 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from eomt.configuration import EomtConfig
+from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.samples import BAD_SAMPLES
-from eomt.train_scripts.evaluation.tasks import MAIN_SCORE, TASKS, check_task
+from eomt.train_scripts.evaluation.tasks import TASKS, Task, task_of
 from eomt.train_scripts.training.checkpoints import AUTO, check_whole
+from eomt.train_scripts.training.deciding import Deciding
 from eomt.train_scripts.training.mask_annealing import MASKING_MODES
 from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP
 
@@ -20,18 +22,20 @@ from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP
 class ModelArguments:
     """Where the model comes from: a checkpoint, a timm ViT, or random weights."""
 
-    checkpoint: str | None = field(default=None, metadata={"help": "EoMT checkpoint to start from, a folder or a Hub name"})
-    timm_model: str | None = field(
+    checkpoint: Deciding[str | None] = field(
+        default=None, metadata={"help": "EoMT checkpoint to start from, a folder or a Hub name"}
+    )
+    timm_model: Deciding[str | None] = field(
         default=None, metadata={"help": "plain ViT to start from: a timm name, or a safetensors file with timm's names"}
     )
     attn_implementation: str = field(
         default="sdpa", metadata={"help": "eager trains faster in bf16 on a CPU; sdpa or flash_attention_2 elsewhere"}
     )
-    frozen_blocks: int = field(
+    frozen_blocks: Deciding[int] = field(
         default=0,
         metadata={"help": "train neither embeddings nor the first N blocks; -1: no block before the queries join, 0: train all"},
     )
-    config: str = field(default="{}", metadata={"help": "EomtConfig fields as JSON, over what the start brings"})
+    config: Deciding[str] = field(default="{}", metadata={"help": "EomtConfig fields as JSON, over what the start brings"})
 
     def __post_init__(self):
         if self.checkpoint and self.timm_model:
@@ -53,23 +57,29 @@ class ModelArguments:
 class DataArguments:
     """What is trained on, and how it is augmented."""
 
-    data: str = field(metadata={"help": "folder of parquet shards and labels.json, also hf://datasets/org/name"})
-    task: str = field(default="panoptic", metadata={"help": f"what to train and score: {', '.join(TASKS)}"})
-    train_split: str = field(default="train", metadata={"help": "prefix of the shards to train on"})
+    data: Deciding[str] = field(metadata={"help": "folder of parquet shards and labels.json, also hf://datasets/org/name"})
+    task: Deciding[str] = field(default="panoptic", metadata={"help": f"what to train and score: {', '.join(TASKS)}"})
+    train_split: Deciding[str] = field(default="train", metadata={"help": "prefix of the shards to train on"})
     eval_split: str | None = field(default="val", metadata={"help": "prefix of the shards to evaluate on; '' for none"})
-    image_size: int = field(default=640, metadata={"help": "side of the square training crops and evaluation inputs, pixels"})
-    min_scale: float = field(default=0.1, metadata={"help": "smallest scale jitter, of the image fitted inside image_size"})
-    max_scale: float = field(default=2.0, metadata={"help": "largest scale jitter"})
-    color_jitter: bool = field(default=False, metadata={"help": "brightness, contrast, saturation and hue (ADE20K, Cityscapes)"})
+    image_size: Deciding[int] = field(
+        default=640, metadata={"help": "side of the square training crops and evaluation inputs, pixels"}
+    )
+    min_scale: Deciding[float] = field(
+        default=0.1, metadata={"help": "smallest scale jitter, of the image fitted inside image_size"}
+    )
+    max_scale: Deciding[float] = field(default=2.0, metadata={"help": "largest scale jitter"})
+    color_jitter: Deciding[bool] = field(
+        default=False, metadata={"help": "brightness, contrast, saturation and hue (ADE20K, Cityscapes)"}
+    )
     shuffle_buffer: int = field(default=1000, metadata={"help": "rows held for shuffling; nothing is held but encoded images"})
-    bad_samples: str = field(
+    bad_samples: Deciding[str] = field(
         default="raise",
         metadata={"help": f"images that can't be used, one of {', '.join(BAD_SAMPLES)}: stop, or leave out and report"},
     )
-    threshold: float = field(default=0.8, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
+    threshold: float = field(default=THRESHOLD, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
 
     def __post_init__(self):
-        check_task(self.task)
+        task_of(self.task)
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")
 
@@ -79,33 +89,35 @@ class EomtTrainingArguments(TrainingArguments):
     """[`TrainingArguments`] with the paper's defaults and what EoMT's recipe adds."""
 
     output_dir: str = field(default="outputs/eomt", metadata={"help": "folder of checkpoints and of the finished model"})
-    learning_rate: float = field(default=1e-4, metadata={"help": "peak learning rate of the encoder's last block"})
-    head_learning_rate: float | None = field(
+    learning_rate: Deciding[float] = field(default=1e-4, metadata={"help": "peak learning rate of the encoder's last block"})
+    head_learning_rate: Deciding[float | None] = field(
         default=None, metadata={"help": "peak learning rate of queries, mask module and class head; learning_rate by default"}
     )
-    layer_decay: float = field(default=0.8, metadata={"help": "factor of the learning rate from a block to the one before"})
-    weight_decay: float = field(default=0.05, metadata={"help": "of all parameters, as in the official recipe"})
-    max_grad_norm: float = field(default=0.01, metadata={"help": "gradients are clipped to this norm"})
-    poly_power: float = field(default=0.9, metadata={"help": "of the decay of learning rates and masking"})
-    head_warmup: float = field(
+    layer_decay: Deciding[float] = field(
+        default=0.8, metadata={"help": "factor of the learning rate from a block to the one before"}
+    )
+    weight_decay: Deciding[float] = field(default=0.05, metadata={"help": "of all parameters, as in the official recipe"})
+    max_grad_norm: Deciding[float] = field(default=0.01, metadata={"help": "gradients are clipped to this norm"})
+    poly_power: Deciding[float] = field(default=0.9, metadata={"help": "of the decay of learning rates and masking"})
+    head_warmup: Deciding[float] = field(
         default=HEAD_WARMUP,
         metadata={"help": "warm-up of new parameters, in which the encoder stands still: share of T, or steps if >= 1"},
     )
-    encoder_warmup: float = field(
+    encoder_warmup: Deciding[float] = field(
         default=ENCODER_WARMUP, metadata={"help": "warm-up of a pretrained encoder after that: share of T, or steps if >= 1"}
     )
-    masking: str = field(
+    masking: Deciding[str] = field(
         default="annealed",
         metadata={"help": f"masked attention in training: {', '.join(MASKING_MODES)} (only the last prediction is supervised)"},
     )
-    minutes: float | None = field(
+    minutes: Deciding[float | None] = field(
         default=None, metadata={"help": "train for this long, with schedules by the clock, in place of epochs or max_steps"}
     )
     total_batch_size: int = field(default=16, metadata={"help": "images a step over all processes and accumulated batches"})
     per_device_train_batch_size: int = field(default=4, metadata={"help": "images a process and forward pass"})
     per_device_eval_batch_size: int = field(default=4, metadata={"help": "images a process and evaluation batch"})
     num_train_epochs: float = field(default=12.0, metadata={"help": "passes over the data"})
-    ema_decay: float | None = field(
+    ema_decay: Deciding[float | None] = field(
         default=None, metadata={"help": "score and store a moving average of the weights, such as 0.999; less in the first steps"}
     )
     resume_from_checkpoint: str | None = field(
@@ -166,6 +178,16 @@ class EomtTrainingArguments(TrainingArguments):
         """Without the token: the Trainer pickles its arguments into training_args.bin, which is pushed with the rest."""
         return {**self.__dict__, "hub_token": None}
 
+    def for_trainer(self) -> "EomtTrainingArguments":
+        """A copy for Trainer to work on and to change, without its rotation of checkpoints: `CheckpointSaver` does that later.
+
+        These options stay as they were given, and so they are in the model card.
+        """
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)  # copy.copy would go by __getstate__ and lose the token
+        copied.save_total_limit = None
+        return copied
+
     def _refuse_what_schedules_replace(self) -> None:
         refused = {
             "gradient_accumulation_steps": (1, "use total_batch_size"),
@@ -201,11 +223,11 @@ class EomtTrainingArguments(TrainingArguments):
         if self.logging_strategy == IntervalStrategy.EPOCH:
             self.logging_strategy, self.logging_steps = IntervalStrategy.STEPS, epoch
 
-    def settle(self, task: str, has_images: bool) -> None:
+    def settle(self, task: Task, has_images: bool) -> None:
         """Settles how the best model is chosen, by the task's main score unless said otherwise.
 
         Args:
-            task: one of `TASKS`.
+            task: that is trained.
             has_images: whether there is something to evaluate on.
 
         Raises:
@@ -217,7 +239,7 @@ class EomtTrainingArguments(TrainingArguments):
         if self.eval_on_start and not has_images:
             raise ValueError("eval_on_start=True needs images to evaluate on; give an eval_split, or leave it out")
         if self.metric_for_best_model is None:
-            self.metric_for_best_model, self.greater_is_better = MAIN_SCORE[task], True
+            self.metric_for_best_model, self.greater_is_better = task.main_score, True
         self.metric_for_best_model = f"eval_{self.metric_for_best_model.removeprefix('eval_')}"
 
     def warmup_shares(self) -> tuple[float, float]:

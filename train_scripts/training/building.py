@@ -7,9 +7,9 @@ from eomt.image_processing.augmentation import training_augmentation
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream, evaluation_stream
 from eomt.train_scripts.data.training_stream import TrainingStream, training_stream
+from eomt.train_scripts.evaluation.tasks import Task
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.class_head import fit_class_head
-from eomt.train_scripts.training.freezing import freeze_blocks
 from eomt.weights.timm import from_timm
 
 
@@ -31,7 +31,7 @@ def build_model(model_args: ModelArguments, data_args: DataArguments, labels: La
     else:
         model = EomtForUniversalSegmentation(EomtConfig(**fields))
     model.set_attn_implementation(model_args.attn_implementation)
-    freeze_blocks(model, model_args.frozen_blocks)
+    model.freeze_encoder(model_args.frozen_blocks)
     return model
 
 
@@ -52,13 +52,13 @@ def load_checkpoint(name: str, fields: dict) -> EomtForUniversalSegmentation:
 
 
 def build_streams(
-    data_args: DataArguments, args: EomtTrainingArguments, processor: EomtImageProcessor
+    data_args: DataArguments, args: EomtTrainingArguments, processor: EomtImageProcessor, task: Task
 ) -> tuple[TrainingStream, EvaluationStream | None]:
-    """This process's share of the augmented training samples, and of the evaluation samples."""
+    """This process's share of the augmented training samples, and of the evaluation samples, as `task` wants them."""
     share = {
         "world_size": args.world_size,
         "rank": args.process_index,
-        "task": data_args.task,
+        "transform": task.sample,
         "bad_samples": data_args.bad_samples,
     }
     augmentation = training_augmentation(data_args.image_size, data_args.min_scale, data_args.max_scale, data_args.color_jitter)

@@ -1,4 +1,7 @@
-"""Whole checkpoints: a run that is killed while it writes one leaves no mark in it, and it is never resumed from."""
+"""Whole checkpoints: a run that is killed while it writes one leaves no mark in it, and no run resumes from it.
+
+The mark is a file that is written last and lists the sizes of all others.
+"""
 
 import json
 import logging
@@ -16,8 +19,28 @@ _NAME = re.compile(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)")
 logger = logging.getLogger(__name__)
 
 
+def checkpoint_of(output_dir: str | Path, step: int) -> Path:
+    """Where Trainer writes the checkpoint of a step."""
+    return Path(output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{step}"
+
+
+def is_checkpoint_folder(folder: Path) -> bool:
+    """Whether a path is one that [`checkpoint_of`] gives."""
+    return _NAME.fullmatch(folder.name) is not None
+
+
+def checkpoints_of(output_dir: str | Path) -> list[Path]:
+    """A run's checkpoints, whole or not, that of the most steps first."""
+    named = [(int(match[1]), path) for path in Path(output_dir).glob("*") if (match := _NAME.fullmatch(path.name))]
+    return [path for _, path in sorted(named, reverse=True)]
+
+
 def mark_whole(folder: str | Path) -> None:
-    """Says that everything in a checkpoint's folder has been written, once the disk has it."""
+    """Says that everything in a checkpoint's folder has been written.
+
+    The mark comes into being by a rename, when the disk has all files: a machine that loses its power leaves no mark beside files
+    that were still in memory.
+    """
     folder = Path(folder)
     sizes = _sizes(folder)
     part = folder / f"{MARK}.partial"
@@ -29,6 +52,7 @@ def mark_whole(folder: str | Path) -> None:
 
 
 def _sync(path: Path) -> None:
+    """Waits until the disk has a file, or the entries of a folder."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -37,12 +61,13 @@ def _sync(path: Path) -> None:
 
 
 def unmark(folder: str | Path) -> None:
-    """To be called before anything in the folder is written anew."""
+    """Takes the mark away, before anything in the folder is written anew."""
     (Path(folder) / MARK).unlink(missing_ok=True)
 
 
 def check_whole(folder: str | Path) -> None:
-    """
+    """Checks that a checkpoint can be resumed.
+
     Raises:
         ValueError: the folder is no checkpoint, or has no mark, or differs from what the mark says.
     """
@@ -55,15 +80,14 @@ def check_whole(folder: str | Path) -> None:
             f"{given} can't be resumed: it lacks {MARK}, so it is half-written, or of a run with save_only_model. Give another "
             "one, or auto for the last whole one; what has model files can be given as checkpoint, to start a new run from"
         )
-    stored, found = json.loads((folder / MARK).read_text()), _sizes(folder)
-    if wrong := sorted(name for name, size in stored.items() if found.get(name) != size):
+    stored, present = json.loads((folder / MARK).read_text()), _sizes(folder)
+    if wrong := sorted(name for name, size in stored.items() if present.get(name) != size):
         raise ValueError(f"{given} has lost or changed the files {wrong[:5]} since it was written; give another, or auto")
 
 
 def last_whole(output_dir: str | Path) -> Path | None:
     """The checkpoint of the most steps that is whole; None if there is none. Those passed over are logged."""
-    named = [(int(match[1]), path) for path in Path(output_dir).glob("*") if (match := _NAME.fullmatch(path.name))]
-    for _, path in sorted(named, reverse=True):
+    for path in checkpoints_of(output_dir):
         try:
             check_whole(path)
             return path

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 from transformers.utils import logging
 
-from eomt.modeling_eomt import EomtForUniversalSegmentation
+from eomt.mask_classifier import MaskClassifier
 
 logger = logging.get_logger(__name__)
 
 
 @torch.no_grad()
-def fit_class_head(model: EomtForUniversalSegmentation, stored: Sequence[str]) -> None:
+def fit_class_head(model: MaskClassifier, stored: Sequence[str]) -> None:
     """Makes a loaded class head that of the classes in `model.config.id2label`.
 
     The same names keep their rows, put in order where they come in another one. Otherwise the whole head is new: rows of
@@ -32,9 +31,7 @@ def fit_class_head(model: EomtForUniversalSegmentation, stored: Sequence[str]) -
         head.bias.copy_(head.bias[rows])
         logger.warning(f"class head: the checkpoint has the same {len(names)} classes in another order; its rows are put in order")
         return
-    # a module of its own: transformers doesn't initialise anew what was loaded
-    model.class_predictor = nn.Linear(head.in_features, head.out_features, dtype=head.weight.dtype, device=head.weight.device)
-    model._init_weights(model.class_predictor)
+    model.renew_class_predictor()
     logger.warning(f"class head: new, since the data has other classes ({_shown(names)}) than the checkpoint ({_shown(stored)})")
 
 

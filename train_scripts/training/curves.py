@@ -37,9 +37,9 @@ def draw_curves(log_history: Sequence[Mapping[str, float]], path: str | Path) ->
         return False
     rows = math.ceil(len(panels) / 2)
     picture = Image.new("RGB", (SCALE * PANEL[0] * min(2, len(panels)), SCALE * PANEL[1] * rows), "white")
-    for place, (title, lines) in enumerate(panels.items()):
+    for index, (title, lines) in enumerate(panels.items()):
         panel = _panel(title, lines)
-        picture.paste(panel, (panel.width * (place % 2), panel.height * (place // 2)))
+        picture.paste(panel, (panel.width * (index % 2), panel.height * (index // 2)))
     picture = picture.resize((picture.width // SCALE, picture.height // SCALE), Image.Resampling.LANCZOS)
     picture.save(path, "PNG", optimize=True)
     return True
@@ -91,20 +91,20 @@ def _panel(title: str, lines: Mapping[str, Line]) -> Image.Image:
     left, right = SCALE * LEFT, panel.width - SCALE * RIGHT
     top, bottom = SCALE * TOP, panel.height - SCALE * BOTTOM
 
-    def place(step: float, value: float) -> tuple[float, float]:
+    def pixel(step: float, value: float) -> tuple[float, float]:
         return left + (right - left) * step / steps[-1], bottom - (bottom - top) * value / values[-1]
 
     for value in values:
-        y = place(0, value)[1]
+        y = pixel(0, value)[1]
         draw.line((left, y, right, y), "#dddddd" if value else "#444444", SCALE)
         draw.text((left - SCALE * 6, y), f"{value:.3g}", "#444444", font, anchor="rm")
     for step in steps:
-        draw.text((place(step, 0)[0], bottom + SCALE * 12), f"{step:g}", "#444444", font, anchor="mm")
+        draw.text((pixel(step, 0)[0], bottom + SCALE * 12), f"{step:g}", "#444444", font, anchor="mm")
     draw.text((left, SCALE * 16), title, "black", ImageFont.load_default(SCALE * (FONT_SIZE + 2)), anchor="lm")
     x = left
     for index, (name, line) in enumerate(lines.items()):
         color = COLORS[index % len(COLORS)]
-        points = [place(*point) for point in line]
+        points = [pixel(*point) for point in line]
         if len(points) > 1:
             draw.line(points, color, SCALE * (2 if index else 4), joint="curve")  # the first may lie under others
         for px, py in points if len(points) <= 20 else []:

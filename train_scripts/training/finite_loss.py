@@ -19,7 +19,7 @@ MOST_HELD = 200  # batches between two checks, where logging is rarer
 
 @dataclass
 class _Batch:
-    """What a process computed of a step in one forward pass."""
+    """What a process has computed in one forward pass of a step."""
 
     step: int
     images: list[dict]
@@ -27,14 +27,14 @@ class _Batch:
     gradient_norm: Tensor | None = None  # of the step, on its last batch
 
     def values(self) -> Tensor:
-        """(terms + 1,)"""
+        """(terms + 1,): the loss terms, and the gradient norm, or 0 where it is of another batch."""
         norm = next(iter(self.terms.values())).new_zeros(()) if self.gradient_norm is None else self.gradient_norm
         return torch.stack([*self.terms.values(), norm])
 
 
 class FiniteLoss(TrainerCallback):
     """
-    Holds loss terms, gradient norms and image ids of the recent batches, and looks at the numbers when told to.
+    Holds loss terms, gradient norms and image ids of the recent batches, and looks at the numbers when `check` is called.
 
     Nothing is fetched from the device in between, so a step costs no wait; a run goes on for the few steps until the next
     check, which comes with every log, evaluation and checkpoint, so that no broken model is scored or stored. The first bad
@@ -52,12 +52,12 @@ class FiniteLoss(TrainerCallback):
         self._waiting: list[_Batch] = []  # of the step about to be taken
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
-        """What stopped an earlier run in this folder is not of this one."""
+        """Removes the report of an earlier run in this folder."""
         if self.process == 0:
             (self.folder / FILE).unlink(missing_ok=True)
 
     def start_step(self, step: int, batches: Sequence[Sequence[Mapping]]) -> None:
-        """Announces a step.
+        """Announces a step, before its first forward pass.
 
         Args:
             step: its number, from 1 on.
@@ -68,13 +68,13 @@ class FiniteLoss(TrainerCallback):
         self._waiting = [_Batch(step, [{**image, "process": self.process} for image in images]) for images in batches]
 
     def add_terms(self, terms: Mapping[str, Tensor]) -> None:
-        """The loss terms of the step's next batch."""
+        """Takes the loss terms of the step's next batch, scalars by name."""
         batch = self._waiting.pop(0)
         batch.terms = {name: term.detach() for name, term in terms.items()}
         self._batches.append(batch)
 
     def add_gradient_norm(self, norm: Tensor | float | None) -> None:
-        """The gradient norm of the step, after its last batch; a number with DeepSpeed, a shared-out tensor with FSDP2."""
+        """Takes the gradient norm of the step, after its last batch. DeepSpeed gives a number, FSDP2 a tensor in shards."""
         if not self.check_norms or norm is None:
             return
         norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
@@ -96,8 +96,8 @@ class FiniteLoss(TrainerCallback):
             self._stop(self._batches[bad[0, 0].item()].step if len(bad) else None)
         self._batches = []
 
-    def _stop(self, own_step: int | None) -> None:
-        step = min(step for step in gather_object([own_step]) if step is not None)
+    def _stop(self, bad_step: int | None) -> None:
+        step = min(step for step in gather_object([bad_step]) if step is not None)
         batches = [batch for batch in self._batches if batch.step == step]
         numbers = {name: sum(batch.terms[name].item() for batch in batches) for name in batches[0].terms}
         if batches[-1].gradient_norm is not None:

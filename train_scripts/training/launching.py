@@ -1,4 +1,4 @@
-"""Starts the training script on all of a machine's cores."""
+"""Launches the training script in as many processes as a machine trains fastest with."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def launch_training(words: Sequence[str], batch_size: int) -> None:
         batch_size: images a step over all processes.
 
     Raises:
-        subprocess.CalledProcessError: if the training fails, whose own error is then above.
+        subprocess.CalledProcessError: the training failed; its error was printed before.
     """
     count = process_count(batch_size)
     script = [str(Path(__file__).parents[1] / "train.py"), *words]

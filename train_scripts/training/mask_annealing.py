@@ -2,7 +2,7 @@
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from eomt.modeling_eomt import EomtForUniversalSegmentation
+from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.schedules import mask_probability
 
@@ -11,7 +11,7 @@ MASKING_MODES = ("annealed", "always", "never")
 
 class MaskAnnealingCallback(TrainerCallback):
     """
-    Sets `attn_mask_probs` before every step.
+    Sets the masking probability of each of the last blocks before every step.
 
     Args:
         progress: of the training.
@@ -28,18 +28,26 @@ class MaskAnnealingCallback(TrainerCallback):
         self.progress, self.mode, self.power = progress, mode, power
 
     def probabilities(self, progress: float, num_blocks: int) -> list[float]:
-        """Masking probability of each of the last blocks at a progress."""
+        """Masking probabilities at a progress.
+
+        Args:
+            progress: share of the training that is done.
+            num_blocks: `L2`, the blocks that take part in masking.
+
+        Returns:
+            `L2` probabilities, the earliest block's first.
+        """
         if self.mode != "annealed":
             return [1.0 if self.mode == "always" else 0.0] * num_blocks
         return [mask_probability(progress, block, num_blocks, self.power) for block in range(num_blocks)]
 
     def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: EomtForUniversalSegmentation, **_
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: MaskClassifier, **_
     ) -> None:
-        model.set_attn_mask_probs(self.probabilities(self.progress.value, model.config.num_blocks))
+        model.set_attn_mask_probs(self.probabilities(self.progress.value, len(model.attn_mask_probs)))
 
     def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: EomtForUniversalSegmentation, **_
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: MaskClassifier, **_
     ) -> None:
-        """A finished model is stored with the probabilities it ends on: zeros, unless it is masked to the end."""
-        model.set_attn_mask_probs(self.probabilities(1.0, model.config.num_blocks))
+        """Leaves the model with the probabilities of the end: zeros, unless it is masked to the end."""
+        model.set_attn_mask_probs(self.probabilities(1.0, len(model.attn_mask_probs)))

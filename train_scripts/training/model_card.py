@@ -16,44 +16,49 @@ from typing import Any
 import timm
 import torch
 import yaml
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCardData
 
+from eomt.model_cards.rendering import render_card
 from eomt.train_scripts.data.dataset_folder import Labels, count_rows
 from eomt.train_scripts.evaluation.score_names import score_name
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.curves import draw_curves
 from eomt.train_scripts.training.overlays import FILE as PICTURE
 
-TEMPLATE = Path(__file__).parents[2] / "model_cards" / "template.md"  # beside train_scripts, in a checkout and when installed
 CURVES = "curves.png"
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 # Options that say where a run reads, writes and reports, or that others imply: not the recipe.
 NO_RECIPE = {"checkpoint", "timm_model", "data", "output_dir", "license", "disable_tqdm", "use_cpu", "run_name", "project"}
 NO_RECIPE |= {"push_to_hub", "resume_from_checkpoint", "report_to", "gradient_accumulation_steps", "accelerator_config"}
 NO_RECIPE |= {"dataloader_pin_memory", "do_eval", "trackio_space_id"}
+NO_RECIPE |= {"gradient_checkpointing", "gradient_checkpointing_kwargs"}  # transformers mirrors activation_checkpointing in them
 PATH = re.compile(r"""(^|[\s"'=:,])[/~]|\\""")  # absolute or of a home, alone or inside a text
 # Of a run's measurements, what isn't a score.
 NO_SCORES = ("runtime", "per_second", "loss", "compilation_time")
 
 
-def render_card(metadata: ModelCardData, **fields: Any) -> ModelCard:
-    """Fills `model_cards/template.md`.
+@dataclasses.dataclass(frozen=True)
+class RunDescription:
+    """
+    What a model card says of a run, beside what the run has logged.
 
     Args:
-        metadata: of the card's head.
-        fields: `title`, `introduction`, `sections` {heading: text}, `model_id`, `task`, `limits` and `licence`.
+        labels: the model's classes.
+        task: semantic, instance or panoptic.
+        args, model_args, data_args: the run's options; without the last two the card leaves start and data out.
     """
-    return ModelCard.from_template(metadata, template_str=TEMPLATE.read_text(encoding="utf-8"), **fields)
+
+    labels: Labels
+    task: str
+    args: EomtTrainingArguments
+    model_args: ModelArguments | None = None
+    data_args: DataArguments | None = None
 
 
 def write_model_card(
     folder: str | Path,
+    run: RunDescription,
     *,
-    labels: Labels,
-    task: str,
-    args: EomtTrainingArguments,
-    model_args: ModelArguments | None = None,
-    data_args: DataArguments | None = None,
     name: str | None = None,
     model_id: str | None = None,
     license: str | None = None,
@@ -66,9 +71,7 @@ def write_model_card(
 
     Args:
         folder: the run's output.
-        labels: the model's classes.
-        task: semantic, instance or panoptic.
-        args, model_args, data_args: the run's options; without the last two the card leaves start and data out.
+        run: what is described.
         name: of the model; the folder's by default.
         model_id: Hub name to load the model by.
         license: identifier of the model's licence, such as apache-2.0.
@@ -82,37 +85,45 @@ def write_model_card(
     """
     folder = Path(folder)
     state = json.loads((folder / "trainer_state.json").read_text())
-    log = state["log_history"]
     name = name or folder.resolve().name
-    start, hub_start = describe_start(model_args) if model_args else ("not recorded", None)
+    start, hub_start = describe_start(run.model_args) if run.model_args else ("not recorded", None)
     base_model = base_model or hub_start
-    if dataset is None and data_args is not None:
-        dataset = Path(data_args.data).resolve().name
-    scores, before = scores_of(log)
-    split = data_args.eval_split if data_args else None
-    chosen = args.load_best_model_at_end and state["best_model_checkpoint"] is not None
-    sections = {
-        "Scores": _score_section(scores, before, dataset, split, chosen) if scores else "Not evaluated.",
-        "Data": _data_section(labels, dataset, data_args),
-        "Recipe": _recipe_section(state, args, start, [options for options in (model_args, data_args, args) if options]),
-    }
-    if draw_curves(log, folder / CURVES):
-        sections["Curves"] = f"![Loss terms, learning rates, masking probabilities and scores over the steps]({CURVES})"
-    if (folder / PICTURE).is_file():
-        sections["Predictions"] = f"![Images, truths and predictions]({PICTURE})"
+    if dataset is None and run.data_args is not None:
+        dataset = Path(run.data_args.data).resolve().name
+    split = run.data_args.eval_split if run.data_args else None
+    scores, _ = scores_of(state["log_history"])
     card = render_card(
-        _metadata(task, scores, dataset, split, tags, model_name=name, license=license, base_model=base_model, **metadata),
+        _metadata(run.task, scores, dataset, split, tags, model_name=name, license=license, base_model=base_model, **metadata),
         title=name,
-        introduction=_introduction(task, labels),
-        sections=sections,
+        introduction=_introduction(run.task, run.labels),
+        sections=_sections(folder, run, state, start, dataset, split),
         model_id=model_id or f"path/to/{name}",
-        task=task,
+        task=run.task,
         limits="Trained and scored on the data above and on nothing else: expect less on other images, and check before relying "
         "on it.",
         licence=_licence(license, base_model),
     )
     card.save(folder / "README.md")
     return folder / "README.md"
+
+
+def _sections(
+    folder: Path, run: RunDescription, state: Mapping[str, Any], start: str, dataset: str | None, split: str | None
+) -> dict[str, str]:
+    """{heading: text}; the curves are drawn for theirs."""
+    scores, before = scores_of(state["log_history"])
+    chosen = run.args.load_best_model_at_end and state["best_model_checkpoint"] is not None
+    options = [options for options in (run.model_args, run.data_args, run.args) if options]
+    sections = {
+        "Scores": _score_section(scores, before, dataset, split, chosen) if scores else "Not evaluated.",
+        "Data": _data_section(run.labels, dataset, run.data_args),
+        "Recipe": _recipe_section(state, run.args, start, options),
+    }
+    if draw_curves(state["log_history"], folder / CURVES):
+        sections["Curves"] = f"![Loss terms, learning rates, masking probabilities and scores over the steps]({CURVES})"
+    if (folder / PICTURE).is_file():
+        sections["Predictions"] = f"![Images, truths and predictions]({PICTURE})"
+    return sections
 
 
 def describe_start(model_args: ModelArguments) -> tuple[str, str | None]:
@@ -250,8 +261,8 @@ def _recipe_section(state: Mapping[str, Any], args: EomtTrainingArguments, start
 
 
 def _licence(license: str | None, base_model: str | None) -> str:
-    own = f"`{license}`, as given by who trained it." if license else "Not stated by who trained it."
+    stated = f"`{license}`, as given by who trained it." if license else "Not stated by who trained it."
     return (
-        f"{own} The licences of {f'the base model `{base_model}`' if base_model else 'what it started from'} and of the data "
+        f"{stated} The licences of {f'the base model `{base_model}`' if base_model else 'what it started from'} and of the data "
         + ("hold as well, and were not checked here.")
     )

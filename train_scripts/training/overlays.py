@@ -12,7 +12,8 @@ from transformers.integrations import TensorBoardCallback
 from eomt.image_processing.pictures import GridRow, picture_grid
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.samples import Sample
-from eomt.train_scripts.evaluation.reporting import keep_rows
+from eomt.train_scripts.evaluation.pictures import keep_rows
+from eomt.train_scripts.evaluation.tasks import Task
 from eomt.train_scripts.training.progress import TrainingProgress
 
 FILE = "picture.png"
@@ -21,24 +22,30 @@ NAME = "overlays"  # in TensorBoard and W&B
 
 class OverlayCallback(TrainerCallback):
     """
-    Draws a few images of every evaluation, whose predictions pass by anyway, to `picture.png` in the output folder and to
-    what the run reports to. Only the first process draws, the clock of a time budget stands still meanwhile.
+    Draws a few images of every evaluation to `picture.png` in the output folder, and to TensorBoard and W&B where they are reported
+    to.
+
+    The predictions are those that are scored, which pass by anyway. Only the first process draws, and the clock of a time budget
+    stands still meanwhile.
 
     Args:
         labels: the classes.
         images: how many to draw; 0 draws nothing.
         progress: of the training.
-        callbacks: of the Trainer, among which its TensorBoard writer is found.
+
+    Attributes:
+        reporters: callbacks of the Trainer, among which its TensorBoard writer is looked for.
     """
 
-    def __init__(self, labels: Labels, images: int, progress: TrainingProgress, callbacks: Sequence[TrainerCallback]):
-        self.labels, self.images, self.progress, self.callbacks = labels, images, progress, callbacks
+    def __init__(self, labels: Labels, images: int, progress: TrainingProgress):
+        self.labels, self.images, self.progress = labels, images, progress
+        self.reporters: Sequence[TrainerCallback] = ()
         self._rows: list[GridRow] = []
 
-    def passing(self, predictions: Iterable[tuple[Sample, Any]], total: int) -> Iterator[tuple[Sample, Any]]:
+    def passing(self, predictions: Iterable[tuple[Sample, Any]], task: Task, total: int) -> Iterator[tuple[Sample, Any]]:
         """The predictions for `total` images, of which a few, the same every time, are kept to be drawn."""
         self._rows = []
-        return keep_rows(predictions, self._rows, self.images, total)
+        return keep_rows(predictions, task, self._rows, self.images, total)
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         """An earlier run's picture must not pass for this one's."""
@@ -46,7 +53,7 @@ class OverlayCallback(TrainerCallback):
             self.remove(args)
 
     def remove(self, args: TrainingArguments) -> None:
-        """Takes away the last picture."""
+        """Removes the last picture."""
         (Path(args.output_dir) / FILE).unlink(missing_ok=True)
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
@@ -61,11 +68,11 @@ class OverlayCallback(TrainerCallback):
                 self._report(picture.convert("RGB"), state.global_step, "wandb" in args.report_to)
 
     def _report(self, picture: Image.Image, step: int, to_wandb: bool) -> None:
-        for callback in self.callbacks:
+        for callback in self.reporters:
             if isinstance(callback, TensorBoardCallback) and callback.tb_writer is not None:
                 callback.tb_writer.add_image(NAME, np.asarray(picture), step, dataformats="HWC")
                 callback.tb_writer.flush()
         if to_wandb:
-            import wandb  # there, or the Trainer had refused to report to it
+            import wandb  # an optional dependency; Trainer refuses to report to it where it is missing
 
             wandb.log({NAME: wandb.Image(picture), "train/global_step": step})

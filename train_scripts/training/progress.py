@@ -14,10 +14,15 @@ class TrainingProgress(TrainerCallback):
     """
     Share of the training that is done, for the step about to be taken.
 
+    Without a budget it is steps over `max_steps`. With one it is the time spent over the budget, and the training stops at 1. Time
+    of evaluation doesn't count. With several processes the first one's clock counts for all, so that all take the same steps.
+
     Args:
-        minutes: a budget of training time. Progress is then the time spent over it, and training stops at 1; evaluation
-            does not count, and `eval_steps` and `save_steps` below 1 are shares of the budget. With several processes the first
-            one's clock counts for all. None: steps over `max_steps`.
+        minutes: a budget of training time, in which `eval_steps` and `save_steps` below 1 are shares of it; None for none.
+
+    Attributes:
+        value: the progress, in [0, 1].
+        total: seconds that the whole training took, once it has ended.
     """
 
     def __init__(self, minutes: float | None = None):
@@ -26,8 +31,8 @@ class TrainingProgress(TrainerCallback):
         self._last = 0.0  # value, a step ago
         self._before = 0.0  # seconds spent by the run that this one resumes
         self._started = time.monotonic()
-        self._paused = 0.0
-        self.total = 0.0  # seconds that the whole training took, once it has ended
+        self._paused = 0.0  # seconds since then that don't count
+        self.total = 0.0
 
     @property
     def spent(self) -> float:
@@ -35,7 +40,7 @@ class TrainingProgress(TrainerCallback):
         return self._before + time.monotonic() - self._started - self._paused
 
     def resume(self, spent: float) -> None:
-        """To be called before a training begins that goes on after `spent` seconds of another."""
+        """Makes the coming training go on after `spent` seconds of an interrupted one."""
         self._before = spent
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
@@ -54,7 +59,7 @@ class TrainingProgress(TrainerCallback):
         self.value = self._by_clock(args)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
-        if self.minutes is not None:  # the Trainer would count in max_steps, which are never reached
+        if self.minutes is not None:  # Trainer would take shares of max_steps, which are never reached
             control.should_evaluate |= args.eval_strategy == IntervalStrategy.STEPS and self._passed(args.eval_steps)
             control.should_save |= args.save_strategy == SaveStrategy.STEPS and self._passed(args.save_steps)
             self._last = self.value
@@ -67,6 +72,7 @@ class TrainingProgress(TrainerCallback):
 
     def _by_clock(self, args: TrainingArguments) -> float:
         share = self.spent / (60 * self.minutes)
+        # processes whose clocks differ would stop at different steps, and wait for each other for ever
         return min(1.0, broadcast(torch.tensor([share], device=args.device)).item())
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""A progress bar that says what is done, how long it takes, and how it goes."""
+"""A progress bar: the share of the training that is done, the time that is left, and the loss."""
 
 from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments

@@ -1,118 +1,118 @@
-"""`Trainer` for EoMT: one stream a process, exact loss normalisation over accumulated batches, its own scoring."""
+"""`Trainer` for EoMT: one stream a process, exact loss normalisation over accumulated batches, checkpoints that resume exactly.
 
+What a step, a checkpoint, an evaluation and an end consist of is in the parts that the trainer is given. Here they are tied to
+the calls that transformers' Trainer makes. Two of its private methods are overridden, each with its reason.
+"""
+
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import ProgressCallback
+from transformers import ProgressCallback, Trainer, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import TrainOutput
 
 from eomt.collectives import mean_over_processes
-from eomt.criterion.normalizers import loss_normalizers
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
-from eomt.modeling_eomt import EomtForUniversalSegmentation
-from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.training_stream import TrainingCollator, TrainingStream
-from eomt.train_scripts.evaluation.inference import predictions, score_predictions
-from eomt.train_scripts.evaluation.tasks import make_metric
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
-from eomt.train_scripts.training.finite_loss import FiniteLoss
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.best_model import LaterOfEqualScores
+from eomt.train_scripts.training.checkpoints import checkpoint_of, is_checkpoint_folder
+from eomt.train_scripts.training.finished_mark import FinishedMark
+from eomt.train_scripts.training.finished_model import FinishedModel
 from eomt.train_scripts.training.loss_terms import LossTermMeans
-from eomt.train_scripts.training.mask_annealing import MaskAnnealingCallback
-from eomt.train_scripts.training.model_card import write_model_card
-from eomt.train_scripts.training.overlays import OverlayCallback
+from eomt.train_scripts.training.model_card import RunDescription, write_model_card
 from eomt.train_scripts.training.parameter_groups import group_parameters, optimizer_groups
-from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.progress_bar import TrainingBar
-from eomt.train_scripts.training.resuming import LogsEndWithCheckpoints, ResumableTrainer
+from eomt.train_scripts.training.resuming import Resumption, Start
+from eomt.train_scripts.training.saving import CheckpointSaver, LogsEndWithCheckpoints
 from eomt.train_scripts.training.schedules import learning_rate_factor
-from eomt.train_scripts.training.skipped_samples import SkippedSamples
-from eomt.train_scripts.training.weight_average import WeightAverage
+from eomt.train_scripts.training.validation import Validation
+from eomt.train_scripts.training.weight_average import refuse_averages
 
 
-class EomtTrainer(ResumableTrainer):
+class EomtTrainer(Trainer):
     """
-    Trains EoMT by the paper's recipe and scores its task.
+    Trains EoMT by the paper's recipe and scores its task. [`build_trainer`] makes one from options.
 
     Args:
         model: to train.
-        args: the run.
+        args: the run's options. They are left as they are: Trainer gets a copy.
+        processing_class: the image processor, which is saved with the model.
         train_stream, eval_stream: this process's share of the samples; nothing shards them again.
-        labels: the task's classes.
-        task: one of `TASKS`.
         pretrained: whether the encoder is; a new one warms up with the rest.
-        threshold: class score a query needs to become a segment (panoptic).
-        processing_class: the image processor, which post-processes and is saved with the model.
-        run_arguments: options of model and data, for the model card, which leaves start and data out without them.
+        finished_model: what is scored and stored; it holds the masking, the averages and the check of the losses.
+        validation: scores the model.
+        saver: completes checkpoints; it holds the clock, the record of the run and the count of rows left out.
+        finished_mark: says that the run has ended.
+        resumption: chooses where the training begins.
+        description: of the run, for the model card.
     """
 
     loss_is_scaled_for_ga = True  # the model divides by the normalizers of all accumulated batches
 
     def __init__(
         self,
-        model: EomtForUniversalSegmentation,
+        model: MaskClassifier,
         args: EomtTrainingArguments,
+        processing_class: EomtImageProcessor,
         train_stream: TrainingStream,
         eval_stream: EvaluationStream | None,
-        labels: Labels,
-        task: str,
+        *,
         pretrained: bool,
-        processing_class: EomtImageProcessor,
-        threshold: float = 0.8,
-        run_arguments: tuple[ModelArguments | None, DataArguments | None] = (None, None),
-        **kwargs,
+        finished_model: FinishedModel,
+        validation: Validation,
+        saver: CheckpointSaver,
+        finished_mark: FinishedMark,
+        resumption: Resumption,
+        description: RunDescription,
     ):
-        self.progress = TrainingProgress(args.minutes)
-        self.masking = MaskAnnealingCallback(self.progress, args.masking, args.poly_power)
-        self.labels, self.task, self.pretrained, self.threshold = labels, task, pretrained, threshold
-        self.run_arguments = run_arguments
-        self.finite = FiniteLoss(args.output_dir, args.process_index, check_norms=not args.fp16)
-        self.average = WeightAverage(args.ema_decay) if args.ema_decay else None
-        args.settle(task, eval_stream is not None)
-        model.supervises_blocks = args.masking != "never"
-        self.skipped = SkippedSamples()
+        self.pretrained, self.description = pretrained, description
+        self.finished_model, self.validation = finished_model, validation
+        self.saver, self.finished_mark, self.resumption = saver, finished_mark, resumption
+        self.masking, self.finite, self.average = finished_model.masking, finished_model.finite, finished_model.average
+        self.progress, self.record, self.skipped = saver.progress, saver.record, saver.skipped
         self._term_means = LossTermMeans()
         self._head_rate = 0.0
         super().__init__(
             model,
-            args,
+            args.for_trainer(),
             TrainingCollator(processing_class.image_mean, processing_class.image_std),
             train_dataset=train_stream,
             eval_dataset=eval_stream,
             processing_class=processing_class,
-            **kwargs,
         )
         if self.average is not None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
             raise ValueError(
                 f"ema_decay={args.ema_decay} averages whole parameters, which FSDP and DeepSpeed cut up; leave it out, or launch "
                 "with DDP"
             )
-        self.add_callback(self.progress)
+        self._add_callbacks()
+
+    def _add_callbacks(self) -> None:
+        """Within an event Trainer calls them in this order: each may rely on what those before it have done."""
+        handler = self.callback_handler
+        handler.callbacks.insert(0, self.saver)  # before callbacks that upload checkpoints, such as W&B's: they must be complete
+        self.add_callback(self.finished_mark)
+        self.add_callback(self.progress)  # decides with a time budget when to save and evaluate
         self.add_callback(LogsEndWithCheckpoints())
         self.add_callback(self.finite)
-        if not args.disable_tqdm:  # without a bar, lines are printed as by any Trainer
+        if not self.args.disable_tqdm:  # without a bar, lines are printed as by any Trainer
             self.remove_callback(ProgressCallback)
             self.add_callback(TrainingBar(self.progress))
         self.add_callback(self.masking)
         if self.average is not None:
             self.add_callback(self.average)
-        images = args.overlays if self.is_world_process_zero() else 0
-        self.overlays = OverlayCallback(labels, images, self.progress, self.callback_handler.callbacks)
-        self.add_callback(self.overlays)
+        self.add_callback(LaterOfEqualScores())
+        self.validation.overlays.reporters = handler.callbacks  # TensorBoard's writer is among them
+        self.add_callback(self.validation.overlays)
 
-    def settings(self) -> dict:
-        """What decides the result of a run, beside the order of the data: a checkpoint of another is not resumed unasked."""
-        names = ("learning_rate", "head_learning_rate", "layer_decay", "weight_decay", "max_grad_norm", "poly_power", "head_warmup")
-        names += ("encoder_warmup", "masking", "ema_decay", "minutes", "optim", "adam_beta1", "adam_beta2", "bf16", "fp16")
-        settings = {name: getattr(self.args, name) for name in (*names, "max_steps")}
-        model_args, data_args = self.run_arguments
-        if model_args is not None:
-            settings |= {name: getattr(model_args, name) for name in ("checkpoint", "timm_model", "frozen_blocks", "config")}
-        if data_args is not None:
-            names = ("data", "task", "train_split", "image_size", "min_scale", "max_scale", "color_jitter", "bad_samples")
-            settings |= {name: getattr(data_args, name) for name in names}
-        return settings
+    # ---- A step: get_batch_samples, then compute_loss for each batch, then _get_grad_norm, then log ----
 
     def get_train_dataloader(self) -> DataLoader:
         """The stream is this process's already, so accelerate must not shard it again."""
@@ -130,8 +130,8 @@ class EomtTrainer(ResumableTrainer):
         if self.optimizer is None:
             args, model = self.args, self.model if model is None else model
             head_rate = args.learning_rate if args.head_learning_rate is None else args.head_learning_rate
-            layers = self.model.config.num_hidden_layers
-            groups = group_parameters(model.named_parameters(), layers, args.learning_rate, head_rate, args.layer_decay)
+            blocks_above = self.model.blocks_above
+            groups = group_parameters(model.named_parameters(), blocks_above, args.learning_rate, head_rate, args.layer_decay)
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(args, self.model)
             options.pop("lr", None)  # each group has its own
             self.optimizer = optimizer_class(optimizer_groups(groups), weight_decay=args.weight_decay, **options)
@@ -140,6 +140,7 @@ class EomtTrainer(ResumableTrainer):
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> torch.optim.lr_scheduler.LRScheduler:
+        """A function of the training's progress for each group; the scheduler's own count of steps decides nothing."""
         if self.lr_scheduler is None:
             optimizer = optimizer or self.optimizer
             head, encoder = self.args.warmup_shares()
@@ -163,9 +164,8 @@ class EomtTrainer(ResumableTrainer):
             self.skipped.add(batch.pop("skipped"))
         self.finite.start_step(self.state.global_step + 1, images)
         for batch in images:
-            self.trained_data.add(batch)
-        config = self.model.config
-        sums = [loss_normalizers(batch["class_labels"], config.num_queries, config.no_object_weight) for batch in batches]
+            self.record.add(batch)
+        sums = [self.model.loss_normalizers(batch["class_labels"]) for batch in batches]
         return batches, mean_over_processes(torch.stack(sums).sum(0).to(device)) if sums else None
 
     def compute_loss(
@@ -176,12 +176,16 @@ class EomtTrainer(ResumableTrainer):
         num_items_in_batch: Tensor | None = None,
     ):
         outputs = model(**inputs, loss_normalizers=num_items_in_batch)
-        self._head_rate = self.optimizer.param_groups[-1]["lr"]
+        self._head_rate = self.optimizer.param_groups[-1]["lr"]  # as it is in this step: the scheduler goes on before the log
         self.finite.add_terms(outputs.loss_terms)
         self._term_means.add(outputs.loss_terms)
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Tensor | None = None) -> Tensor:
+        """Overridden to read the norm of every step, which Trainer computes here and hands to no callback.
+
+        `on_pre_optimizer_step` could only compute it a second time, from gradients that are clipped by then.
+        """
         norm = super()._get_grad_norm(model, grad_norm)
         self.finite.add_gradient_norm(norm)
         return norm
@@ -202,6 +206,79 @@ class EomtTrainer(ResumableTrainer):
             logs |= self.skipped.counts()
         super().log(logs, start_time)
 
+    # ---- An evaluation: evaluate, which calls on_evaluate ----
+
+    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
+        """Scores the finished model, see [`FinishedModel`]; the clock of a time budget stands still."""
+        stream = self.eval_dataset if eval_dataset is None else eval_dataset
+        with self.progress.paused(), self.finished_model.applied_to(self.model):
+            scores = self.validation.score(self.model, stream, self.accelerator.autocast, equal_passes=self.is_fsdp_enabled)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    # ---- A checkpoint: save_model, then Trainer's other files, then _push_from_checkpoint, then on_save ----
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Saves the finished model, see [`FinishedModel`]. Of a checkpoint it is the first file to be written."""
+        folder = Path(output_dir or self.args.output_dir)
+        if is_checkpoint_folder(folder):
+            self.saver.begin(folder, self.args)
+        with self.finished_model.applied_to(self.model):
+            super().save_model(output_dir, _internal_call)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """Overridden because Trainer uploads a checkpoint before `on_save`, which would complete it. All processes come here."""
+        self.saver.complete(Path(checkpoint_folder), self.args, self.model)
+        super()._push_from_checkpoint(checkpoint_folder)
+
+    # ---- A beginning: train, which loads model, optimiser, schedule and random states, then on_train_begin ----
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs) -> TrainOutput:
+        """As `Trainer.train`; `resume_from_checkpoint` may be "auto" as well. A run that had ended is not trained further.
+
+        Raises:
+            ValueError: the checkpoint can't be resumed by this run, see [`Resumption`].
+        """
+        start = self.resumption.start(resume_from_checkpoint)
+        self.record.positions, self.skipped.total = dict(start.record.positions), start.record.skipped
+        if start.ended:
+            return self._load_end(start)
+        if start.folder is not None:
+            if self.average is None:
+                refuse_averages(start.folder)
+            else:
+                self.average.resume_from(start.folder, self.model)
+            self.progress.resume(start.seconds)
+            self.args.eval_on_start = False  # the score before training was taken before the interruption
+        self.train_dataset.resume(self.record.positions, self.args.per_device_train_batch_size)
+        self.accelerator.wait_for_everyone()  # all have read the folders that the first process is going to write
+        return super().train(resume_from_checkpoint=str(start.folder) if start.folder else None, **kwargs)
+
+    def _load_end(self, start: Start) -> TrainOutput:
+        """Brings model, state and clock to the end of a run that has nothing left to train.
+
+        A finished run's model is in the output folder. A checkpoint's is what the last evaluation scored: if it is not the best,
+        that is loaded over it, as at the end of any training.
+        """
+        args, folder = self.args, start.folder
+        finished = folder == Path(args.output_dir)
+        self.state = state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
+        state.is_world_process_zero, state.is_local_process_zero = self.is_world_process_zero(), self.is_local_process_zero()
+        self._load_from_checkpoint(str(folder))  # Trainer's, as `_load_best_model`: it knows the formats of FSDP and of shards
+        if args.load_best_model_at_end and state.best_global_step and not finished:
+            # the stored path may be another, if the output folder was moved
+            state.best_model_checkpoint = str(checkpoint_of(folder.parent, state.best_global_step))
+            self._load_best_model()
+        self.progress.total = start.seconds
+        results = folder / "train_results.json"
+        metrics = json.loads(results.read_text()) if finished and results.is_file() else {"train_runtime": start.seconds}
+        self.accelerator.wait_for_everyone()  # all have read what the first process is going to write again
+        return TrainOutput(state.global_step, metrics.get("train_loss", 0.0), metrics)
+
+    # ---- An end: create_model_card and push_to_hub, see `end_run` ----
+
     def create_model_card(
         self,
         language: str | None = None,
@@ -215,14 +292,9 @@ class EomtTrainer(ResumableTrainer):
         if not self.is_world_process_zero():
             return
         self.save_state()  # the card is written from it
-        model_args, data_args = self.run_arguments
         write_model_card(
             self.args.output_dir,
-            labels=self.labels,
-            task=self.task,
-            args=self.args,
-            model_args=model_args,
-            data_args=data_args,
+            self.description,
             name=model_name,
             model_id=self.hub_model_id or self.args.hub_model_id,
             license=license or self.args.license,
@@ -243,32 +315,3 @@ class EomtTrainer(ResumableTrainer):
                 f'    hf upload {name} {folder} . --exclude "checkpoint-*"'
             )
             raise
-
-    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
-        """Scores the model masked as it will end, which is not at all unless masking is kept.
-
-        Each process scores its own images, and only the metric's states are joined.
-        """
-        stream = self.eval_dataset if eval_dataset is None else eval_dataset
-        with self.progress.paused(), self.finished_model():
-            scores = self._score(stream)
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
-
-    def _score(self, stream: EvaluationStream) -> dict[str, float]:
-        results = predictions(
-            self.model,
-            self.processing_class,
-            stream,
-            self.task,
-            self.args.per_device_eval_batch_size,
-            self.threshold,
-            self.accelerator.autocast,
-            show_progress=self.is_world_process_zero() and not self.args.disable_tqdm,
-            passes=-(-len(stream) // self.args.per_device_eval_batch_size) if self.is_fsdp_enabled else 0,
-        )
-        scores = score_predictions(self.overlays.passing(results, len(stream)), make_metric(self.task, self.labels))
-        self.skipped.warn(stream.skipped)
-        return {name: value for name, value in scores.items() if isinstance(value, float)}

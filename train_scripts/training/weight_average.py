@@ -39,12 +39,18 @@ class WeightAverage(TrainerCallback):
         self.decay, self.updates = decay, 0
         self._parameters: list[nn.Parameter] = []
         self._averages: list[Tensor] = []
-        self._resumed = False
+        self._resumed_from: Path | None = None
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **_) -> None:
-        if not self._resumed:
-            self._start(model)
-        self._resumed = False
+        """Begins with the model's weights as averages.
+
+        In a resumed run they are the averages, as the model file holds them. The weights that are trained come into the model
+        after that.
+        """
+        self._start(model)
+        if self._resumed_from is not None:
+            self._load(self._resumed_from, model)
+            self._resumed_from = None
 
     @torch.no_grad()
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
@@ -64,38 +70,40 @@ class WeightAverage(TrainerCallback):
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Within, the model has the averages for weights; before and after a training, its own."""
+        """Within, the model has the averages for weights. Outside of a training there are none, and it keeps its weights."""
         self._swap()
         try:
             yield
         finally:
             self._swap()
 
-    @torch.no_grad()
-    def resume(self, folder: str | Path, model: nn.Module) -> None:
-        """Takes averages and weights up again.
+    def resume_from(self, folder: str | Path, model: nn.Module) -> None:
+        """Makes the coming training go on with the averages and the weights of a checkpoint.
 
         Args:
-            folder: of a checkpoint.
-            model: that has loaded the checkpoint's model file, and so the averages.
+            folder: of the checkpoint, whose model file, the averages, the model will have loaded when the training begins.
+            model: to train.
 
         Raises:
             ValueError: the checkpoint is of a run without averages or with save_only_model, or of other trained parameters.
         """
-        path, trained = Path(folder) / FILE, _trained(model)
+        path = Path(folder) / FILE
         if not path.is_file():
             raise ValueError(
                 f"{path} is missing: the checkpoint is of a run without ema_decay, or of one with save_only_model. Resume the "
                 "first without ema_decay; the second can't be resumed: start from it as checkpoint"
             )
-        self._start(model)
         with safe_open(path, "pt") as file:
-            if set(file.keys()) != set(trained):
+            if set(file.keys()) != set(_trained(model)):
                 raise ValueError(f"{path} holds other parameters than those trained. Resume with the frozen_blocks of that run")
-            for name, parameter in trained.items():
+        self._resumed_from = path
+
+    @torch.no_grad()
+    def _load(self, path: Path, model: nn.Module) -> None:
+        with safe_open(path, "pt") as file:
+            for name, parameter in _trained(model).items():
                 parameter.copy_(file.get_tensor(name))
             self.updates = int(file.metadata()["updates"])
-        self._resumed = True
 
     def _start(self, model: nn.Module) -> None:
         self.updates, self._parameters = 0, list(_trained(model).values())
@@ -104,7 +112,7 @@ class WeightAverage(TrainerCallback):
         self._averages = [parameter.detach().clone() for parameter in self._parameters]
 
     def _swap(self) -> None:
-        """Exchanges storages, so that nothing is copied."""
+        """Exchanges the storages of weights and averages, so that nothing is copied. Done twice, nothing has changed."""
         for index, parameter in enumerate(self._parameters):
             parameter.data, self._averages[index] = self._averages[index], parameter.data
 

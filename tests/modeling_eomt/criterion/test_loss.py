@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from transformers.models.eomt import EomtConfig as StockConfig
 from transformers.models.eomt import EomtForUniversalSegmentation as StockModel
 
-from eomt.criterion.normalizers import loss_normalizers
 from eomt.criterion.points import uncertain_points
 from eomt.randomness import ImageDraws
 
@@ -187,11 +186,6 @@ def test_weights_follow_the_configuration(labelled):
     model.config.class_weight, model.config.mask_weight, model.config.dice_weight = (2 * weight for weight in cost)
     twice = run(mask_labels=mask_labels, class_labels=class_labels).loss_terms["loss_dice"]
     torch.testing.assert_close(twice, 2 * once)
-
-
-def test_normalizers_count_masks_and_class_weights():
-    labels = [torch.zeros(3), torch.zeros(0), torch.zeros(12)]
-    assert loss_normalizers(labels, 8, 0.1).tolist() == pytest.approx([15, 11 + 0.1 * 13])
 
 
 def test_one_batch_overfits(tiny_model, segments):

@@ -41,10 +41,20 @@ def encode(model: EomtForUniversalSegmentation, pixel_values: Tensor) -> Tensor:
 
 def resampled(weights: dict[str, Tensor], other: VisionTransformer, num_prefix: int) -> dict[str, Tensor]:
     """timm's weights for another patch size and grid, by timm's functions."""
-    positions = resample_abs_pos_embed(
-        weights["pos_embed"], list(other.patch_embed.grid_size), num_prefix_tokens=num_prefix, antialias=False
-    )
+    positions = resample_abs_pos_embed(weights["pos_embed"], list(other.patch_embed.grid_size), num_prefix_tokens=num_prefix)
     return checkpoint_filter_fn({**weights, "pos_embed": positions}, other)
+
+
+@pytest.mark.parametrize("size", [(56, 168), (140, 112), (28, 42), (196, 196), (98, 98)])
+@torch.no_grad()
+def test_features_of_images_of_another_size_equal_timms(size):
+    """The positions are resized in the forward pass, in timm by its `dynamic_img_size`."""
+    vit = timm_vit(dynamic_img_size=True, **KINDS["DINOv2 with registers"])
+    config = encoder_config(vit.state_dict(), patch_size=14, image_size=98)
+    model = EomtForUniversalSegmentation(config).eval()
+    load_timm_encoder(model, vit.state_dict())
+    pixel_values = torch.randn(2, 3, *size)
+    torch.testing.assert_close(encode(model, pixel_values), vit.forward_features(pixel_values), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

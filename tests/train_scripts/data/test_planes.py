@@ -15,9 +15,10 @@ from eomt.train_scripts.data.planes import flatten_planes, stack_rles
 from eomt.train_scripts.data.run_lengths import segments_to_rles
 from eomt.train_scripts.data.samples import Sample, decode_row
 from eomt.train_scripts.data.shard_writer import write_split
+from eomt.train_scripts.data.task_samples import instance_sample
 from eomt.train_scripts.data.training_stream import TrainingCollator, stack_id_maps, training_stream
-from eomt.train_scripts.evaluation.reporting import picture_row
-from eomt.train_scripts.evaluation.tasks import TaskSamples
+from eomt.train_scripts.evaluation.pictures import picture_row
+from eomt.train_scripts.evaluation.tasks import task_of
 from eomt.train_scripts.metrics.average_precision import AveragePrecision
 
 SIZE = (40, 60)
@@ -77,16 +78,7 @@ def test_smaller_segments_show_in_one_plane(sample):
     for place in np.argsort(-drawn.sum((1, 2))):
         expected[drawn[place]] = place + 1
     assert np.array_equal(flat, expected)
-    assert picture_row(sample, torch.zeros(SIZE, dtype=torch.int64)).truth.id_map.tolist() == expected.tolist()
-
-
-@pytest.mark.parametrize("task", ["semantic", "panoptic"])
-def test_tasks_without_overlap(sample, task):
-    hidden = row(rles=[row()["rles"][0]] + [row()["rles"][1]] * 3)
-    made = TaskSamples(LABELS, task)(decode_row(hidden, 2, "here"))
-    assert made.id_map.shape == SIZE
-    assert made.segment_ids.tolist() == [1, 2]  # the twins of segment 2 don't show
-    assert TaskSamples(LABELS, "instance")(sample).id_map.shape == (3, *SIZE)
+    assert picture_row(task_of("semantic"), sample, torch.zeros(SIZE, dtype=torch.int64)).truth.id_map.tolist() == expected.tolist()
 
 
 def test_targets_are_those_of_the_masks(sample):
@@ -129,7 +121,7 @@ def test_shards_with_and_without_overlap_stream_into_one_batch(tmp_path):
     write_labels(tmp_path, LABELS)
     write_split(tmp_path, "train", [row(), plain], 2)
     assert [bool(stored["rles"]) for stored in load_split(tmp_path, "train")] == [True, False]
-    stream = training_stream(tmp_path, "train", training_augmentation(32, 1.0, 1.0), 0, task="instance")
+    stream = training_stream(tmp_path, "train", training_augmentation(32, 1.0, 1.0), 0, transform=instance_sample)
     samples = {sample["image_id"]: sample for sample, _ in zip(stream, range(2), strict=False)}
     assert samples["shelf"]["id_map"].shape == (3, 32, 32) and samples["plain"]["id_map"].shape == (32, 32)
     batch = TrainingCollator((0.5,) * 3, (0.25,) * 3)(list(samples.values()))

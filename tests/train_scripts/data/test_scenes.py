@@ -8,7 +8,7 @@ import torch
 
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import count_rows, load_split, read_labels
-from eomt.train_scripts.data.formats.layouts import find_splits
+from eomt.train_scripts.data.formats.detection import find_splits
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.samples import decode_row

@@ -7,28 +7,35 @@ import pytest
 import torch
 
 from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.evaluation_stream import collate_evaluation
 from eomt.train_scripts.data.samples import Sample
-from eomt.train_scripts.evaluation.inference import predictions, score_predictions
-from eomt.train_scripts.evaluation.tasks import TASKS, make_metric, task_processor
+from eomt.train_scripts.evaluation.inference import images_of, predictions, score_predictions
+from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 
 LABELS = Labels([f"class {i}" for i in range(5)], [True, True, True, False, False])
 SIZES = [(64, 150), (64, 64), (130, 70)]
 
 
-def examples(task: str) -> list[dict]:
+class Stream(list):
+    """Of examples, which doesn't know how many of them are this process's."""
+
+    share = None
+
+
+def examples(task: str) -> Stream:
     """What an evaluation stream yields, of images that the semantic processor cuts into 3, 1 and 2 windows."""
-    generator, processor, found = torch.Generator().manual_seed(0), task_processor(task, 64, LABELS), []
+    generator, processor, made = torch.Generator().manual_seed(0), task_of(task).processor(64, LABELS), Stream()
     for number, size in enumerate(SIZES):
         image = torch.randint(0, 255, (3, *size), dtype=torch.uint8, generator=generator)
         ids = torch.ones(size, dtype=torch.int32)
         sample = Sample(str(number), image, ids, torch.tensor([1]), torch.tensor([number]), torch.tensor([False]))
-        found.append({**processor(images=[image], return_tensors="pt"), "sample": sample})
-    return found
+        made.append({**processor(images=[image], return_tensors="pt"), "sample": sample})
+    return made
 
 
 def run(model, task: str, batch_size: int, threshold: float = 0.2) -> list:
-    processor = task_processor(task, 64, LABELS)
-    return list(predictions(model, processor, examples(task), task, batch_size, threshold, show_progress=False))
+    processor = task_of(task).processor(64, LABELS)
+    return list(predictions(model, processor, examples(task), task_of(task), batch_size, threshold, show_progress=False))
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -46,23 +53,27 @@ def test_a_batch_gives_what_single_images_give_and_metrics_take_it(tiny_model, t
         else:
             assert one["segmentation"].shape == sample.id_map.shape
             assert [s["label_id"] for s in one["segments_info"]] == [s["label_id"] for s in other["segments_info"]]
-    scores = [score_predictions(iter(results), make_metric(task, LABELS)) for results in (single, batched)]
+    scores = [score_predictions(iter(results), task_of(task).metric(LABELS)) for results in (single, batched)]
     assert scores[0].keys() == scores[1].keys() and len(scores[0]["per_class"]) == 5
+
+
+@torch.no_grad()
+def test_layouts_go_along_with_each_images_outputs(tiny_model):
+    batch = collate_evaluation(examples("semantic"))
+    images = list(images_of(tiny_model()(pixel_values=batch["pixel_values"]), batch))
+    rows = [[64, 150, 64, 64]] * 3, [[64, 64, 64, 64]], [[118, 64, 64, 64]] * 2
+    assert [one.image_layouts.tolist() for one in images] == list(rows)
 
 
 def test_passes_for_nothing(tiny_model):
     """Where processes share a model's weights, one with fewer images makes as many forward passes as the others."""
-    model, processor = tiny_model(), task_processor("panoptic", 64, LABELS)
+    model, processor = tiny_model(), task_of("panoptic").processor(64, LABELS)
     seen = []
     model.register_forward_hook(lambda module, inputs, outputs: seen.append(len(outputs.class_queries_logits)))
-    found = list(predictions(model, processor, examples("panoptic"), "panoptic", 2, show_progress=False, passes=4))
-    assert len(found) == 3 and seen == [2, 1, 1, 1]
-    assert not list(predictions(model, processor, [], "panoptic", 2, show_progress=False, passes=1)) and seen[4:] == [1]
-
-
-def test_an_unknown_task_is_named(tiny_model):
-    with pytest.raises(ValueError, match="task='depth' is unknown"):
-        next(predictions(tiny_model(), None, [], "depth", 1))
+    results = list(predictions(model, processor, examples("panoptic"), task_of("panoptic"), 2, show_progress=False, passes=4))
+    assert len(results) == 3 and seen == [2, 1, 1, 1]
+    assert not list(predictions(model, processor, Stream(), task_of("panoptic"), 2, show_progress=False, passes=1))
+    assert seen[4:] == [1]
 
 
 @pytest.mark.slow

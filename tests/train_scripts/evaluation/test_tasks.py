@@ -6,84 +6,57 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader
 
 from eomt.train_scripts.data.dataset_folder import Labels, write_labels
 from eomt.train_scripts.data.evaluation_stream import collate_evaluation, evaluation_stream
-from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.data.shard_writer import write_split
 from eomt.train_scripts.data.training_stream import training_stream
-from eomt.train_scripts.evaluation.tasks import MAIN_SCORE, TASKS, TaskSamples, make_metric, task_labels, task_processor
+from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 
 LABELS = Labels(["sky", "cat", "road", "dog"], [False, True, False, True])
-SEGMENTS = [(900, 1, False), (4, 0, False), (70000, 1, False), (7, 3, True), (9, 3, False), (2, 0, False)]  # id, class, crowd
-IDS = np.array([[0, 900, 4, 70000], [7, 9, 2, 0]], dtype=np.int32)
-
-
-def sample() -> Sample:
-    ids, classes, crowd = (torch.tensor(column) for column in zip(*SEGMENTS, strict=True))
-    return Sample("x", torch.zeros(3, 2, 4, dtype=torch.uint8), torch.from_numpy(IDS), ids, classes, crowd)
-
-
-def painted(one: Sample, crowd: bool = False) -> list[list[int]]:
-    """The class of each pixel in a segment that is (not) crowd, else -1."""
-    classes = torch.full(one.id_map.shape, -1)
-    for segment, label, is_crowd in zip(one.segment_ids, one.class_labels, one.is_crowd, strict=True):
-        if is_crowd == crowd:
-            classes[one.id_map == segment] = label
-    return classes.tolist()
 
 
 def test_classes_of_the_tasks():
-    assert task_labels(LABELS, "semantic") == task_labels(LABELS, "panoptic") == LABELS
-    assert task_labels(LABELS, "instance") == Labels(["cat", "dog"], [True, True])
+    assert task_of("semantic").labels(LABELS) == task_of("panoptic").labels(LABELS) == LABELS
+    assert task_of("instance").labels(LABELS) == Labels(["cat", "dog"], [True, True])
     with pytest.raises(ValueError, match="task='depth' is unknown; choose one of semantic, instance, panoptic"):
-        task_labels(LABELS, "depth")
+        task_of("depth").labels(LABELS)
     with pytest.raises(ValueError, match="needs things"):
-        task_labels(Labels(["sky"], [False]), "instance")
+        task_of("instance").labels(Labels(["sky"], [False]))
 
 
-def test_semantic_merges_a_class_and_leaves_crowds_apart():
-    one = TaskSamples(LABELS, "semantic")(sample())
-    assert one.class_labels.tolist() == [0, 1, 3, 3] and one.is_crowd.tolist() == [False, False, False, True]
-    assert len(set(one.segment_ids.tolist())) == 4 and set(one.id_map.unique().tolist()) == {0, *one.segment_ids.tolist()}
-    assert painted(one) == [[-1, 1, 0, 1], [-1, 3, 0, -1]] and painted(one, crowd=True)[1][0] == 3
+def rle(rows: slice, columns: slice) -> dict:
+    mask = np.zeros((4, 6), np.uint8, order="F")
+    mask[rows, columns] = 1
+    return coco_mask.encode(mask)
 
 
-def test_instance_keeps_things_and_renumbers_them():
-    one = TaskSamples(LABELS, "instance")(sample())
-    assert one.segment_ids.tolist() == [900, 70000, 7, 9] and one.class_labels.tolist() == [0, 0, 1, 1]
-    assert one.is_crowd.tolist() == [False, False, True, False]
-    assert painted(one) == [[-1, 0, -1, 0], [-1, 1, -1, -1]]  # stuff is void
-
-
-def test_panoptic_is_as_stored_and_the_sample_given_is_left_alone():
-    given = sample()
-    assert TaskSamples(LABELS, "panoptic")(given) is given
-    TaskSamples(LABELS, "semantic")(given)
-    assert np.array_equal(given.id_map, IDS) and given.class_labels.tolist() == [1, 0, 1, 3, 3, 0]
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_images_without_segments(task):
-    none = torch.zeros(0, dtype=torch.int64)
-    empty = Sample("x", torch.zeros(3, 2, 2), torch.zeros(2, 2, dtype=torch.int32), none, none, none.bool())
-    one = TaskSamples(LABELS, task)(empty)
-    assert len(one.segment_ids) == len(one.class_labels) == len(one.is_crowd) == 0 and not one.id_map.any()
+def test_what_of_a_result_is_drawn():
+    classes = torch.tensor([[2, 2, 2, 0, 0, -1]] * 4)
+    semantic = task_of("semantic").drawn(classes, (4, 6))
+    assert semantic.classes == {0: 0, 2: 2} and torch.equal(semantic.id_map, classes)
+    segments = {"segmentation": torch.tensor([[0, 0, 1, 1, -1, -1]] * 4), "segments_info": [{"id": 0, "label_id": 2}]}
+    assert task_of("panoptic").drawn(segments, (4, 6)).classes == {0: 2}
+    masks = [rle(np.s_[:2], np.s_[:]), rle(np.s_[1:], np.s_[:3]), rle(np.s_[:], np.s_[5:])]
+    result = {"rles": masks, "scores": torch.tensor([0.9, 0.6, 0.3]), "labels": torch.tensor([1, 0, 0])}
+    instances = task_of("instance").drawn(result, (4, 6))
+    assert instances.classes == {0: 1, 1: 0}  # the third scores too little
+    assert instances.id_map.tolist() == [[0] * 6] * 2 + [[1] * 3 + [-1] * 3] * 2  # the best is on top
 
 
 def test_processors_and_metrics():
-    semantic, panoptic = task_processor("semantic", 64, LABELS), task_processor("panoptic", 64, LABELS)
+    semantic, panoptic = task_of("semantic").processor(64, LABELS), task_of("panoptic").processor(64, LABELS)
     image = np.zeros((64, 150, 3), np.uint8)
     assert semantic(image, return_tensors="pt").pixel_values.shape == (3, 3, 64, 64)
     assert panoptic(image, return_tensors="pt").pixel_values.shape == (1, 3, 64, 64)
     assert panoptic.stuff_classes == [0, 2] and semantic.stuff_classes == [0, 1, 2, 3]
-    assert task_processor("instance", 64, task_labels(LABELS, "instance")).stuff_classes == []
-    assert MAIN_SCORE.keys() == set(TASKS)
-    for task in TASKS:
-        assert MAIN_SCORE[task] in make_metric(task, task_labels(LABELS, task)).compute()
+    assert task_of("instance").processor(64, task_of("instance").labels(LABELS)).stuff_classes == []
+    for name, task in TASKS.items():
+        assert task.name == name and task.main_score in task.metric(task.labels(LABELS)).compute()
     with pytest.raises(ValueError, match="boundary=True is for task='instance'"):
-        make_metric("semantic", LABELS, boundary=True)
+        task_of("semantic").metric(LABELS, boundary=True)
 
 
 def encoded(pixels: np.ndarray) -> dict:
@@ -110,7 +83,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize(("task", "targets"), [("semantic", [1]), ("instance", [0, 0]), ("panoptic", [1, 1])])
 def test_training_targets(folder, task, targets):
-    one = next(iter(training_stream(folder, "train", lambda *inputs: inputs, 0, task=task)))
+    one = next(iter(training_stream(folder, "train", lambda *inputs: inputs, 0, transform=task_of(task).sample)))
     assert one["class_labels"].tolist() == targets  # the crowd is none
     pixels = [(one["id_map"] == segment).sum().item() for segment in one["segment_ids"]]
     assert sum(pixels) == 32 * 20
@@ -118,12 +91,13 @@ def test_training_targets(folder, task, targets):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_evaluation_batches_of_images_with_different_numbers_of_windows(folder, task):
-    processor = task_processor(task, 32, task_labels(LABELS, task))
-    stream = evaluation_stream(folder, "train", processor, task=task)
+    processor = task_of(task).processor(32, task_of(task).labels(LABELS))
+    stream = evaluation_stream(folder, "train", processor, transform=task_of(task).sample)
     batch = next(iter(DataLoader(stream, batch_size=2, collate_fn=collate_evaluation)))
     windows = [3, 2] if task == "semantic" else [1, 1]
     assert batch["windows"] == windows and batch["pixel_values"].shape == (sum(windows), 3, 32, 32)
-    assert [len(offsets) for offsets in batch["patch_offsets"]] == (windows if task == "semantic" else [0, 0])
+    offsets = [one if one is None else len(one) for one in batch["patch_offsets"]]
+    assert offsets == (windows if task == "semantic" else [None, None])
     assert [one.id_map.shape for one in batch["samples"]] == [(32, 96), (32, 40)]
     assert batch["samples"][0].is_crowd.tolist() == {"semantic": [False, True], "instance": [False] * 2}.get(
         task, [False] * 2 + [True]

@@ -107,6 +107,17 @@ def test_stock_and_this_package_load_it_by_name_and_compute_the_same(local_hub, 
     assert not [name for name, content in local_hub.repos["org/second"].items() if local_hub.token.encode() in content]
 
 
+def test_a_checkpoint_is_whole_before_it_is_pushed(local_hub, tiny_words, tmp_path):
+    words = [*tiny_words, "--hub_strategy", "all_checkpoints", "--hub_always_push", "true", "--ema_decay", "0.9"]
+    done = script(local_hub, words, tmp_path / "strategy", tmp_path / "home")
+    assert done.returncode == 0, done.stderr[-3000:]
+    files = local_hub.repos["org/strategy"]
+    for step in (1, 2):
+        sizes = json.loads(files[f"checkpoint-{step}/whole.json"])
+        assert {"place_in_data_0.json", "training_weights.safetensors", "optimizer.pt"} <= sizes.keys()
+        assert {name: len(files[f"checkpoint-{step}/{name}"]) for name in sizes} == sizes
+
+
 @pytest.mark.parametrize(
     "request_path, status", [("/api/models/org/refused/preupload", 403), ("/api/models/org/broken/commit", 500)]
 )

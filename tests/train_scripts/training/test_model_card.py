@@ -13,7 +13,7 @@ from PIL import Image
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.training import model_card
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
-from eomt.train_scripts.training.model_card import describe_start, write_model_card
+from eomt.train_scripts.training.model_card import RunDescription, describe_start, write_model_card
 from eomt.train_scripts.training.recipe import parse_arguments
 
 LABELS = Labels(["bee", "sky", "moss"], [True, False, False])
@@ -39,7 +39,7 @@ def written(tmp_path, monkeypatch):
     """`written(*words, **fields)`: the card of a run with these options, its text, and the options."""
     monkeypatch.setattr(model_card, "count_rows", lambda folder, split: {"train": 700, "val": 50}[split])
 
-    def write(*words: str, log: list[dict] = LOG, best: str | None = None, **fields):
+    def write(*words: str, log: list[dict] = LOG, best: str | None = None, recorded: bool = True, **fields):
         out = tmp_path / "home" / "alice" / "bees-small"
         out.mkdir(parents=True, exist_ok=True)
         state = {"global_step": 20, "log_history": log, "best_model_checkpoint": best}
@@ -47,7 +47,8 @@ def written(tmp_path, monkeypatch):
         words = ["--data", str(tmp_path / "disk7" / "meadow"), "--output_dir", str(out), "--hub_token", TOKEN, *words]
         model_args, data_args, args = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), words)
         options = dict(args=args, model_args=model_args, data_args=data_args)
-        path = write_model_card(out, labels=LABELS, task="panoptic", license=args.license, **{**options, **fields})
+        run = RunDescription(LABELS, "panoptic", **(options if recorded else {"args": args}))
+        path = write_model_card(out, run, license=args.license, **fields)
         return ModelCard.load(path), path.read_text(), options
 
     return write
@@ -108,6 +109,11 @@ def test_its_recipe_makes_the_same_options_again(written, tmp_path):
         assert named and {n: vars(mine)[n] for n in named} == {n: vars(theirs)[n] for n in named}
 
 
+def test_its_recipe_has_no_deprecated_mirror_of_an_option(written):
+    _, text, _ = written("--activation_checkpointing", "true")
+    assert "activation_checkpointing: true" in text and "gradient_checkpointing" not in text
+
+
 def test_it_names_no_path_no_host_and_no_account(written, tmp_path):
     words = ["--checkpoint", str(tmp_path), "--hub_model_id", "alice/private", "--push_to_hub", "true"]
     words += ["--run_name", f"{socket.gethostname()}-7"]
@@ -121,7 +127,7 @@ def test_pictures_and_scores_only_where_there_are_some(written, tmp_path):
     out = tmp_path / "home" / "alice" / "bees-small"
     out.mkdir(parents=True)
     Image.new("RGB", (4, 4)).save(out / "picture.png")
-    card, text, _ = written(log=[], data_args=None, model_args=None)
+    card, text, _ = written(log=[], recorded=False)
     assert "(picture.png)" in text and "Not evaluated." in text and "curves.png" not in text and "not recorded" in text
     assert card.data.eval_results is None
 

@@ -13,6 +13,7 @@ from transformers import TrainerState
 
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.samples import Sample
+from eomt.train_scripts.evaluation.tasks import task_of
 from eomt.train_scripts.training import overlays, progress
 from eomt.train_scripts.training.overlays import FILE, OverlayCallback
 from eomt.train_scripts.training.progress import TrainingProgress
@@ -31,7 +32,7 @@ def evaluate(tmp_path):
 
     def run(callback, first=True, report_to=()):
         pairs = [pair(name) for name in "abcd"]
-        assert list(callback.passing(iter(pairs), total=4)) == pairs
+        assert list(callback.passing(iter(pairs), task_of("panoptic"), total=4)) == pairs
         args = SimpleNamespace(output_dir=str(tmp_path), report_to=list(report_to))
         callback.on_evaluate(args, TrainerState(is_world_process_zero=first, global_step=7), None)
 
@@ -39,7 +40,7 @@ def evaluate(tmp_path):
 
 
 def callback(images=2, clock=None):
-    return OverlayCallback(Labels(["cat"], [True]), images, clock or TrainingProgress(), [])
+    return OverlayCallback(Labels(["cat"], [True]), images, clock or TrainingProgress())
 
 
 def test_only_so_many_are_kept_and_drawn_evenly_spread_and_the_same_each_time(evaluate, monkeypatch):
@@ -58,7 +59,7 @@ def test_only_so_many_are_kept_and_drawn_evenly_spread_and_the_same_each_time(ev
 
 def test_whole_images_and_results_are_not_kept_until_they_are_drawn():
     own, passed = callback(), []
-    for sample, result in own.passing((pair(name) for name in "abcd"), total=4):
+    for sample, result in own.passing((pair(name) for name in "abcd"), task_of("panoptic"), total=4):
         passed += [weakref.ref(sample.image), weakref.ref(result["segmentation"])]
     del sample, result
     assert len(own._rows) == 2 and not any(whole() is not None for whole in passed)

@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainerState
 
 from eomt.train_scripts import train
 from eomt.train_scripts.data.scenes import write_scenes
-from eomt.train_scripts.training.checkpoints import FINISHED, MARK, last_whole
+from eomt.train_scripts.data.training_stream import WorkerPlace
+from eomt.train_scripts.training.checkpoints import AUTO, FINISHED, MARK, last_whole, mark_whole
 from eomt.train_scripts.training.finite_loss import FiniteLoss
-from eomt.train_scripts.training.resuming import ResumableTrainer
+from eomt.train_scripts.training.resuming import Resumption, Start
+from eomt.train_scripts.training.run_record import RunRecord, record_file
 from eomt.train_scripts.training.trainer import EomtTrainer
 
 # several epochs of 8 images, batches across their ends, averages, log and checkpoint out of step
@@ -47,8 +50,8 @@ def _run(when: str, words: list[str]) -> None:
         start_step = FiniteLoss.start_step
         FiniteLoss.start_step = lambda self, step, batches: _kill() if step == 8 else start_step(self, step, batches)
     if when == "in a checkpoint":
-        save = ResumableTrainer._save_rng_state
-        ResumableTrainer._save_rng_state = lambda self, folder: _kill() if self.state.global_step == 9 else save(self, folder)
+        save = EomtTrainer._save_rng_state
+        EomtTrainer._save_rng_state = lambda self, folder: _kill() if self.state.global_step == 9 else save(self, folder)
     train.run(words)
 
 
@@ -105,6 +108,71 @@ def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(uninterrupted, 
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-11"]
 
 
+ORDER, SETTINGS = {"seed": 1}, {"rate": 0.5}
+
+
+def stored_checkpoint(output_dir, step, settings=SETTINGS, order=ORDER, seconds=(30.0, 99.0)):
+    """A whole checkpoint of two processes, which have done as many batches as steps, and twice as many."""
+    folder = output_dir / f"checkpoint-{step}"
+    folder.mkdir()
+    for process in range(2):
+        record = RunRecord(order, settings, {0: WorkerPlace(step * (process + 1), 0, step)})
+        record.write(folder / record_file(process), seconds[process], skipped=process)
+    TrainerState(global_step=step).save_to_json(str(folder / "trainer_state.json"))
+    mark_whole(folder)
+    return folder
+
+
+def resumption(output_dir, process=0, max_steps=10, minutes=None, order=ORDER, settings=SETTINGS):
+    return Resumption(output_dir, RunRecord(order, settings), process, max_steps, minutes)
+
+
+@pytest.mark.parametrize("asked", [None, False, "", AUTO])
+def test_a_run_begins_at_its_first_step_unless_there_is_something_to_resume(tmp_path, asked):
+    assert resumption(tmp_path).start(asked) == Start()
+
+
+@pytest.mark.parametrize("asked", [AUTO, True, "checkpoint-4"])
+def test_each_process_has_its_own_record_and_the_first_ones_clock(tmp_path, asked):
+    folders = [stored_checkpoint(tmp_path, step) for step in (2, 4)]
+    for process in range(2):
+        start = resumption(tmp_path, process).start(str(tmp_path / asked) if asked == "checkpoint-4" else asked)
+        assert (start.folder, start.seconds, start.ended) == (folders[1], 30.0, False)
+        assert start.record.positions == {0: WorkerPlace(4 * (process + 1), 0, 4)} and start.record.skipped == process
+
+
+@pytest.mark.parametrize(("max_steps", "minutes", "ended"), [(10, None, False), (4, None, True), (4, 0.6, False), (10, 0.5, True)])
+def test_a_checkpoint_of_the_last_step_or_minute_is_the_end(tmp_path, max_steps, minutes, ended):
+    stored_checkpoint(tmp_path, 4)
+    assert resumption(tmp_path, max_steps=max_steps, minutes=minutes).start(AUTO).ended == ended
+
+
+def test_a_finished_run_is_the_end_and_only_for_the_same_data_and_settings(tmp_path):
+    stored_checkpoint(tmp_path, 4)
+    RunRecord(ORDER, SETTINGS, {0: WorkerPlace(9, 1, 1)}).write(tmp_path / FINISHED, 50.0, skipped=2)
+    start = resumption(tmp_path).start(AUTO)
+    assert (start.folder, start.seconds, start.ended, start.record.skipped) == (tmp_path, 50.0, True, 2)
+    assert not resumption(tmp_path).start(str(tmp_path / "checkpoint-4")).ended
+    for changed, message in (({"settings": {"rate": 1}}, "rate=1 instead of 0.5"), ({"order": {"seed": 2}}, "seed=2 instead of 1")):
+        with pytest.raises(ValueError, match=message):  # of the checkpoint, which is what is left
+            resumption(tmp_path, **changed).start(AUTO)
+
+
+def test_other_settings_are_for_those_who_name_the_checkpoint_and_another_order_for_nobody(tmp_path):
+    folder = stored_checkpoint(tmp_path, 4)
+    with pytest.raises(ValueError, match="True: .*checkpoint-4 is of another run, this one having rate=1 instead of 0.5"):
+        resumption(tmp_path, settings={"rate": 1}).start(True)
+    assert resumption(tmp_path, settings={"rate": 1}).start(str(folder)).folder == folder
+    with pytest.raises(ValueError, match="checkpoint-4'.*in another order, having seed=2 instead of 1"):
+        resumption(tmp_path, order={"seed": 2}).start(str(folder))
+
+
+def test_a_third_process_has_no_record_in_a_checkpoint_of_two(tmp_path):
+    folder = stored_checkpoint(tmp_path, 4)
+    with pytest.raises(ValueError, match="seed=1 instead of None"):
+        resumption(tmp_path, process=2).start(str(folder))
+
+
 def test_nothing_of_what_was_trained_on_is_decoded_again(tiny_run, tmp_path, monkeypatch):
     words = ["--max_steps", "5", "--save_strategy", "steps", "--save_steps", "4", "--eval_split", ""]
     tiny_run(*words)
@@ -128,8 +196,8 @@ def _counting(calls: list):
 def test_another_order_of_the_data_is_refused(tiny_run, tmp_path):
     words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
     tiny_run(*words)
-    told = "seed=1 instead of 42, shuffle_buffer=5 instead of 8"
-    with pytest.raises(ValueError, match=f"would see other images, or in another order, having {told}"):
+    different = "seed=1 instead of 42, shuffle_buffer=5 instead of 8"
+    with pytest.raises(ValueError, match=f"would see other images, or in another order, having {different}"):
         tiny_run(*words, "--seed", "1", "--shuffle_buffer", "5", "--resume_from_checkpoint", str(tmp_path / "checkpoint-1"))
 
 
@@ -162,8 +230,8 @@ def test_data_that_were_written_anew_are_other_data(tiny_run, tmp_path):
 def test_auto_takes_no_run_of_other_settings_for_this_one(tiny_run, tmp_path):
     words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
     tiny_run(*words)
-    told = "learning_rate=0.5 instead of 0.0001, image_size=96 instead of 112"
-    with pytest.raises(ValueError, match=f"'auto': .*checkpoint-2 is of another run, this one having {told}"):
+    different = "learning_rate=0.5 instead of 0.0001, image_size=96 instead of 112"
+    with pytest.raises(ValueError, match=f"'auto': .*checkpoint-2 is of another run, this one having {different}"):
         tiny_run(*words, "--learning_rate", "0.5", "--image_size", "96", "--resume_from_checkpoint", "auto")
     named = ["--resume_from_checkpoint", str(tmp_path / "checkpoint-1")]
     assert tiny_run(*words, "--learning_rate", "0.5", *named).state.global_step == 2
@@ -222,6 +290,18 @@ def test_a_budget_of_minutes_goes_on_where_it_was(tiny_run, tmp_path, monkeypatc
     assert json.loads((tmp_path / "again/train_results.json").read_text())["train_runtime"] < 3 - spent + 1.5
 
 
+def test_the_options_given_are_those_that_the_card_shows(tiny_run, tmp_path):
+    """Trainer changes its copy of them: it rotates no checkpoints, and a resumed run is not scored at its start."""
+    words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_on_start", "true", "--ema_decay", "0.9"]
+    words += ["--save_total_limit", "2"]
+    tiny_run(*words)
+    resumed = tiny_run(*words, "--resume_from_checkpoint", str(tmp_path / "checkpoint-1"))
+    assert [entry["step"] for entry in resumed.state.log_history if "eval_pq" in entry] == [0, 2]
+    assert (resumed.args.save_total_limit, resumed.args.eval_on_start) == (None, False)
+    card = (tmp_path / "README.md").read_text()
+    assert "save_total_limit: 2" in card and "eval_on_start: true" in card
+
+
 def test_the_first_checkpoint_of_two_may_go_only_when_the_second_is_whole(tiny_run, tmp_path, monkeypatch):
     seen = []
     save = EomtTrainer._save_rng_state
@@ -235,6 +315,21 @@ def test_the_first_checkpoint_of_two_may_go_only_when_the_second_is_whole(tiny_r
     tiny_run(*words)
     assert seen == [[], ["checkpoint-1"], ["checkpoint-2"]]
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-3"]
+
+
+def test_a_checkpoint_that_is_written_again_is_not_whole_meanwhile(tiny_run, tmp_path, monkeypatch):
+    """A run in the folder of an earlier one: half old and half new, a checkpoint would be that of no run."""
+    words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
+    tiny_run(*words)
+    save, whole = EomtTrainer._save_rng_state, []
+
+    def look(self, folder):
+        whole.append((Path(folder) / MARK).exists())
+        return save(self, folder)
+
+    monkeypatch.setattr(EomtTrainer, "_save_rng_state", look)
+    tiny_run(*words)
+    assert whole == [False, False] and last_whole(tmp_path) == tmp_path / "checkpoint-2"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, Trainer, TrainerControl, TrainerState, TrainingArguments
 
-from eomt.train_scripts.training.trainer import EomtTrainer
+from eomt.train_scripts.training.validation import Validation
 from eomt.train_scripts.training.weight_average import FILE, WeightAverage, average_decay
 
 TRAINING = ["--learning_rate", "1e-2", "--max_grad_norm", "1", "--eval_split", ""]
@@ -86,14 +86,14 @@ def test_averages_are_scored_and_stored_and_frozen_weights_left_out(tiny_run, tm
         average_of(self, *args, **kwargs)
         weights.append(model.class_predictor.weight.detach().clone())
 
-    score = EomtTrainer._score
+    score = Validation.score
 
-    def record_score(self, stream):
-        scored.append(self.model.class_predictor.weight.detach().clone())
-        return score(self, stream)
+    def record_score(self, model, *arguments, **options):
+        scored.append(model.class_predictor.weight.detach().clone())
+        return score(self, model, *arguments, **options)
 
     monkeypatch.setattr(WeightAverage, "on_step_end", record)
-    monkeypatch.setattr(EomtTrainer, "_score", record_score)
+    monkeypatch.setattr(Validation, "score", record_score)
     words = [
         "--max_steps",
         "3",

@@ -38,7 +38,7 @@ def read_semantic(images: Path, annotations: Path, options: Options) -> Source:
 def read_panoptic(images: Path, annotations: Path, options: Options) -> Source:
     """Raises ValueError if a folder is missing or empty."""
     instances = annotations.parent.parent / INSTANCES / annotations.name
-    labels = Labels(CLASSES, [place + 1 in THINGS for place in range(len(CLASSES))])
+    labels = Labels(CLASSES, [index + 1 in THINGS for index in range(len(CLASSES))])
     items, alone = _items(images, [annotations, instances])
     return Source(labels, items, _panoptic_row, _files, problems=alone)
 
@@ -49,18 +49,18 @@ def _items(images: Path, folders: list[Path]) -> tuple[list[tuple[str, Path, lis
     labels = [images_by_stem(folder, (".png",), "annotations") for folder in folders]
     alone = [
         f"{photo} has no PNG of the same stem in {folder}. Unpack it there."
-        for folder, found in zip(folders, labels, strict=True)
+        for folder, by_stem in zip(folders, labels, strict=True)
         for stem, photo in photos.items()
-        if stem not in found
+        if stem not in by_stem
     ]
     alone += [
         f"{png} has no photo of the same stem in {images}. Unpack it there."
-        for found in labels
-        for stem, png in found.items()
+        for by_stem in labels
+        for stem, png in by_stem.items()
         if stem not in photos
     ]
-    whole = {stem: photo for stem, photo in photos.items() if all(stem in found for found in labels)}
-    return [(stem, photo, [found[stem] for found in labels]) for stem, photo in whole.items()], alone
+    whole = {stem: photo for stem, photo in photos.items() if all(stem in by_stem for by_stem in labels)}
+    return [(stem, photo, [by_stem[stem] for by_stem in labels]) for stem, photo in whole.items()], alone
 
 
 def _files(item: tuple[str, Path, list[Path]]) -> list[Path]:
@@ -97,11 +97,11 @@ def _panoptic_row(item: tuple[str, Path, list[Path]]) -> dict:
         segments.append({"id": value, "category": value - 1, "iscrowd": False})
     for number in np.unique(numbers[numbers > 0]).tolist():
         mask = numbers == number
-        own = np.unique(classes[mask]).tolist()
-        if len(own) > 1 or not 1 <= own[0] <= len(THINGS):
-            raise BadSample(f"{instances}: instance {number} has the classes {own}; it takes one of 1..{len(THINGS)}.")
+        present = np.unique(classes[mask]).tolist()
+        if len(present) > 1 or not 1 <= present[0] <= len(THINGS):
+            raise BadSample(f"{instances}: instance {number} has the classes {present}; it takes one of 1..{len(THINGS)}.")
         ids[mask] = len(CLASSES) + number
-        segments.append({"id": len(CLASSES) + number, "category": THINGS[own[0] - 1] - 1, "iscrowd": False})
+        segments.append({"id": len(CLASSES) + number, "category": THINGS[present[0] - 1] - 1, "iscrowd": False})
     return {"image_id": stem, "image": encoded_file(photo), "id_map": encoded_ids(ids), "segments": segments}
 
 

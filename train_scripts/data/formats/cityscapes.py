@@ -64,7 +64,7 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
 def _row(item: tuple[str, Path, Path]) -> dict:
     stem, photo, labels = item
     values = read_indices(labels)
-    index = {value: place for place, value in enumerate(CLASSES)}
+    index = {value: position for position, value in enumerate(CLASSES)}
     present = [value for value in np.unique(values).tolist() if value in index]
     return {
         "image_id": Path(stem).name,

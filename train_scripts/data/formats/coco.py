@@ -50,7 +50,7 @@ def read_panoptic(images: Path, annotations: Path, options: Options) -> Source:
         categories = content["categories"]
         by_id = {image["id"]: image for image in content["images"]}
         labels = Labels([entry["name"] for entry in categories], [bool(entry["isthing"]) for entry in categories])
-        index = {entry["id"]: place for place, entry in enumerate(categories)}
+        index = {entry["id"]: position for position, entry in enumerate(categories)}
         pairs = [(by_id[annotation["image_id"]], annotation) for annotation in content["annotations"]]
         file_names = [image["file_name"] for image, _ in pairs]
     except (KeyError, TypeError) as error:
@@ -92,17 +92,17 @@ def read_instances(images: Path, annotations: Path, options: Options) -> Source:
     try:
         categories = _without_roots(content)
         labels = thing_labels([entry["name"] for entry in categories], options.stuff)
-        index = {entry["id"]: place for place, entry in enumerate(categories)}
-        found = {image["id"]: (image, []) for image in content["images"]}
+        index = {entry["id"]: position for position, entry in enumerate(categories)}
+        annotated = {image["id"]: (image, []) for image in content["images"]}
         for annotation in content["annotations"]:
-            found[annotation["image_id"]][1].append(annotation)
-        file_names = [image["file_name"] for image, _ in found.values()]
+            annotated[annotation["image_id"]][1].append(annotation)
+        file_names = [image["file_name"] for image, _ in annotated.values()]
     except (KeyError, TypeError) as error:
         raise ValueError(f"annotations={annotations} can't be read as COCO instance annotations ({error!r}).") from error
     check_names_differ(file_names, annotations)
     return Source(
         labels,
-        list(found.values()),
+        list(annotated.values()),
         lambda pair: _instance_row(*pair, index, images),
         lambda pair: [images / pair[0]["file_name"]],
         index,
@@ -116,8 +116,8 @@ def _without_roots(content: dict) -> list[dict]:
     names = [entry["name"] for entry in content["categories"]]
     return [
         entry
-        for place, entry in enumerate(content["categories"])
-        if entry["id"] in used or not (entry["name"] in groups or entry["name"] in names[place + 1 :])
+        for index, entry in enumerate(content["categories"])
+        if entry["id"] in used or not (entry["name"] in groups or entry["name"] in names[index + 1 :])
     ]
 
 
@@ -127,9 +127,9 @@ def _instance_row(image: dict, annotations: list[dict], index: dict[int, int], i
     size = image_size(path)
     name = f"{path}, image_id {image['id']}"
     if size != (image.get("height", size[0]), image.get("width", size[1])):
-        told = f"{image.get('width')} x {image.get('height')}"
+        stated = f"{image.get('width')} x {image.get('height')}"
         raise BadSample(
-            f"{name}: the json says {told} pixels, but the (upright) image has {size[1]} x {size[0]}. Mend one of them."
+            f"{name}: the json says {stated} pixels, but the (upright) image has {size[1]} x {size[0]}. Mend one of them."
         )
     masks = [_mask(annotation, size, f"{name}: annotation {annotation.get('id')}") for annotation in annotations]
     categories = [_category(annotation, index, name) for annotation in annotations]

@@ -46,12 +46,12 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
 
 def find_pairs(images: Path, masks: Path) -> tuple[list[tuple[str, Path, Path]], list[str]]:
     """Stem, image and mask, in the order of the stems, and what is to be said of each file without a partner."""
-    found = [images_by_stem(images, IMAGE_SUFFIXES, "images"), images_by_stem(masks, MASK_SUFFIXES, "annotations")]
+    files = [images_by_stem(images, IMAGE_SUFFIXES, "images"), images_by_stem(masks, MASK_SUFFIXES, "annotations")]
     alone = []
-    for own, other, name in ((*found, masks), (*found[::-1], images)):
-        lonely = sorted(own.keys() - other.keys())
-        alone += [f"{own[stem]} has no file of the same stem in {name}. Add it, or take this one away." for stem in lonely]
-    return [(stem, found[0][stem], found[1][stem]) for stem in sorted(found[0].keys() & found[1].keys())], alone
+    for these, those, name in ((*files, masks), (*files[::-1], images)):
+        lonely = sorted(these.keys() - those.keys())
+        alone += [f"{these[stem]} has no file of the same stem in {name}. Add it, or take this one away." for stem in lonely]
+    return [(stem, files[0][stem], files[1][stem]) for stem in sorted(files[0].keys() & files[1].keys())], alone
 
 
 def make_row(stem: str, image: Path, mask: Path, kind: str, classes: Sequence[str], void: Sequence[int]) -> dict:

@@ -17,7 +17,8 @@ from pycocotools import mask as coco_mask
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.samples import BadSample
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".gif")
+IMAGE_SUFFIXES += (".jp2", ".pgm", ".ppm", ".pnm")
 OUTSIDE = 0.05  # of the image's longer side: a vertex further out belongs to another image or size
 
 
@@ -74,13 +75,15 @@ def images_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, name:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
     if not files:
         raise ValueError(f"{name}={folder} has no file that ends in {', '.join(suffixes)}.")
-    found = {}
+    by_stem = {}
     for path in files:
         stem = path.relative_to(folder).with_suffix("").as_posix()
-        if stem in found:
-            raise ValueError(f"{found[stem]} and {path} have one stem, so that partners can't be told. Take one away.")
-        found[stem] = path
-    return found
+        if stem in by_stem:
+            raise ValueError(
+                f"{by_stem[stem]} and {path} have one stem, so that which file belongs to which can't be determined. Take one away."
+            )
+        by_stem[stem] = path
+    return by_stem
 
 
 def check_names_differ(file_names: Iterable[str], annotations: Path) -> None:
@@ -151,15 +154,15 @@ def row_of_masks(
     """
     kept = [entry for entry in zip(masks, categories, crowd, strict=True) if entry[0] is not None]
     segments = [
-        {"id": place + 1, "category": category, "iscrowd": bool(iscrowd)} for place, (_, category, iscrowd) in enumerate(kept)
+        {"id": index + 1, "category": category, "iscrowd": bool(iscrowd)} for index, (_, category, iscrowd) in enumerate(kept)
     ]
     row = {"image_id": image_id, "image": encoded_file(image), "segments": segments, "dropped": len(masks) - len(kept)}
     masks = [mask for mask, _, _ in kept]
     if masks and coco_mask.area(coco_mask.merge(list(masks))) < coco_mask.area(list(masks)).sum() or len(masks) >= 1 << 16:
         return {**row, "id_map": None, "rles": [mask["counts"].decode() for mask in masks]}
     ids = np.zeros(image_size(image), dtype=np.int64)
-    for place, mask in enumerate(masks):
-        ids[coco_mask.decode(mask).astype(bool)] = place + 1
+    for index, mask in enumerate(masks):
+        ids[coco_mask.decode(mask).astype(bool)] = index + 1
     return {**row, "id_map": encoded_ids(ids), "rles": None}
 
 

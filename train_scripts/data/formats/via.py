@@ -27,25 +27,25 @@ def entries(content: object) -> dict[str, dict] | None:
     """The annotated images of a VIA project or export; None for another json."""
     if not isinstance(content, dict):
         return None
-    found = content.get("_via_img_metadata", content)
-    ok = isinstance(found, dict) and found and all(isinstance(entry, dict) and "regions" in entry for entry in found.values())
-    return found if ok else None
+    by_key = content.get("_via_img_metadata", content)
+    ok = isinstance(by_key, dict) and by_key and all(isinstance(entry, dict) and "regions" in entry for entry in by_key.values())
+    return by_key if ok else None
 
 
 def read(images: Path, annotations: Path, options: Options) -> Source:
     """
     Raises:
-        ValueError: the file is missing or of another form, two entries are of one image, or a region's class can't be told.
+        ValueError: the file is missing or of another form, two entries are of one image, or a region's class can't be determined.
     """
-    found = entries(read_json(annotations))
-    if found is None:
+    by_key = entries(read_json(annotations))
+    if by_key is None:
         raise ValueError(f"annotations={annotations} is not of VIA's form: images with `filename` and `regions`.")
-    items = sorted(((entry["filename"], list(_regions(entry))) for entry in found.values()), key=lambda item: item[0])
+    items = sorted(((entry["filename"], list(_regions(entry))) for entry in by_key.values()), key=lambda item: item[0])
     check_names_differ((name for name, _ in items), annotations)
     named = [_class_of(region, options) for _, regions in items for region in regions]
     if None in named and not (options.class_key or options.classes):
         raise ValueError(
-            f"annotations={annotations}: the class of {named.count(None)} of {len(named)} regions can't be told. Name the "
+            f"annotations={annotations}: the class of {named.count(None)} of {len(named)} regions can't be determined. Name the "
             "attribute that is the class by class_key, or give the one name of all regions without attributes by classes"
         )
     labels = thing_labels(options.classes or sorted(set(named) - {None}), options.stuff)
@@ -58,7 +58,7 @@ def _regions(entry: dict) -> Iterator[dict]:
 
 
 def _class_of(region: dict, options: Options) -> str | None:
-    """None if it can't be told."""
+    """None if it can't be determined."""
     attributes = region.get("region_attributes") or {}
     key = options.class_key or (next(iter(attributes)) if len(attributes) == 1 else None)
     value = attributes.get(key)
@@ -81,8 +81,8 @@ def _row(filename: str, regions: list[dict], images: Path, names: list[str], opt
         name = f"{path}: region {number}"
         label = _class_of(region, options)
         if label not in names:
-            told = f"the class {label!r}" if label else f"no class in its attributes {region.get('region_attributes')}"
-            raise BadSample(f"{name} has {told}; classes are {names}.")
+            problem = f"the class {label!r}" if label else f"no class in its attributes {region.get('region_attributes')}"
+            raise BadSample(f"{name} has {problem}; classes are {names}.")
         masks.append(polygon_mask([_polygon(region["shape_attributes"], name)], size, name))
         categories.append(names.index(label))
     return row_of_masks(Path(filename).with_suffix("").as_posix(), path, masks, categories, [False] * len(masks))

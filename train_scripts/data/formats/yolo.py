@@ -76,7 +76,7 @@ def _row(stem: str, photo: Path, labels: Path | None, num_classes: int) -> dict:
             raise BadSample(f"{name} has the class {category:g}; allowed are 0..{num_classes - 1}, by the names.")
         if any(not -0.5 <= share <= 1.5 for share in shares):
             raise BadSample(f"{name} has vertices outside the image, at {max(shares, key=abs):g}: they must be shares, not pixels.")
-        polygon = [share * (height if place % 2 else width) for place, share in enumerate(shares)]
+        polygon = [share * (height if index % 2 else width) for index, share in enumerate(shares)]
         masks.append(polygon_mask([polygon], size, name))
         categories.append(int(category))
     return row_of_masks(stem, photo, masks, categories, [False] * len(masks))

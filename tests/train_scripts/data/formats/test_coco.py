@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from eomt.train_scripts.data.dataset_folder import Labels, count_rows, load_split, read_labels
-from eomt.train_scripts.data.formats.layouts import Split
+from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.samples import decode_row
 

@@ -264,7 +264,7 @@ def test_classes_of_via_that_cannot_be_told(photo, prepared, tmp_path):
     content = via_json([CAT])
     content["pets.png123"]["regions"][0]["region_attributes"] = {"animal": {"cat": True, "dog": False}, "note": "asleep"}
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="the class of 1 of 1 regions can't be told. Name the attribute"):
+    with pytest.raises(ValueError, match="the class of 1 of 1 regions can't be determined. Name the attribute"):
         prepared("via", tmp_path / "images", path)
     [sample] = prepared("via", tmp_path / "images", path, Options(class_key="animal"))
     assert read_labels(tmp_path / "out").names == ["cat"] and len(sample.segment_ids) == 1

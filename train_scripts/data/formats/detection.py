@@ -51,15 +51,15 @@ def detect_format(annotations: Path) -> str:
     """The format of one split's annotations, a json file or a folder.
 
     Raises:
-        ValueError: it can't be told.
+        ValueError: it can't be determined.
     """
     if annotations.is_dir():
-        found = _format_of_folder(annotations)
+        detected = _format_of_folder(annotations)
     else:
-        found = _format_of_json(coco.read_json(annotations))
-    if not found:
-        raise ValueError(f"annotations={annotations}: the format can't be told. Give it: {', '.join(READERS)}")
-    return found
+        detected = _format_of_json(coco.read_json(annotations))
+    if not detected:
+        raise ValueError(f"annotations={annotations}: the format can't be determined. Give it: {', '.join(READERS)}")
+    return detected
 
 
 def _format_of_json(content: object) -> str | None:
@@ -94,14 +94,16 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"source={folder}: no such folder.")
-    found = list(dict.fromkeys(split for split in _all_splits(folder) if chosen in (None, split.format)))
-    formats = sorted({split.format for split in found})
-    if not found:
-        told = f" of the format {chosen}" if chosen else ""
-        raise ValueError(f"source={folder} has no layout known here{told}. Give images and annotations, or one of these:\n{KNOWN}")
+    splits = list(dict.fromkeys(split for split in _all_splits(folder) if chosen in (None, split.format)))
+    formats = sorted({split.format for split in splits})
+    if not splits:
+        wanted = f" of the format {chosen}" if chosen else ""
+        raise ValueError(
+            f"source={folder} has no layout known here{wanted}. Give images and annotations, or one of these:\n{KNOWN}"
+        )
     if len(formats) > 1:
         raise ValueError(f"source={folder} has annotations of the formats {', '.join(formats)}. Choose one by format.")
-    return found
+    return splits
 
 
 def _all_splits(folder: Path) -> Iterator[Split]:
@@ -122,18 +124,18 @@ def _all_splits(folder: Path) -> Iterator[Split]:
 
 def _pairs(form: str, images: Path, annotations: Path, only: object = None) -> Iterator[Split]:
     """Subfolders of the same name."""
-    for own in sorted(annotations.glob("*")):
-        if own.is_dir() and (images / own.name).is_dir() and (only is None or own.name in only):
-            yield Split(_split_name(own.name), form, images / own.name, own)
+    for subfolder in sorted(annotations.glob("*")):
+        if subfolder.is_dir() and (images / subfolder.name).is_dir() and (only is None or subfolder.name in only):
+            yield Split(_split_name(subfolder.name), form, images / subfolder.name, subfolder)
 
 
 def _folder_splits(folder: Path, name: str, form: str) -> Iterator[Split]:
     """images/train and masks/train, train/images and train/masks, or images and masks."""
     pairs = list(_pairs(form, folder / "images", folder / name))
     pairs += [
-        Split(_split_name(own.parent.name), form, own.parent / "images", own)
-        for own in sorted(folder.glob(f"*/{name}"))
-        if (own.parent / "images").is_dir()
+        Split(_split_name(labelled.parent.name), form, labelled.parent / "images", labelled)
+        for labelled in sorted(folder.glob(f"*/{name}"))
+        if (labelled.parent / "images").is_dir()
     ]
     if not pairs and (folder / name).is_dir() and (folder / "images").is_dir():
         pairs = [Split("train", form, folder / "images", folder / name)]
@@ -143,9 +145,11 @@ def _folder_splits(folder: Path, name: str, form: str) -> Iterator[Split]:
 def _coco_splits(folder: Path) -> Iterator[Split]:
     for path in sorted([*folder.glob("*.json"), *folder.glob("annotations/*.json")]):
         if match := re.fullmatch(r"(panoptic|instances)_(\w+)", path.stem):
-            own = next((place for place in (folder / match[2], folder / "images" / match[2]) if place.is_dir()), None)
-            if own is not None:
-                yield Split(_split_name(match[2]), f"coco_{match[1]}", own, path)
+            photos = next(
+                (candidate for candidate in (folder / match[2], folder / "images" / match[2]) if candidate.is_dir()), None
+            )
+            if photos is not None:
+                yield Split(_split_name(match[2]), f"coco_{match[1]}", photos, path)
     for path in sorted(folder.glob("*/_annotations.coco.json")):
         yield Split(_split_name(path.parent.name), "coco_instances", path.parent, path)
 

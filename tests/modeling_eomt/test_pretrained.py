@@ -10,7 +10,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModel, AutoModelForUniversalSegmentation
 
 from eomt import EomtConfig, EomtForUniversalSegmentation
-from eomt.encoders.dinov2 import resample_positions
+from eomt.encoders.parts import resample_positions
 
 DOORS = {
     "class": EomtForUniversalSegmentation.from_pretrained,

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from eomt.train_scripts.data.formats.layouts import detect_format, find_splits
+from eomt.train_scripts.data.formats.detection import detect_format, find_splits
 
 VIA = {"a.jpg1": {"filename": "a.jpg", "regions": []}}
 INSTANCES = {"images": [], "annotations": [{"image_id": 1, "segmentation": []}], "categories": []}
@@ -136,10 +136,10 @@ def test_what_is_unknown_is_said_with_what_is_known(tree, tmp_path):
         find_splits(folder)
     with pytest.raises(ValueError, match="of the format yolo"):
         find_splits(folder, "yolo")
-    with pytest.raises(ValueError, match="the format can't be told. Give it: coco_panoptic"):
+    with pytest.raises(ValueError, match="the format can't be determined. Give it: coco_panoptic"):
         detect_format(folder / "pictures")
     (folder / "other.json").write_text("[]")
-    with pytest.raises(ValueError, match="can't be told"):
+    with pytest.raises(ValueError, match="can't be determined"):
         detect_format(folder / "other.json")
     (folder / "broken.json").write_text("{")
     with pytest.raises(ValueError, match="broken.json is not JSON"):

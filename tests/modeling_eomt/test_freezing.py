@@ -3,8 +3,6 @@
 import pytest
 import torch
 
-from eomt.train_scripts.training.freezing import freeze_blocks
-
 
 def backward(model, segments):
     """Gradients by name, and the bytes that the forward pass kept for the backward pass."""
@@ -24,18 +22,18 @@ def backward(model, segments):
 @pytest.mark.parametrize(("count", "blocks"), [(1, 1), (2, 2), (-1, 2), (4, 4)])
 def test_what_is_below_gets_no_gradient_and_the_rest_does(tiny_model, segments, count, blocks):
     model = tiny_model(probs=0.5).train()
-    freeze_blocks(model, count)
+    model.freeze_encoder(count)
     gradients, _ = backward(model, segments)
     frozen = ("embeddings.", *(f"layers.{index}." for index in range(blocks)))
     assert {name for name, gradient in gradients.items() if gradient is None} == {n for n in gradients if n.startswith(frozen)}
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_no_backward_pass_reaches_them(tiny_model, segments, checkpointing, monkeypatch):
+def test_no_backward_pass_reaches_them(tiny_model, segments, checkpoint_activations, checkpointing, monkeypatch):
     model = tiny_model(probs=0.5, num_hidden_layers=8).train()
     if checkpointing:
-        model.gradient_checkpointing_enable()
-    freeze_blocks(model, -1)
+        checkpoint_activations(model)
+    model.freeze_encoder(-1)
     wanting = []
     for index, layer in enumerate(model.layers):
         layer.register_forward_hook(lambda _, __, output, index=index: wanting.append((index, output.requires_grad)))
@@ -44,17 +42,34 @@ def test_no_backward_pass_reaches_them(tiny_model, segments, checkpointing, monk
     assert {index for index, _ in wanting[8:]} <= {6, 7}  # what checkpointing runs again
 
 
+@pytest.mark.parametrize("use_reentrant", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_checkpointed_blocks_above_frozen_ones_get_the_gradients_they_get_without(
+    tiny_model, segments, checkpoint_activations, use_reentrant, count
+):
+    gradients = []
+    for checkpointing in (False, True):
+        model = tiny_model(probs=0.0, num_hidden_layers=8).train()
+        model.freeze_encoder(count)
+        if checkpointing:
+            checkpoint_activations(model, use_reentrant=use_reentrant)
+        torch.manual_seed(0)
+        gradients.append(backward(model, segments)[0])
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-6, rtol=1e-5)
+    assert all(gradients[1][f"layers.{block}.norm1.weight"] is not None for block in range(count, 8))
+
+
 def test_less_is_kept_for_the_backward_pass(tiny_model, segments):
     whole = backward(tiny_model(num_hidden_layers=8).train(), segments)[1]
     model = tiny_model(num_hidden_layers=8).train()
-    freeze_blocks(model, -1)
+    model.freeze_encoder(-1)
     assert backward(model, segments)[1] < 0.6 * whole
 
 
 def test_nothing_is_frozen_by_default_and_too_many_are_refused(tiny_model):
     model = tiny_model()
-    freeze_blocks(model, 0)
+    model.freeze_encoder(0)
     assert all(parameter.requires_grad for parameter in model.parameters())
     for count in (5, -2):
         with pytest.raises(ValueError, match=rf"frozen_blocks={count} must be in -1\.\.4.*join: 2"):
-            freeze_blocks(model, count)
+            model.freeze_encoder(count)

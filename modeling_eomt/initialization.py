@@ -1,0 +1,15 @@
+"""How modules get their first values where no checkpoint fills them."""
+
+from torch import nn
+from transformers import PreTrainedConfig
+
+
+class InitializedModule(nn.Module):
+    """A module that knows the initial values of its own tensors.
+
+    It fills its own tensors only, never those of a submodule: transformers skips every module whose own tensors were all loaded.
+    """
+
+    def initialize_tensors(self, config: PreTrainedConfig) -> None:
+        """Fills the tensors with functions of `transformers.initialization`, which leave loaded tensors alone."""
+        raise NotImplementedError

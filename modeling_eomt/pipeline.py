@@ -1,0 +1,28 @@
+"""The image-segmentation pipeline, which hands files to the image processor as they are."""
+
+from typing import Any
+
+from PIL import Image
+from transformers import BatchFeature
+from transformers.pipelines.image_segmentation import ImageSegmentationPipeline
+
+from eomt.configuration import EomtConfig
+from eomt.image_processing.pixels import load_pil
+
+
+class EomtImageSegmentationPipeline(ImageSegmentationPipeline):
+    """
+    transformers' pipeline, but that EoMT's image processor reads the image.
+
+    transformers converts every image to 8-bit RGB beforehand, which clips images of 16 bits and lays transparency over black.
+    Pipelines of other models are transformers' own.
+    """
+
+    def preprocess(self, image: str | Image.Image, subtask: str | None = None, timeout: float | None = None) -> BatchFeature:
+        """A path, a URL, base64 text or a PIL image -> the model's inputs and the `target_size` of the upright image."""
+        if not isinstance(self.model.config, EomtConfig):
+            return super().preprocess(image, subtask, timeout)
+        upright = load_pil(image, "inputs")
+        inputs: dict[str, Any] = self.image_processor(images=[upright], return_tensors="pt").to(self.dtype)
+        inputs["target_size"] = [(upright.height, upright.width)]
+        return inputs

@@ -1,0 +1,109 @@
+"""What transformers has to know to initialise, load, resize and save the models."""
+
+import copy
+import math
+import os
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+
+from eomt.configuration import EomtConfig
+from eomt.encoders.dinov2 import EomtLayer
+from eomt.encoders.parts import EomtAttention
+from eomt.initialization import InitializedModule
+
+
+class EomtPreTrainedModel(PreTrainedModel):
+    """Initialisation, loading and saving. A subclass has an encoder of DINOv2's kind in `embeddings`."""
+
+    config: EomtConfig
+    base_model_prefix = "eomt"
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["EomtLayer"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _keep_in_fp32_modules_strict = {"attn_mask_probs"}  # .9995 would round to 1 in bfloat16
+    _can_record_outputs = {"hidden_states": EomtLayer, "attentions": EomtAttention}
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """For what no checkpoint fills."""
+        if isinstance(module, InitializedModule):
+            module.initialize_tensors(self.config)
+        elif isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            init.kaiming_uniform_(module.weight, a=math.sqrt(5))
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None, *args, config=None, **kwargs):
+        """
+        As in transformers, and besides:
+
+        - another `image_size=(height, width)` resizes the stored position embeddings;
+        - loss weights given here hold (a stored class weight does not win over the configuration);
+        - a checkpoint without `attn_mask_probs`, or with those of another number of blocks, is unmasked.
+        """
+        wants_info = kwargs.pop("output_loading_info", False)
+        image_size = None if isinstance(config, EomtConfig) else kwargs.pop("image_size", None)
+        if isinstance(config, EomtConfig):
+            image_size, config = _as_stored(pretrained_model_name_or_path, config, kwargs)
+        model, info = super().from_pretrained(
+            pretrained_model_name_or_path, *args, config=config, output_loading_info=True, **kwargs
+        )
+        if image_size is not None:
+            model.resize_position_embeddings(image_size)
+        mismatched = {name for name, *_ in info["mismatched_keys"]}
+        if "attn_mask_probs" in {*info["missing_keys"], *mismatched}:
+            model.attn_mask_probs.zero_()
+        with torch.no_grad():
+            model.criterion.empty_weight.copy_(model.criterion.class_weights())
+        model.refresh_masked_blocks()
+        return (model, info) if wants_info else model
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embeddings.patch_embeddings
+
+    def resize_position_embeddings(self, image_size: int | Sequence[int]) -> None:
+        """Stores the position embeddings for another image size, and the size in the configuration.
+
+        Args:
+            image_size: pixels, an integer or `(height, width)`, multiples of the patch size.
+
+        Raises:
+            ValueError: (inside the configuration's validation error) for a size off the patch grid.
+        """
+        sized = type(self.config)(**{**self.config.to_dict(), "image_size": _plain_size(image_size)})
+        self.embeddings.position_embeddings = self.embeddings.position_embeddings.resampled(sized.grid_size)
+        self.config.image_size = sized.image_size
+
+
+def _plain_size(image_size: int | Sequence[int]) -> int | tuple[int, int]:
+    """An integer where both sides are equal, which transformers' own model can read."""
+    if isinstance(image_size, int):
+        return image_size
+    height, width = image_size
+    return height if height == width else (height, width)
+
+
+def _as_stored(path: str | os.PathLike | None, config: EomtConfig, kwargs: dict) -> tuple[int | tuple | None, EomtConfig]:
+    """For a configuration with another image size than the checkpoint's: the size wanted, and one with the stored size."""
+    if path is None:
+        return None, config
+    names = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
+    stored = EomtConfig.from_pretrained(path, **{name: kwargs[name] for name in names if name in kwargs})
+    if stored.grid_size == config.grid_size:
+        return None, config
+    wanted, config = config.image_size, copy.deepcopy(config)
+    config.image_size = stored.image_size
+    return wanted, config

@@ -1,0 +1,47 @@
+"""Checkpoints that are scored and predicted with: whole ones alone, unmasked unless asked, with the right classes and processor."""
+
+import pytest
+import transformers
+
+from eomt import EomtForUniversalSegmentation, EomtImageProcessor
+from eomt.train_scripts.data import scenes
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.evaluation.loading import check_classes, class_names, load_model, load_processor
+from eomt.train_scripts.evaluation.tasks import task_of
+
+
+def test_a_model_is_masked_as_asked_and_not_as_stored(checkpoints):
+    assert EomtForUniversalSegmentation.from_pretrained(checkpoints / "panoptic").attn_mask_probs.tolist() == [1.0]
+    for masked in (False, True):
+        model = load_model(str(checkpoints / "panoptic"), masked)
+        assert model.attn_mask_probs.tolist() == [float(masked)] and class_names(model) == scenes.LABELS.names
+
+
+def test_classes_that_differ_are_named():
+    names = scenes.LABELS.names
+    check_classes(names, tuple(names), "x")
+    with pytest.raises(ValueError, match="their order differs, from index 0 on"):
+        check_classes(names[::-1], names, "x")
+    with pytest.raises(ValueError, match=r"it lacks \['bee'\] and has \['wasp'\] besides, from index 0 on"):
+        check_classes(["wasp", *names[1:]], names, "x")
+    with pytest.raises(ValueError, match="has 13 classes, the data 14 .* from index 13 on"):
+        check_classes(names[:-1], names, "x")
+
+
+def test_an_incomplete_checkpoint_is_not_scored_with_random_weights(checkpoints, tmp_path):
+    model = EomtForUniversalSegmentation.from_pretrained(checkpoints / "panoptic")
+    kept = {name: value for name, value in model.state_dict().items() if not name.startswith("class_predictor")}
+    model.save_pretrained(tmp_path, state_dict=kept)
+    with pytest.raises(ValueError, match=r"lacks the weights \['class_predictor.bias', 'class_predictor.weight'\]"):
+        load_model(str(tmp_path))
+
+
+def test_a_processor_of_the_checkpoint_is_used(checkpoints, tmp_path):
+    EomtImageProcessor(size={"shortest_edge": 32, "longest_edge": 32}).save_pretrained(tmp_path)
+    assert load_processor(str(tmp_path), task_of("panoptic"), 64, Labels(["a"], [True])).size.shortest_edge == 32
+
+
+def test_stuff_is_merged_with_a_processor_of_transformers_own(checkpoints, tmp_path):
+    transformers.EomtImageProcessor().save_pretrained(tmp_path)
+    labels = Labels(["bee", "sky", "sea"], [True, False, False])
+    assert load_processor(str(tmp_path), task_of("panoptic"), 64, labels).stuff_classes == [1, 2]

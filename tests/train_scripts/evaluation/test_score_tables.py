@@ -1,0 +1,34 @@
+"""Tables of the scores of all tasks."""
+
+import json
+
+import pytest
+
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.evaluation.score_tables import print_scores, score_tables
+
+LABELS = Labels(["cat", "a rather long class name", "sky"], [True, True, False])
+
+
+def test_tables_show_groups_sizes_and_classes_that_dont_occur():
+    quality = {f"{name}{suffix}": 50.0 for name in ("pq", "sq", "rq") for suffix in ("", "_things")}
+    rows = [None, {"pq": 12.34, "sq": 1.0, "rq": 2.0}, None]
+    lines = score_tables({**quality, "per_class": rows}, LABELS).splitlines()
+    assert lines[0].split() == ["PQ", "SQ", "RQ"] and [line.split()[0] for line in lines[1:3]] == ["all", "things"]
+    assert lines[-3].split() == ["cat", "-", "-", "-"] and lines[-2].split()[-3:] == ["12.3", "1.0", "2.0"]
+    precision = {"ap": 5.0, "ap50": 6.0, "ap75": 7.0, "ap_small": -1, "ap_medium": 8.0, "ap_large": 9.0}
+    lines = score_tables({**precision, "per_class": [1.0, None, 2.0]}, LABELS).splitlines()
+    assert lines[1].split() == ["all", "5.0", "6.0", "7.0", "-", "8.0", "9.0"] and lines[-1].split() == ["sky", "2.0"]
+    lines = score_tables({"miou": 40.0, "pixel_accuracy": 90.0, "per_class": [1.0, 2.0, 3.0]}, LABELS).splitlines()
+    assert lines[0].split() == ["mIoU", "pixel", "accuracy"] and lines[3].split() == ["class", "IoU"]
+
+
+@pytest.mark.parametrize(("scores", "head"), [({"pq": 10.0, "pq_stuff": -1.0}, "PQ  PQ stuff"), ({"ap": 10.0}, "AP")])
+def test_before_and_after(tmp_path, capsys, scores, head):
+    for prefix in ("before", "eval"):
+        values = {f"{prefix}_{name}": value for name, value in scores.items()}
+        (tmp_path / f"{prefix}_results.json").write_text(json.dumps({**values, f"{prefix}_runtime": 3.0}))
+    print_scores(tmp_path, "photos")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("photos") and lines[0].endswith(head)
+    assert lines[2].split() == ["after", "training", "10.0", *["-"] * (len(scores) - 1)]

@@ -1,0 +1,87 @@
+"""The options of `prepare`: which files are read, and what their formats leave open."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eomt.train_scripts.data.formats.detection import READERS, Split, detect_format, find_splits
+from eomt.train_scripts.data.formats.masks import KINDS
+from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.preparation import EMPTY
+from eomt.train_scripts.data.samples import BAD_SAMPLES
+
+
+@dataclass
+class PrepareOptions:
+    """Which files become a dataset, and how."""
+
+    out: str = field(metadata={"help": "folder of the dataset to be written"})
+    source: str | None = field(
+        default=None, metadata={"help": "folder of a dataset in a known layout; all its splits are prepared"}
+    )
+    images: str | None = field(default=None, metadata={"help": "folder of one split's images, in place of source"})
+    annotations: str | None = field(
+        default=None, metadata={"help": "json file, or folder of masks or text files, that belongs to images"}
+    )
+    split: str | None = field(default=None, metadata={"help": "name of the split of images and annotations, train by default"})
+    format: str | None = field(
+        default=None, metadata={"help": "of the annotations, where it can't be detected", "choices": list(READERS)}
+    )
+    kind: str | None = field(
+        default=None, metadata={"help": "masks: what their values are, classes or ids of objects", "choices": list(KINDS)}
+    )
+    classes: list[str] = field(
+        default_factory=list,
+        metadata={"help": "names by index, with commas between, or a text file of a name a line"},
+    )
+    stuff: list[str] = field(
+        default_factory=list,
+        metadata={"help": "those of the classes that are not things (coco_instances, yolo, via), as classes are given"},
+    )
+    void: list[int] = field(default_factory=list, metadata={"help": "values of semantic masks that are no class"})
+    class_key: str | None = field(default=None, metadata={"help": "via: the region attribute that is the class"})
+    bad_samples: str = field(
+        default="raise", metadata={"help": "images that can't be used: stop, or leave out and count", "choices": list(BAD_SAMPLES)}
+    )
+    empty: str = field(
+        default="raise",
+        metadata={"help": "images without a segment but crowds: stop, leave out, or keep", "choices": list(EMPTY)},
+    )
+    val_share: float = field(default=0.0, metadata={"help": "share of a single split's images for a second, val: each k-th"})
+
+    def __post_init__(self):
+        self.classes = [name for text in self.classes for name in class_names(text)]
+        self.stuff = [name for text in self.stuff for name in class_names(text)]
+        if bool(self.source) == bool(self.images or self.annotations) or bool(self.images) != bool(self.annotations):
+            raise ValueError("give either --source, or --images and --annotations")
+        if self.source and self.split:
+            raise ValueError(f"--split {self.split}: all splits of --source are prepared; give --images and --annotations for one")
+
+    def splits(self) -> list[Split]:
+        """What is to be read.
+
+        Raises:
+            ValueError: the layout or the format can't be detected.
+        """
+        if self.source:
+            return find_splits(self.source, self.format)
+        annotations = Path(self.annotations)
+        return [Split(self.split or "train", self.format or detect_format(annotations), Path(self.images), annotations)]
+
+    def format_options(self) -> Options:
+        """What the formats leave open."""
+        return Options(self.classes, self.stuff, self.void, self.kind, self.class_key)
+
+
+def class_names(text: str) -> list[str]:
+    """`sky,road`, or the lines of a text file of that name.
+
+    Raises:
+        ValueError: the text is the name of a text file that doesn't exist.
+    """
+    try:
+        names = Path(text).read_text(encoding="utf-8-sig").splitlines() if Path(text).is_file() else text.split(",")
+    except OSError:  # longer than a path may be
+        names = text.split(",")
+    if names == [text] and text.endswith(".txt"):
+        raise ValueError(f"{text}: no such file. Give names with commas between, or a text file of a name a line")
+    return [name.strip() for name in names if name.strip()]

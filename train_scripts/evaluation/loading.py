@@ -1,0 +1,76 @@
+"""Checkpoints to score or to predict with, of this package or of transformers: model, classes and image processor."""
+
+from collections.abc import Sequence
+
+import torch
+
+from eomt import EomtForUniversalSegmentation, EomtImageProcessor
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.evaluation.tasks import Task
+
+
+def load_model(checkpoint: str, masked: bool = False) -> EomtForUniversalSegmentation:
+    """A complete checkpoint, in float32.
+
+    Args:
+        checkpoint: a folder or a Hub name.
+        masked: whether the last L2 blocks are masked, whatever the checkpoint says.
+
+    Raises:
+        OSError: there is no such checkpoint.
+        ValueError: weights are missing in it.
+    """
+    try:
+        model, loaded = EomtForUniversalSegmentation.from_pretrained(checkpoint, dtype=torch.float32, output_loading_info=True)
+    except OSError as error:
+        raise OSError(f"checkpoint={checkpoint!r} is no folder with a model and didn't load from the Hub: {error}") from error
+    # transformers' own checkpoints lack buffers that are only for training
+    if missing := sorted(set(loaded["missing_keys"]) & {name for name, _ in model.named_parameters()}):
+        raise ValueError(f"checkpoint={checkpoint!r} lacks the weights {missing[:5]}; give a complete EoMT checkpoint")
+    model.set_attn_mask_probs([float(masked)] * len(model.attn_mask_probs))
+    return model
+
+
+def class_names(model: EomtForUniversalSegmentation) -> list[str]:
+    """The names of a model's classes, by index."""
+    return [model.config.id2label[index] for index in range(model.config.num_labels)]
+
+
+def check_classes(model_names: Sequence[str], data_names: Sequence[str], checkpoint: str) -> None:
+    """Raises ValueError, which says how they differ, unless the checkpoint's class names are the dataset's, in their order."""
+    if list(model_names) == list(data_names):
+        return
+    lacks, more = sorted(set(data_names) - set(model_names)), sorted(set(model_names) - set(data_names))
+    shorter = min(len(model_names), len(data_names))
+    first = next((index for index in range(shorter) if model_names[index] != data_names[index]), shorter)
+    differ = f"it lacks {lacks[:10]} and has {more[:10]} besides" if lacks or more else "their order differs"
+    raise ValueError(
+        f"checkpoint={checkpoint!r} has {len(model_names)} classes, the data {len(data_names)} for this task: {differ}, from index "
+        f"{first} on. Score it on data with the classes it was trained on (of instance segmentation the things alone)."
+    )
+
+
+def load_processor(checkpoint: str, task: Task, image_size: int, labels: Labels) -> EomtImageProcessor:
+    """The checkpoint's image processor, or the task's where the checkpoint has none.
+
+    Args:
+        checkpoint: a folder or a Hub name, whose model has been loaded.
+        task: what is predicted.
+        image_size: side of the model's square input, pixels.
+        labels: the model's classes.
+
+    Raises:
+        ValueError: the checkpoint's cuts windows, across which the task's instances can't be told apart.
+    """
+    try:
+        processor = EomtImageProcessor.from_pretrained(checkpoint)
+    except OSError:  # there is none: the model has been loaded, so the checkpoint is there
+        return task.processor(image_size, labels)
+    if processor.stuff_classes is None:  # transformers' own has no such field; without it, stuff of several queries isn't merged
+        processor.stuff_classes = [index for index, isthing in enumerate(labels.isthing) if not isthing]
+    if processor.do_split_image and not task.splits_images:
+        raise ValueError(
+            f"checkpoint={checkpoint!r} cuts images into windows (do_split_image), across which segments can't be told apart; "
+            f"task={task.name!r} needs a padded image processor: set do_split_image to false in its preprocessor_config.json"
+        )
+    return processor

@@ -1,0 +1,135 @@
+"""Predicts on many images, and writes what other tools read."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+
+from eomt import EomtConfig
+from eomt.image_processing.defaults import THRESHOLD
+from eomt.train_scripts.data.command_line import takes_options
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.formats.coco import read_json
+from eomt.train_scripts.data.image_sources import ImageStream, open_source
+from eomt.train_scripts.evaluation.inference import predictions
+from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor
+from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
+from eomt.train_scripts.evaluation.tasks import TASKS, task_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class PredictOptions:
+    """What is predicted on, by what, and where to."""
+
+    checkpoint: str = field(metadata={"help": "EoMT checkpoint, a folder or a Hub name"})
+    images: str = field(metadata={"help": "folder of images or of parquet shards, a parquet file, or a dataset of the Hub"})
+    task: str = field(metadata={"help": "what the model segments", "choices": list(TASKS)})
+    output: str = field(metadata={"help": "folder for the predictions"})
+    split: str = field(default="val", metadata={"help": "split of a dataset"})
+    column: str = field(default="image", metadata={"help": "column of a dataset that holds the images"})
+    batch_size: int = field(default=1, metadata={"help": "images a process and forward pass"})
+    threshold: float = field(default=THRESHOLD, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
+    overlays: bool = field(default=False, metadata={"help": "pictures of the images with their segments"})
+    categories: str | None = field(
+        default=None,
+        metadata={
+            "help": "a json of COCO, whose category ids are used, by name; it also says what is stuff, for checkpoints that don't, "
+            "as those of transformers, whose classes are all things without it"
+        },
+    )
+    threads: int = field(default=2, metadata={"help": "threads that decode images, a process"})
+    masked: bool = field(default=False, metadata={"help": "mask the last blocks, for a model trained with --masking always"})
+
+    def __post_init__(self):
+        task_of(self.task)  # raises for an unknown name
+        # pathlib paths are taken, too; the record of a run holds text
+        self.checkpoint, self.images, self.output = str(self.checkpoint), str(self.images), str(self.output)
+
+
+@takes_options(PredictOptions)
+def predict(options: PredictOptions) -> dict[str, int]:
+    """Predicts all images that are not done; with several processes each its share, with the same results.
+
+    Returns:
+        `predicted` in this run, `done` before, and `broken`, over all processes.
+
+    Raises:
+        ValueError: an argument is wrong, or the output folder has something else.
+    """
+    task = task_of(options.task)
+    state = PartialState(cpu=not torch.accelerator.is_available())
+    model = load_model(options.checkpoint, options.masked).to(state.device)
+    names = class_names(model)
+    category_ids, things = _read_categories(options.categories, names)
+    processor = load_processor(options.checkpoint, task, min(model.config.image_size_hw), Labels(names, things))
+    stuff = set(processor.stuff_classes)
+    labels = Labels(names, [index not in stuff for index in range(len(names))])
+    plan = {
+        "checkpoint": options.checkpoint,
+        "version": _version(options.checkpoint, model.config),
+        "threshold": options.threshold,
+        "masked": options.masked,
+        "images": options.images,
+        "split": options.split,
+        "column": options.column,
+    }
+    source = open_source(options.images, options.split, options.column)
+    if source.left_out and state.is_main_process:
+        logger.warning(
+            "left out: %d files that are no images by their suffix, such as %s", len(source.left_out), source.left_out[0]
+        )
+    files = PredictionFiles(options.output, task, labels, plan, category_ids, options.overlays)
+    state.wait_for_everyone()  # all have looked at the folder before one writes to it
+    if state.is_main_process:
+        files.start()
+    state.wait_for_everyone()
+    stream = ImageStream(source, processor, files.is_done, state.num_processes, state.process_index, options.threads)
+    predicted = 0
+    for image, result in predictions(
+        model, processor, stream, task, options.batch_size, options.threshold, show_progress=state.is_main_process
+    ):
+        files.add(image, result)
+        predicted += 1
+    counts = gather_object([(predicted, stream.finished, stream.broken)])  # of each process
+    broken = {name: reason for _, _, reasons in counts for name, reason in reasons.items()}
+    if state.is_main_process:
+        files.join()
+        _report_broken(Path(options.output), broken)
+    totals = [sum(column) for column in zip(*[(new, before) for new, before, _ in counts], strict=True)]
+    return {"predicted": totals[0], "done": totals[1], "broken": len(broken)}
+
+
+def _read_categories(path: str | Path | None, names: Sequence[str]) -> tuple[list[int], list[bool]]:
+    """The category id of each class, and whether it is a thing."""
+    if path is None:
+        return list(range(len(names))), [True] * len(names)
+    categories = {entry["name"]: (entry["id"], bool(entry.get("isthing", True))) for entry in read_json(Path(path))["categories"]}
+    if unknown := sorted(set(names) - categories.keys()):
+        raise ValueError(
+            f"categories={path} lacks the model's classes {unknown[:10]}. Give the json of the data it was trained on."
+        )
+    return [categories[name][0] for name in names], [categories[name][1] for name in names]
+
+
+def _version(checkpoint: str, config: EomtConfig) -> str | dict[str, list[int]] | None:
+    """What tells a checkpoint from an earlier one of the same name: size and time of its files, or the Hub's commit."""
+    if not Path(checkpoint).is_dir():
+        return getattr(config, "_commit_hash", None)
+    files = sorted(path for path in Path(checkpoint).iterdir() if path.suffix in (".json", ".safetensors", ".bin"))
+    stored = [path for path in files if path.name.startswith(("config", "model", "pytorch_model", "preprocessor"))]
+    return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in stored}
+
+
+def _report_broken(output: Path, broken: dict[str, str]) -> None:
+    path = output / "broken.json"
+    if broken:
+        path.write_text(json.dumps(dict(sorted(broken.items())), indent=1))
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,64 @@
+"""Tables of scores, for every task."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.evaluation.score_names import score_name
+
+# what tables show, in this order
+COLUMNS = ("pq", "sq", "rq", "pq_things", "pq_stuff", "miou", "pixel_accuracy")
+COLUMNS += ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "boundary_ap", "boundary_ap50")
+CLASS_COLUMN = {"miou": "IoU", "ap": "AP"}  # of a metric with one figure a class
+GROUPS = {"all": "", "things": "_things", "stuff": "_stuff"}
+
+
+def print_scores(folder: str | Path, title: str) -> None:
+    """Prints a run's scores before and after training.
+
+    Args:
+        folder: a run's output, with `before_results.json` and `eval_results.json`.
+        title: says what was scored.
+    """
+    rows = {}
+    for row, prefix in (("before training", "before"), ("after training", "eval")):
+        scores = json.loads((Path(folder) / f"{prefix}_results.json").read_text())
+        rows[row] = {name.removeprefix(f"{prefix}_"): value for name, value in scores.items()}
+    columns = [key for key in COLUMNS if key in rows["after training"]]
+    print(table(title, columns, {name: [row.get(key) for key in columns] for name, row in rows.items()}))
+
+
+def table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[float | None]]) -> str:
+    """A table of scores; what doesn't occur, None or the -1 of a metric, is a dash."""
+    width = max(18, *(len(name) + 2 for name in rows), len(title) + 2)
+    heads = [score_name(column) for column in columns]
+    widths = [max(10, len(head) + 2) for head in heads]
+    lines = [f"{title:<{width}}" + "".join(f"{head:>{w}}" for head, w in zip(heads, widths, strict=True))]
+    for name, values in rows.items():
+        cells = (
+            f"{'-' if value is None or value < 0 else format(value, '.1f'):>{w}}" for value, w in zip(values, widths, strict=True)
+        )
+        lines.append(f"{name:<{width}}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def score_tables(scores: Mapping[str, Any], labels: Labels) -> str:
+    """The scores of a metric: over all classes (and things and stuff, or sizes), and by class.
+
+    Args:
+        scores: what a metric's `compute` gives.
+        labels: the task's classes.
+    """
+    if "pq" in scores:
+        names = ("pq", "sq", "rq")
+        groups = {group: suffix for group, suffix in GROUPS.items() if f"pq{suffix}" in scores}
+        overall = table("", names, {group: [scores[name + suffix] for name in names] for group, suffix in groups.items()})
+        by_class = [[None] * 3 if row is None else [row[name] for name in names] for row in scores["per_class"]]
+    else:
+        columns = [key for key in COLUMNS if key in scores]
+        overall = table("", columns, {"all": [scores[key] for key in columns]})
+        names = [CLASS_COLUMN[columns[0]]]
+        by_class = [[value] for value in scores["per_class"]]
+    return overall + "\n\n" + table("class", names, dict(zip(labels.names, by_class, strict=True)))

@@ -1,0 +1,90 @@
+"""The composition of a training run: the trainer, and the parts that it is given."""
+
+from eomt import EomtImageProcessor
+from eomt.mask_classifier import MaskClassifier
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.evaluation_stream import EvaluationStream
+from eomt.train_scripts.data.training_stream import TrainingStream
+from eomt.train_scripts.evaluation.tasks import Task
+from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.deciding import deciding_options
+from eomt.train_scripts.training.finished_mark import FinishedMark
+from eomt.train_scripts.training.finished_model import FinishedModel
+from eomt.train_scripts.training.finite_loss import FiniteLoss
+from eomt.train_scripts.training.mask_annealing import MaskAnnealingCallback
+from eomt.train_scripts.training.model_card import RunDescription
+from eomt.train_scripts.training.overlays import OverlayCallback
+from eomt.train_scripts.training.progress import TrainingProgress
+from eomt.train_scripts.training.resuming import Resumption
+from eomt.train_scripts.training.run_record import RunRecord
+from eomt.train_scripts.training.saving import CheckpointSaver
+from eomt.train_scripts.training.skipped_samples import SkippedSamples
+from eomt.train_scripts.training.trainer import EomtTrainer
+from eomt.train_scripts.training.validation import Validation
+from eomt.train_scripts.training.weight_average import WeightAverage
+
+
+def build_trainer(
+    model: MaskClassifier,
+    processor: EomtImageProcessor,
+    streams: tuple[TrainingStream, EvaluationStream | None],
+    task: Task,
+    labels: Labels,
+    model_args: ModelArguments,
+    data_args: DataArguments,
+    args: EomtTrainingArguments,
+) -> EomtTrainer:
+    """The trainer of a run, put together from its parts. Each of them can be used without a trainer.
+
+    Args:
+        model: to train.
+        processor: the task's image processor.
+        streams: of training and evaluation, see [`build_streams`].
+        task: to train and score.
+        labels: the task's classes.
+        model_args, data_args, args: the run's options, epochs turned into steps.
+    """
+    train_stream, eval_stream = streams
+    args.settle(task, eval_stream is not None)
+    model.supervises_blocks = args.masking != "never"
+    process, is_first = args.process_index, args.process_index == 0
+    progress, skipped = TrainingProgress(args.minutes), SkippedSamples()
+    masking = MaskAnnealingCallback(progress, args.masking, args.poly_power)
+    finite = FiniteLoss(args.output_dir, process, check_norms=not args.fp16)
+    average = WeightAverage(args.ema_decay) if args.ema_decay else None
+    record = RunRecord(order_of(args, train_stream), deciding_options([args, model_args, data_args]))
+    overlays = OverlayCallback(labels, args.overlays if is_first else 0, progress)
+    return EomtTrainer(
+        model,
+        args,
+        processor,
+        train_stream,
+        eval_stream,
+        pretrained=bool(model_args.checkpoint or model_args.timm_model),
+        finished_model=FinishedModel(masking, finite, average),
+        validation=Validation(
+            processor=processor,
+            labels=labels,
+            task=task,
+            threshold=data_args.threshold,
+            batch_size=args.per_device_eval_batch_size,
+            overlays=overlays,
+            skipped=skipped,
+            show_progress=is_first and not args.disable_tqdm,
+        ),
+        saver=CheckpointSaver(record, progress, skipped, average, args.save_total_limit),
+        finished_mark=FinishedMark(record, progress, skipped),
+        resumption=Resumption(args.output_dir, record, process, args.max_steps, args.minutes),
+        description=RunDescription(labels, task.name, args, model_args, data_args),
+    )
+
+
+def order_of(args: EomtTrainingArguments, stream: TrainingStream) -> dict[str, int | str]:
+    """What the order of the samples depends on: who shares them, what makes a step, and what the stream says of itself."""
+    return {
+        "num_processes": args.world_size,
+        "dataloader_num_workers": args.dataloader_num_workers,
+        "per_device_train_batch_size": args.per_device_train_batch_size,
+        "total_batch_size": args.total_batch_size,
+        **stream.order,
+    }

@@ -1,0 +1,37 @@
+"""Which options decide the result of a run: a checkpoint of other ones is not taken for this run's.
+
+An option says so itself, where it is defined, by its type: `learning_rate: Deciding[float] = field(...)`. The metadata of a
+dataclass field can't hold it, because `HfArgumentParser` hands all of them to argparse.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+_DECIDES = "decides the result of a run"
+Deciding = Annotated[T, _DECIDES]
+
+# Options of transformers' TrainingArguments that decide too. Those that this package redefines say it by their type.
+INHERITED = ("optim", "adam_beta1", "adam_beta2", "bf16", "fp16", "max_steps")
+
+
+def deciding_options(groups: Sequence[Any]) -> dict[str, Any]:
+    """{option: value} of all options that decide a run's result, beside those that the order of the data depends on.
+
+    Args:
+        groups: dataclass instances of options, such as `EomtTrainingArguments`.
+
+    Returns:
+        Values as JSON stores and loads them, so that they compare equal to stored ones.
+    """
+    options = {}
+    for group in groups:
+        hints = get_type_hints(type(group), include_extras=True)
+        names = [name for name, hint in hints.items() if name in INHERITED or _decides(hint)]
+        options |= {name: getattr(group, name) for name in names}
+    return json.loads(json.dumps(options, default=str))
+
+
+def _decides(hint: Any) -> bool:
+    return get_origin(hint) is Annotated and _DECIDES in get_args(hint)

@@ -1,0 +1,89 @@
+"""What a checkpoint holds beside Trainer's files, and when it counts as whole."""
+
+import shutil
+from pathlib import Path
+
+from accelerate import PartialState
+from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy, rotate_checkpoints
+
+from eomt.train_scripts.training.checkpoints import checkpoint_of, checkpoints_of, mark_whole, unmark
+from eomt.train_scripts.training.progress import TrainingProgress
+from eomt.train_scripts.training.run_record import RunRecord, record_file
+from eomt.train_scripts.training.skipped_samples import SkippedSamples
+from eomt.train_scripts.training.weight_average import WeightAverage
+
+
+class CheckpointSaver(TrainerCallback):
+    """
+    Adds to a checkpoint what exact resuming needs, marks it as whole, and only then lets older ones go.
+
+    A run may be killed at any moment, so the order is what counts:
+
+    1. `begin` takes the mark of an earlier run off the folder, before anything in it is written anew;
+    2. Trainer writes model, optimiser, schedule, random states and its own state;
+    3. `complete` adds the record of each process and the weights that are trained, waits for all processes, and marks the folder;
+    4. older checkpoints are removed.
+
+    Trainer's own rotation would come before 3, and would remove the last whole checkpoint while the new one is half-written.
+    So Trainer gets no limit, and this class has it.
+
+    Args:
+        record: of this process.
+        progress, skipped: what the record is stored with.
+        average: of the weights; None trains without.
+        limit: checkpoints to keep; None keeps all.
+    """
+
+    def __init__(
+        self,
+        record: RunRecord,
+        progress: TrainingProgress,
+        skipped: SkippedSamples,
+        average: WeightAverage | None = None,
+        limit: int | None = None,
+    ):
+        self.record, self.progress, self.skipped, self.average, self.limit = record, progress, skipped, average, limit
+
+    def begin(self, folder: Path, args: TrainingArguments) -> None:
+        """To be called by all processes before a checkpoint is written."""
+        if args.should_save:
+            unmark(folder)
+        PartialState().wait_for_everyone()  # no process may write into a folder that still counts as whole
+
+    def complete(self, folder: Path, args: TrainingArguments, model: nn.Module) -> None:
+        """To be called by all processes when Trainer has written its part. With `save_only_model` there is nothing to resume."""
+        if args.save_only_model:
+            return
+        self.record.write(folder / record_file(args.process_index), self.progress.spent, self.skipped.total)
+        if self.average is not None and args.should_save:
+            self.average.save(folder, model)
+        PartialState().wait_for_everyone()  # the mark lists the files of all processes
+        if args.should_save:
+            mark_whole(folder)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **_) -> None:
+        if not args.push_to_hub:  # a checkpoint that may be pushed is complete by now, see EomtTrainer._push_from_checkpoint
+            self.complete(checkpoint_of(args.output_dir, state.global_step), args, model)
+        if args.should_save:
+            rotate_checkpoints(args.output_dir, self.limit, state.best_model_checkpoint, use_mtime=True)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        """Of a limit of 1 the best checkpoint is the one: the last, which was kept for resuming, goes."""
+        if not args.should_save or self.limit != 1 or state.best_model_checkpoint is None:
+            return
+        for folder in checkpoints_of(args.output_dir):
+            if not folder.samefile(state.best_model_checkpoint):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+class LogsEndWithCheckpoints(TrainerCallback):
+    """Logs whenever a checkpoint may come, so that the means logged after it are the same in a resumed run.
+
+    Must come after the callbacks that decide when to save and to evaluate.
+    """
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        if args.logging_strategy != IntervalStrategy.NO and (control.should_save or control.should_evaluate):
+            control.should_log = True

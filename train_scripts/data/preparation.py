@@ -11,7 +11,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from eomt.train_scripts.data.dataset_folder import LABELS_FILE, Labels, check_split_is_new, write_labels
-from eomt.train_scripts.data.formats.detection import OPTIONS, READERS, Split
+from eomt.train_scripts.data.formats.detection import Split
+from eomt.train_scripts.data.formats.readers import OPTIONS, READERS
 from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.samples import BAD_SAMPLES, BadSample, Sample, decode_row
 from eomt.train_scripts.data.samples_picture import draw_samples

@@ -7,8 +7,8 @@ from eomt.train_scripts.data.formats.detection import Split, detect_format, find
 from eomt.train_scripts.data.formats.masks import KINDS
 from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.data.formats.source import Options
-from eomt.train_scripts.data.preparation import EMPTY
 from eomt.train_scripts.data.samples import BAD_SAMPLES
+from eomt.train_scripts.data.split_preparation import EMPTY
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Images to predict on: those of a folder, of parquet shards or of any dataset on the Hub, shared out over processes and read
 ahead.
 
-Shapes: W windows of an image (of a NamedImage, its width), S pixels of a window's side.
+Shapes: W windows of an image, S pixels of a window's side; of a [`NamedImage`], H, W pixels.
 """
 
 import re

@@ -4,8 +4,9 @@ Shapes: n segments of an image, P planes of segments that don't overlap, H, W pi
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from eomt.train_scripts.data.planes import VOID, stack_rles
 from eomt.train_scripts.data.run_lengths import rle_to_edges
 
 BAD_SAMPLES = ("raise", "skip")  # what streams and `prepare` do with a bad sample
+Pixels = TypeVar("Pixels", Tensor, np.ndarray)
 MAX_ID = (1 << 24) - 1  # the largest id that an RGB map can hold
 
 
@@ -59,7 +61,7 @@ def decode_row(row: dict, num_classes: int, source: str) -> Sample:
     if row.get("rles"):
         id_map = _stack_masks(row["rles"], table, size, name)
     else:
-        id_map = _read_id_map(_open(row["id_map"], f"{name}: id_map"), f"{name}: id_map")
+        id_map = _decode(row["id_map"], f"{name}: id_map", _read_id_map)
     if id_map.shape[-2:] != size:
         raise BadSample(
             f"{name}: id_map is {id_map.shape[0]} x {id_map.shape[1]} pixels, but the (upright) image {size[0]} x {size[1]}. "
@@ -90,12 +92,7 @@ def decode_image(encoded: dict | None, name: str) -> Tensor:
     Raises:
         BadSample: the image is broken or empty, or has no 8-bit channels.
     """
-    try:
-        return _rgb(_open(encoded, name), name)
-    except (BadSample, MemoryError):
-        raise
-    except Exception as error:  # damaged files make PIL raise many kinds
-        raise BadSample(f"{name}: can't be decoded ({error!r}). Store a complete image file.") from error
+    return _decode(encoded, name, _rgb)
 
 
 def present_segments(id_map: Tensor, segment_ids: Tensor) -> Tensor:
@@ -109,6 +106,15 @@ def present_segments(id_map: Tensor, segment_ids: Tensor) -> Tensor:
     """
     ids = segment_ids.tolist()
     return torch.from_numpy(_occurring(id_map, ids)[ids])
+
+
+def _decode(encoded: dict | None, name: str, convert: Callable[[Image.Image, str], Pixels]) -> Pixels:
+    try:
+        return convert(_open(encoded, name), name)
+    except (BadSample, MemoryError):
+        raise
+    except Exception as error:  # damaged files make PIL raise many kinds
+        raise BadSample(f"{name}: can't be decoded ({error!r}). Store a complete image file.") from error
 
 
 def _open(encoded: dict | None, name: str) -> Image.Image:

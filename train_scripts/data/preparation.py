@@ -1,5 +1,6 @@
 """Images and annotations of any readable format become the parquet shards of a dataset folder, checked, counted and pictured."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -54,19 +55,20 @@ def prepare(
         sources = _hold_out(sources, val_share)
     if bad_samples == "raise":
         _refuse_problems(sources)
-    moved = finish_sealed(out) & sources.keys()  # a run was interrupted when all was written
+    plans = {name: _plan(split, options, policy, val_share) for name, (split, _) in sources.items()}
+    sealed = finish_sealed(out)  # a run was interrupted when all was written
+    moved = {name for name, plan in plans.items() if sealed.get(name) == plan}
     for name in sources.keys() - moved:
         check_split_is_new(out, name)
     if (out / LABELS_FILE).is_file():
         write_labels(out, labels)  # only compares
     reports = {name: SplitReport.load(_report_path(out, name)) for name in sources if name in moved}
     writers = {}
-    for name, (split, source) in sources.items():
+    for name, (_, source) in sources.items():
         if name not in moved:
-            plan = {**_plan(split, options), **asdict(policy), "val_share": val_share}
-            writers[name] = SplitWriter(out, name, len(source.items), plan, rows_a_shard)
+            writers[name] = SplitWriter(out, name, len(source.items), plans[name], rows_a_shard)
             reports[name] = write_source(writers[name], source, policy)
-    _publish(out, labels, reports, writers)
+    _publish(out, labels, plans, reports, writers)
     for name in sources:
         draw_samples(out, name, labels)
     return {name: reports[name] for name in sources}
@@ -133,16 +135,22 @@ def _refuse_problems(sources: Sources) -> None:
             raise BadSample(f"split {name!r}: {source.problems[0]}{more} To leave such files out: bad_samples skip.")
 
 
-def _plan(split: Split, options: Options) -> dict:
-    return {
+def _plan(split: Split, options: Options, policy: Policy, val_share: float) -> dict:
+    """All that decides what is read and what is left out, as json gives it back."""
+    plan = {
         "format": split.format,
         "images": str(split.images),
         "annotations": str(split.annotations),
         "options": asdict(options),
+        **asdict(policy),
+        "val_share": val_share,
     }
+    return json.loads(json.dumps(plan))
 
 
-def _publish(out: Path, labels: Labels, reports: dict[str, SplitReport], writers: dict[str, SplitWriter]) -> None:
+def _publish(
+    out: Path, labels: Labels, plans: dict[str, dict], reports: dict[str, SplitReport], writers: dict[str, SplitWriter]
+) -> None:
     """Makes what was written visible: labels and reports first, then the shards of all splits.
 
     All splits are sealed before the first shard is moved. If the run is interrupted in between, the next one moves the rest.
@@ -151,7 +159,7 @@ def _publish(out: Path, labels: Labels, reports: dict[str, SplitReport], writers
     for name in writers:
         reports[name].save(_report_path(out, name))
     for writer in writers.values():
-        writer.seal(list(writers))
+        writer.seal({name: plans[name] for name in writers})
     for writer in writers.values():
         writer.finish()
 

@@ -4,14 +4,14 @@ It holds one row group in memory. Shards are written into a hidden folder, `.<sp
 there, so that a half-written split is not taken for a whole one. An interrupted run leaves the hidden folder:
 
 - `plan.json` in it says what the shards are of. A later run of the same plan goes on with the shards that are missing.
-- `sealed` says that all shards of all splits of the run are there. A later run of any plan only moves them.
+- `sealed` says that all shards of all splits of the run are there, with the plan of each. A later run of any plan moves them.
 """
 
 import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -71,13 +71,13 @@ class SplitWriter:
         os.replace(part, path)
         return count
 
-    def seal(self, splits: Sequence[str]) -> None:
+    def seal(self, plans: Mapping[str, dict]) -> None:
         """Marks the shards as ready to be moved, by [`finish`] or, after an interruption, by [`finish_sealed`].
 
         Args:
-            splits: of the run, this one included. All of their shards must have been written.
+            plans: of each split of the run, this one included. All of their shards must have been written.
         """
-        (self.part / f"{SEALED}.partial").write_text(json.dumps(list(splits)))
+        (self.part / f"{SEALED}.partial").write_text(json.dumps(plans))
         os.replace(self.part / f"{SEALED}.partial", self.part / SEALED)
 
     def finish(self) -> None:
@@ -85,17 +85,17 @@ class SplitWriter:
         _move(self.part)
 
 
-def finish_sealed(folder: str | Path) -> set[str]:
+def finish_sealed(folder: str | Path) -> dict[str, dict]:
     """Moves the sealed shards of an interrupted run into the dataset's folder.
 
     Returns:
-        The splits of that run that are there now.
+        {split: plan} of the splits of that run that are there now.
     """
-    splits = set()
+    plans = {}
     for path in sorted(Path(folder).glob(f".*.partial/{SEALED}")):
-        splits |= set(json.loads(path.read_text()))
+        plans |= json.loads(path.read_text())
         _move(path.parent)
-    return {split for split in splits if has_split(folder, split)}
+    return {split: plan for split, plan in plans.items() if has_split(folder, split)}
 
 
 def _move(part: Path) -> None:

@@ -43,8 +43,8 @@ def test_a_deletion_moves_no_image_into_two_splits_or_none(folder):
     assert images == {"train": list("02579"), "val": list("1368")}
 
 
-@pytest.mark.parametrize("at", [0, 1, 3])
-def test_a_run_that_is_cut_off_at_its_very_end_is_brought_to_it(folder, monkeypatch, at):
+def cut_off_at_its_end(folder, monkeypatch, at: int, **options) -> None:
+    """A run that is interrupted after it has moved `at` of its shards."""
     replace, moved = os.replace, []
 
     def cut(source, target):
@@ -57,20 +57,34 @@ def test_a_run_that_is_cut_off_at_its_very_end_is_brought_to_it(folder, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", cut)
         with pytest.raises(KeyboardInterrupt):
-            run(folder, val_share=0.5)
+            run(folder, **options)
+
+
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_a_run_that_is_cut_off_at_its_very_end_is_brought_to_it(folder, monkeypatch, at):
+    cut_off_at_its_end(folder, monkeypatch, at, val_share=0.5)
     report = run(folder, val_share=0.5)
     assert report.images == 5 and count_rows(folder / "out", "val") == count_rows(folder / "out", "train") == 5
     assert (folder / "out" / "val_samples.png").is_file() and not list((folder / "out").glob(".*"))
 
 
+@pytest.mark.parametrize("at", [0, 2])
+def test_what_a_run_with_other_arguments_has_left_is_not_taken_for_this_ones(folder, monkeypatch, at):
+    put_mask(folder, 4, np.full((2, 4), 255, np.uint8))
+    cut_off_at_its_end(folder, monkeypatch, at, empty="keep")
+    with pytest.raises(ValueError, match="out has a split 'train' already. Remove its shards or choose another folder"):
+        run(folder, empty="skip")
+    assert count_rows(folder / "out", "train") == 10
+
+
 def test_a_run_that_is_cut_off_between_its_splits_is_brought_to_its_end(folder, monkeypatch):
     seal, sealed = SplitWriter.seal, []
 
-    def cut(self, splits):
+    def cut(self, plans):
         if sealed:
             raise KeyboardInterrupt
         sealed.append(self.split)
-        seal(self, splits)
+        seal(self, plans)
 
     with monkeypatch.context() as patch:
         patch.setattr(SplitWriter, "seal", cut)

@@ -76,11 +76,11 @@ def test_shards_of_another_plan_are_not_kept(tmp_path):
 def test_sealed_shards_are_moved_by_the_next_run_and_others_are_not(tmp_path, monkeypatch):
     writers = [write(tmp_path, split, {}) for split in ("train", "val", "test")]
     for writer in writers[:2]:
-        writer.seal(["train", "val"])
+        writer.seal({"train": {"void": [1]}, "val": {"void": [2]}})
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(os, "replace", lambda source, target: (_ for _ in ()).throw(KeyboardInterrupt))
         writers[0].finish()
-    finish_sealed(tmp_path)
+    assert finish_sealed(tmp_path) == {"train": {"void": [1]}, "val": {"void": [2]}}
     assert [row["image_id"] for row in load_split(tmp_path, "train")] == [row["image_id"] for row in rows(4)]
     assert count_rows(tmp_path, "val") == 4 and not has_split(tmp_path, "test")
     assert [path.name for path in tmp_path.glob(".*")] == [".test.partial"]

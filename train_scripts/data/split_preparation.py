@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from tqdm.auto import tqdm
 
 from eomt.train_scripts.data.formats.source import Source
@@ -125,9 +124,9 @@ def _make_row(item: Any, source: Source, files: str) -> tuple[dict, Sample]:
     try:
         row = source.make_row(item)
         return row, decode_row(row, len(source.labels), files)
-    except BadSample:
+    except (BadSample, MemoryError):
         raise
-    except (ValueError, KeyError, TypeError, OSError, Image.DecompressionBombError) as error:  # what no check has foreseen
+    except Exception as error:  # whatever no check of a file or an annotation has foreseen
         raise BadSample(f"{files}: {error!r}. The file or its annotation has not the form that it should have.") from error
 
 

@@ -167,6 +167,7 @@ BAD_INSTANCES = {
         "segmentation has broken counts",
     ),
     "no counts": (lambda c: c["annotations"][0].update(segmentation={"size": list(SIZE)}), "pets.png: KeyError.'counts'"),
+    "text in place of polygons": (lambda c: c["annotations"][0].update(segmentation="1 2 3 4 5 6"), "pets.png: AttributeError"),
     "two points": (lambda c: c["annotations"][0].update(segmentation=[[1, 2, 3, 4]]), "polygon of 4 numbers"),
     "no photo": (lambda c: c["images"][0].update(file_name="gone.png"), "gone.png: no such file"),
 }

@@ -15,6 +15,7 @@ BAD_LINES = {
     "a box": ("0 .5 .5 .2 .2", "line 1 has a box, not a polygon"),
     "unknown class": ("2 .1 .1 .5 .1 .5 .5", r"line 1 has the class 2; allowed are 0..1"),
     "pixels": ("0 10 10 20 10 20 18", "at 20: they must be shares, not pixels"),
+    "an endless class": ("inf .1 .1 .5 .1 .5 .5", "pets.png and .*pets.txt: OverflowError"),
     "words": ("\n0 .1 .1 .5 .1 .5 .5\ncat .1 .1", "line 3: 'cat .1 .1' are not numbers"),
     "an odd number": ("0 .1 .1 .5 .1 .5 .5 .7", "line 1 has a polygon of 7 numbers"),
 }

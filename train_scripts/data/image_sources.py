@@ -99,8 +99,11 @@ def _rows_of(rows: datasets.IterableDataset, column: str, source: str) -> Iterat
         if column not in row:
             raise ValueError(f"images={source} has no column {column!r}, but {sorted(row)}. Choose one by column.")
         name = next((row[key] for key in ("image_id", "id") if row.get(key) is not None), f"{number:08d}")
-        path = (row[column] or {}).get("path")
-        yield str(name), Path(path).name if path else str(name), row[column]
+        encoded = row[column]
+        if not isinstance(encoded, dict | None):
+            raise ValueError(f"images={source} has {type(encoded).__name__} in the column {column!r}, not images. Choose another.")
+        path = (encoded or {}).get("path")
+        yield str(name), Path(path).name if path else str(name), encoded
 
 
 class ImageStream(IterableDataset):

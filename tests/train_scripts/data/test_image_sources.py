@@ -55,6 +55,15 @@ def test_parquet_files_with_other_columns(tmp_path):
         names_of(open_source(str(tmp_path)))
 
 
+def test_a_column_of_no_images(tmp_path):
+    datasets.Dataset.from_dict({"image": ["photo.png"], "width": [3]}).to_parquet(tmp_path / "data.parquet")
+    for column, kind in (("image", "str"), ("width", "int")):
+        with pytest.raises(
+            ValueError, match=f"images=.*data.parquet has {kind} in the column '{column}', not images. Choose another"
+        ):
+            names_of(open_source(str(tmp_path / "data.parquet"), column=column))
+
+
 def test_nothing_of_that_name(tmp_path):
     with pytest.raises(ValueError, match="images=.*nowhere: no such file or folder here, and the Hub"):
         open_source(str(tmp_path / "nowhere"))

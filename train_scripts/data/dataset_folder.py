@@ -67,14 +67,17 @@ def read_labels(folder: str | Path) -> Labels:
     try:
         with fsspec.open(str(path), "rb") as file:
             classes = json.load(file)["classes"]
-        labels = Labels([str(entry["name"]) for entry in classes], [bool(entry["isthing"]) for entry in classes])
+        labels = Labels([str(entry["name"]) for entry in classes], [entry["isthing"] for entry in classes])
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(
             f'{path}: can\'t be read ({error!r}). It must be {{"classes": [{{"name": "sky", "isthing": false}}, ...]}}.'
         ) from error
     if not len(labels):
         raise ValueError(f"{path}: `classes` is empty. Give at least one class.")
-    return labels
+    for name, isthing in zip(labels.names, labels.isthing, strict=True):
+        if isthing not in (False, True):  # 0 and 1 are equal to these
+            raise ValueError(f"{path}: isthing of {name!r} is {isthing!r}. It must be true or false.")
+    return Labels(labels.names, list(map(bool, labels.isthing)))
 
 
 def write_labels(folder: str | Path, labels: Labels) -> None:

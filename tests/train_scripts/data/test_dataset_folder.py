@@ -87,7 +87,13 @@ def test_labels_of_splits_must_agree(folder):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "can't be read"), ('{"classes": [{"name": "a"}]}', "isthing"), ("[]", "can't be read"), ('{"classes": []}', "empty")],
+    [
+        ("{", "can't be read"),
+        ('{"classes": [{"name": "a"}]}', "isthing"),
+        ("[]", "can't be read"),
+        ('{"classes": []}', "empty"),
+        ('{"classes": [{"name": "a", "isthing": "false"}]}', "isthing of 'a' is 'false'. It must be true or false"),
+    ],
 )
 def test_malformed_labels(tmp_path, content, message):
     (tmp_path / "labels.json").write_text(content)

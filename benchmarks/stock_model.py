@@ -78,7 +78,6 @@ def build_stock(*arguments) -> StockModel:
     ours: EomtForUniversalSegmentation = build_model(*arguments)
     model = StockModel(transformers.EomtConfig.from_dict(ours.config.to_dict()))
     model.load_state_dict(ours.state_dict())
-    model.set_attn_implementation(ours.config._attn_implementation)
     for parameter, trained in zip(model.parameters(), ours.parameters(), strict=True):
         parameter.requires_grad_(trained.requires_grad)
     return model

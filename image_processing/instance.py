@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from eomt.image_processing.sizes import Layout, Size
+from eomt.image_processing.threads import one_thread
 from eomt.image_processing.upsampling import upsampled_masks
 
 
@@ -56,6 +57,7 @@ class Instance:
     mask: Any  # a `Mask`, or what `keep` made of it
 
 
+@one_thread()
 def find_instances(
     mask_logits: torch.Tensor,
     class_logits: torch.Tensor,

@@ -11,11 +11,13 @@ from collections.abc import Collection
 import torch
 
 from eomt.image_processing.sizes import Layout, Size
+from eomt.image_processing.threads import one_thread
 from eomt.image_processing.upsampling import upsampled_masks
 
 ROWS = 256  # computed at a time: the intermediate maps of a large image would take more memory than the result
 
 
+@one_thread()
 def panoptic_segmentation(
     mask_logits: torch.Tensor,
     class_logits: torch.Tensor,

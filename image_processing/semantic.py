@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from eomt.image_processing.sizes import Size
+from eomt.image_processing.threads import one_thread
 from eomt.image_processing.upsampling import resize_rows, rows_under
 
 STRIP = 16  # rows of the content computed at a time
@@ -99,6 +100,7 @@ def class_scores(image: ViewedImage, start: int, end: int, negligible: float = 0
     return total.div_(count.clamp_(min=1)), classes
 
 
+@one_thread()
 def best_classes(image: ViewedImage, tolerance: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
     """Class, int64 (H, W), and score, (H, W), of each pixel of the target. A score may be too low by up to `tolerance`.
 
@@ -124,6 +126,7 @@ def best_classes(image: ViewedImage, tolerance: float = 0.0) -> tuple[torch.Tens
     return classes, best
 
 
+@one_thread()
 def all_scores(image: ViewedImage) -> torch.Tensor:
     """(C, H, W): the score of each class at each pixel of the target."""
     full = torch.zeros(image.num_classes, *image.content, device=image.views[0].mask_logits.device)

@@ -8,8 +8,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from eomt.train_scripts.data.command_line import parse_options
 from eomt.train_scripts.data.scenes import write_scenes
+from eomt.train_scripts.evaluation.precision import machine_dtype
 from eomt.train_scripts.evaluation.serving import draw_and_serve
 from eomt.train_scripts.training.launching import launch_training
 
@@ -21,7 +24,13 @@ class DemoOptions:
     out: str = field(default="outputs/demo", metadata={"help": "folder for the dataset, the model and the picture"})
     backbone: str | None = field(default=None, metadata={"help": "timm ViT to start from, in place of random weights"})
     scenes: int = field(default=12000, metadata={"help": "training scenes to make"})
-    minutes: float = field(default=6.0, metadata={"help": "training time"})
+    minutes: float | None = field(
+        default=None, metadata={"help": "training time; by default 6 where the machine is fast in bfloat16, else 8"}
+    )
+
+    def __post_init__(self):
+        if self.minutes is None:
+            self.minutes = 6.0 if machine_dtype() == torch.bfloat16 else 8.0
 
 
 def main() -> None:

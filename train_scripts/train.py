@@ -14,6 +14,7 @@ from transformers import set_seed
 
 from eomt.train_scripts.data.dataset_folder import count_rows, read_labels
 from eomt.train_scripts.evaluation.tasks import task_of
+from eomt.train_scripts.training.announcement import announcement
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.building import build_model, build_streams
 from eomt.train_scripts.training.composition import build_trainer
@@ -41,6 +42,8 @@ def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer:
     streams = build_streams(data_args, args, processor, task)
     model = make_model(model_args, data_args, labels)
     trainer = build_trainer(model, processor, streams, task, labels, model_args, data_args, args)
+    if trainer.is_world_process_zero():
+        print(announcement(model_args, data_args, args, model.config._attn_implementation), flush=True)
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     end_run(trainer, result.metrics)
     return trainer

@@ -29,6 +29,7 @@ CONFIG = {
 WORDS = ["--config", json.dumps(CONFIG), "--image_size", "112", "--shuffle_buffer", "8", "--max_steps", "1"]
 WORDS += ["--total_batch_size", "4", "--logging_steps", "1", "--save_strategy", "no", "--disable_tqdm", "true"]
 WORDS += ["--layer_decay", "1.0", "--head_warmup", "0.1", "--overlays", "0"]
+WORDS += ["--bf16", "false", "--attn_implementation", "sdpa"]  # the same on any machine
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ CONFIG = {
 WORDS = ["--eval_split", "", "--image_size", str(SIDE), "--shuffle_buffer", "8", "--min_scale", "0.5", "--use_cpu", "true"]
 WORDS += ["--max_steps", "6", "--total_batch_size", "4", "--per_device_train_batch_size", "2", "--learning_rate", "3e-3"]
 WORDS += ["--max_grad_norm", "1", "--head_warmup", "0.1", "--encoder_warmup", "0.1", "--logging_steps", "1"]
-WORDS += ["--save_strategy", "no", "--disable_tqdm", "true"]
+WORDS += ["--save_strategy", "no", "--disable_tqdm", "true", "--bf16", "false", "--attn_implementation", "sdpa"]
 
 
 def encoded(pixels: np.ndarray) -> dict:

@@ -70,7 +70,7 @@ def direct(checkpoints, photos):
 
 
 def run(checkpoints, photos, task: str, out, **options) -> dict[str, int]:
-    return predict(checkpoints / task, photos, task, out, threshold=0.05, **options)
+    return predict(checkpoints / task, photos, task, out, threshold=0.05, bf16=False, **options)
 
 
 def test_panoptic_files(checkpoints, photos, direct, tmp_path):
@@ -200,7 +200,7 @@ def test_a_stream_of_datasets_by_name(checkpoints, photos, tmp_path, monkeypatch
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     words = str(checkpoints / "panoptic"), "org/photos", "panoptic", tmp_path / "stream"
-    assert predict(*words, split="test", column="photo", threshold=0.05)["predicted"] == 5
+    assert predict(*words, split="test", column="photo", threshold=0.05, bf16=False)["predicted"] == 5
     assert asked == [("org/photos", {"split": "test", "streaming": True})]
     run(checkpoints, photos, "panoptic", tmp_path / "folder")
     for name in NAMES:
@@ -229,7 +229,7 @@ def test_the_files_score_as_the_model_does(checkpoints, tmp_path):
 def test_other_folders_and_names_are_refused(checkpoints, photos, tmp_path):
     run(checkpoints, photos, "panoptic", tmp_path / "out")
     with pytest.raises(ValueError, match="has predictions of another run, with {'threshold': 0.05}. Choose another folder"):
-        predict(str(checkpoints / "panoptic"), str(photos), "panoptic", tmp_path / "out", threshold=0.7)
+        predict(str(checkpoints / "panoptic"), str(photos), "panoptic", tmp_path / "out", threshold=0.7, bf16=False)
     with pytest.raises(ValueError, match="exists and holds something else"):
         run(checkpoints, photos, "panoptic", photos)
     with pytest.raises(ValueError, match="leads out of the output folder"):
@@ -266,11 +266,11 @@ def test_a_model_that_was_trained_masked_is_predicted_with_masked(checkpoints, p
 def test_predictions_of_earlier_weights_are_not_gone_on_with(checkpoints, photos, tmp_path):
     shutil.copytree(checkpoints / "panoptic", tmp_path / "model")
     words = str(tmp_path / "model"), str(photos), "panoptic", tmp_path / "out"
-    predict(*words, threshold=0.05)
-    assert predict(*words, threshold=0.05)["done"] == 5
+    predict(*words, threshold=0.05, bf16=False)
+    assert predict(*words, threshold=0.05, bf16=False)["done"] == 5
     os.utime(tmp_path / "model" / "model.safetensors")  # trained on
     with pytest.raises(ValueError, match="has predictions of another run, with {'version'"):
-        predict(*words, threshold=0.05)
+        predict(*words, threshold=0.05, bf16=False)
 
 
 def test_images_by_any_usual_suffix_and_other_files_are_counted(checkpoints, tmp_path, caplog):

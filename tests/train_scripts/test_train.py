@@ -94,7 +94,10 @@ def test_accumulated_batches_train_as_one_large_batch(scenes, tmp_path):
     weights = []
     for size in ("8", "2"):
         words = ["--max_steps", "2", "--total_batch_size", "8", "--per_device_train_batch_size", size, "--eval_split", ""]
-        trainer = run(scenes, tmp_path / size, *words, "--learning_rate", "1e-2", "--optim", "sgd", "--max_grad_norm", "0")
+        words += ["--bf16", "false"]
+        trainer = run(
+            scenes, tmp_path / size, *words, "--learning_rate", "1e-2", "--optim", "sgd", "--max_grad_norm", "0", "--bf16", "false"
+        )
         weights.append(torch.cat([p.detach().flatten() for p in trainer.model.parameters()]))
         losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
         weights.append(torch.tensor(losses))

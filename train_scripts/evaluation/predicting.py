@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from eomt.train_scripts.data.formats.coco import read_json
 from eomt.train_scripts.data.image_sources import ImageStream, open_source
 from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor
+from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 
@@ -45,6 +47,8 @@ class PredictOptions:
         },
     )
     threads: int = field(default=2, metadata={"help": "threads that decode images, a process"})
+    bf16: bool | None = field(default=None, metadata={"help": "bfloat16 autocast; by default where the machine is faster in it"})
+    attn_implementation: str = field(default="sdpa", metadata={"help": "eager, sdpa, flash_attention_2 or flex_attention"})
     masked: bool = field(default=False, metadata={"help": "mask the last blocks, for a model trained with --masking always"})
 
     def __post_init__(self):
@@ -65,7 +69,9 @@ def predict(options: PredictOptions) -> dict[str, int]:
     """
     task = task_of(options.task)
     state = PartialState(cpu=not torch.accelerator.is_available())
+    dtype = chosen_dtype(state.device, options.bf16)
     model = load_model(options.checkpoint, options.masked).to(state.device)
+    model.set_attn_implementation(options.attn_implementation)
     names = class_names(model)
     category_ids, things = _read_categories(options.categories, names)
     processor = load_processor(options.checkpoint, task, min(model.config.image_size_hw), Labels(names, things))
@@ -76,6 +82,7 @@ def predict(options: PredictOptions) -> dict[str, int]:
         "version": _version(options.checkpoint, model.config),
         "threshold": options.threshold,
         "masked": options.masked,
+        "precision": NAMES[dtype],
         "images": options.images,
         "split": options.split,
         "column": options.column,
@@ -92,9 +99,17 @@ def predict(options: PredictOptions) -> dict[str, int]:
     state.wait_for_everyone()
     stream = ImageStream(source, processor, files.is_done, state.num_processes, state.process_index, options.threads)
     predicted = 0
-    for image, result in predictions(
-        model, processor, stream, task, options.batch_size, options.threshold, show_progress=state.is_main_process
-    ):
+    results = predictions(
+        model,
+        processor,
+        stream,
+        task,
+        options.batch_size,
+        options.threshold,
+        partial(autocast, state.device, dtype),
+        show_progress=state.is_main_process,
+    )
+    for image, result in results:
         files.add(image, result)
         predicted += 1
     counts = gather_object([(predicted, stream.finished, stream.broken)])  # of each process

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from eomt.train_scripts.data.samples import BAD_SAMPLES
 from eomt.train_scripts.evaluation.inference import SCORE_TOLERANCE, predictions, score_predictions
 from eomt.train_scripts.evaluation.loading import check_classes, class_names, load_model, load_processor
 from eomt.train_scripts.evaluation.pictures import keep_rows
+from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 
 PICTURED = 6  # images
@@ -40,6 +42,8 @@ class ScoreOptions:
     bad_samples: str = field(
         default="raise", metadata={"help": "images that can't be used: stop, or leave out and count", "choices": list(BAD_SAMPLES)}
     )
+    bf16: bool | None = field(default=None, metadata={"help": "bfloat16 autocast; by default where the machine is faster in it"})
+    attn_implementation: str = field(default="sdpa", metadata={"help": "eager, sdpa, flash_attention_2 or flex_attention"})
     masked: bool = field(default=False, metadata={"help": "mask the last blocks, for a model trained with --masking always"})
     tolerance: float = field(
         default=SCORE_TOLERANCE,
@@ -68,7 +72,9 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
     state = PartialState(cpu=not torch.accelerator.is_available())
     labels = task.labels(read_labels(options.data))
     metric = task.metric(labels, options.boundary)
+    dtype = chosen_dtype(state.device, options.bf16)
     model = load_model(options.checkpoint, options.masked).to(state.device)
+    model.set_attn_implementation(options.attn_implementation)
     check_classes(class_names(model), labels.names, options.checkpoint)
     processor = load_processor(options.checkpoint, task, min(model.config.image_size_hw), labels)
     stream = evaluation_stream(
@@ -87,6 +93,7 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
         task,
         options.batch_size,
         options.threshold,
+        partial(autocast, state.device, dtype),
         show_progress=state.is_main_process,
         tolerance=options.tolerance,
     )
@@ -100,6 +107,6 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
         picture_grid(rows, options.picture, labels.names, labels.isthing)
     if options.output and state.is_main_process:
         chosen = {name: value for name, value in asdict(options).items() if name != "output"}
-        content = {**chosen, **scores, "classes": labels.names}
+        content = {**chosen, "precision": NAMES[dtype], **scores, "classes": labels.names}
         Path(options.output).write_text(json.dumps(content, indent=1, default=str))  # paths as text
     return scores, labels

@@ -11,6 +11,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from eomt.configuration import EomtConfig
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.samples import BAD_SAMPLES
+from eomt.train_scripts.evaluation.precision import fast_dtype
 from eomt.train_scripts.evaluation.tasks import TASKS, Task, task_of
 from eomt.train_scripts.training.checkpoints import AUTO, check_whole
 from eomt.train_scripts.training.deciding import Deciding
@@ -28,8 +29,9 @@ class ModelArguments:
     timm_model: Deciding[str | None] = field(
         default=None, metadata={"help": "plain ViT to start from: a timm name, or a safetensors file with timm's names"}
     )
-    attn_implementation: str = field(
-        default="sdpa", metadata={"help": "eager trains faster in bf16 on a CPU; sdpa or flash_attention_2 elsewhere"}
+    attn_implementation: str | None = field(
+        default=None,
+        metadata={"help": "eager, sdpa, flash_attention_2 or flex_attention; by default what the machine is faster in"},
     )
     frozen_blocks: Deciding[int] = field(
         default=0,
@@ -117,6 +119,12 @@ class EomtTrainingArguments(TrainingArguments):
     per_device_train_batch_size: int = field(default=4, metadata={"help": "images a process and forward pass"})
     per_device_eval_batch_size: int = field(default=4, metadata={"help": "images a process and evaluation batch"})
     num_train_epochs: float = field(default=12.0, metadata={"help": "passes over the data"})
+    bf16: Deciding[bool | None] = field(
+        default=None, metadata={"help": "bfloat16 autocast over float32 weights; by default where the machine is faster in it"}
+    )
+    fp16: Deciding[bool | None] = field(
+        default=None, metadata={"help": "float16 autocast with loss scaling; by default on GPUs that have it and no bfloat16"}
+    )
     ema_decay: Deciding[float | None] = field(
         default=None, metadata={"help": "score and store a moving average of the weights, such as 0.999; less in the first steps"}
     )
@@ -143,6 +151,7 @@ class EomtTrainingArguments(TrainingArguments):
             # whole batches come from each process's own stream; accelerate's default would cut ragged targets apart
             self.accelerator_config = {"dispatch_batches": False, "split_batches": False}
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()  # or bf16 is refused where there is only a CPU
+        self._choose_precision()
         self._refuse_what_schedules_replace()
         best = self.metric_for_best_model, self.greater_is_better
         super().__post_init__()
@@ -173,6 +182,19 @@ class EomtTrainingArguments(TrainingArguments):
                 f"{max(1, round(self.total_batch_size / step_images)) * step_images}, or fewer images a device"
             )
         self.gradient_accumulation_steps = self.total_batch_size // step_images
+
+    def _choose_precision(self) -> None:
+        """What isn't given becomes what the machine is faster in."""
+        if self.bf16 is None and self.fp16 is None:
+            device = torch.device("cpu") if self.use_cpu else torch.accelerator.current_accelerator()
+            dtype = fast_dtype(device)
+            self.bf16, self.fp16 = dtype == torch.bfloat16, dtype == torch.float16
+        self.bf16, self.fp16 = bool(self.bf16), bool(self.fp16)
+
+    @property
+    def autocast_dtype(self) -> torch.dtype:
+        """Of the forward passes; float32 for none."""
+        return torch.bfloat16 if self.bf16 else torch.float16 if self.fp16 else torch.float32
 
     def __getstate__(self) -> dict:
         """Without the token: the Trainer pickles its arguments into training_args.bin, which is pushed with the rest."""

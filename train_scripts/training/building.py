@@ -30,7 +30,6 @@ def build_model(model_args: ModelArguments, data_args: DataArguments, labels: La
         model = from_timm(model_args.timm_model, **fields)
     else:
         model = EomtForUniversalSegmentation(EomtConfig(**fields))
-    model.set_attn_implementation(model_args.attn_implementation)
     model.freeze_encoder(model_args.frozen_blocks)
     return model
 

@@ -5,6 +5,7 @@ from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.training_stream import TrainingStream
+from eomt.train_scripts.evaluation.precision import fast_attention
 from eomt.train_scripts.evaluation.tasks import Task
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.deciding import deciding_options
@@ -47,6 +48,7 @@ def build_trainer(
     train_stream, eval_stream = streams
     args.settle(task, eval_stream is not None)
     model.supervises_blocks = args.masking != "never"
+    model.set_attn_implementation(model_args.attn_implementation or fast_attention(args.device, args.autocast_dtype, training=True))
     process, is_first = args.process_index, args.process_index == 0
     progress, skipped = TrainingProgress(args.minutes), SkippedSamples()
     masking = MaskAnnealingCallback(progress, args.masking, args.poly_power)

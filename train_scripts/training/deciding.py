@@ -13,7 +13,7 @@ _DECIDES = "decides the result of a run"
 Deciding = Annotated[T, _DECIDES]
 
 # Options of transformers' TrainingArguments that decide too. Those that this package redefines say it by their type.
-INHERITED = ("optim", "adam_beta1", "adam_beta2", "bf16", "fp16", "max_steps")
+INHERITED = ("optim", "adam_beta1", "adam_beta2", "max_steps")
 
 
 def deciding_options(groups: Sequence[Any]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from eomt.train_scripts.evaluation.score_names import HEADLINES
 from eomt.train_scripts.training.progress import TrainingProgress
 
+TIMED_STEPS = 5  # from which the time to go is estimated
+
 
 class TrainingBar(TrainerCallback):
     """
@@ -18,15 +20,21 @@ class TrainingBar(TrainerCallback):
     def __init__(self, progress: TrainingProgress):
         self.progress = progress
         self._bar: tqdm | None = None
+        self._first_step, self._first_spent = 0, 0.0  # steps and seconds before this part of the training
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         if state.is_world_process_zero:
             layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+            self._first_step, self._first_spent = state.global_step, self.progress.spent
             self._bar = tqdm(total=1.0, initial=self.progress.value, desc="training", bar_format=layout)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
-        if self._bar is not None:
-            self._bar.update(self.progress.value - self._bar.n)
+        if self._bar is None:
+            return
+        self._bar.update(self.progress.value - self._bar.n)
+        if self.progress.minutes is None and state.global_step == self._first_step + TIMED_STEPS:
+            left = (self.progress.spent - self._first_spent) / TIMED_STEPS * (state.max_steps - state.global_step) / 60
+            tqdm.write(f"about {left:.0f} minutes to go" if left >= 1 else "less than a minute to go")
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **_) -> None:
         if self._bar is not None and "loss" in logs:

@@ -35,8 +35,8 @@ def test_crops_without_segments_are_drawn_again_but_not_for_ever():
         draws.append(torch.rand(()).item())
         return image, id_map if len(draws) > until else torch.full_like(id_map, -1)
 
-    found = augment(crowd_sample([False, False]), lambda *inputs: hide(*inputs, until=3), key=7)
-    assert len(draws) == 4 and len(set(draws)) == 4 and found["segment_ids"].tolist() == [1, 2]
+    shown = augment(crowd_sample([False, False]), lambda *inputs: hide(*inputs, until=3), key=7)
+    assert len(draws) == 4 and len(set(draws)) == 4 and shown["segment_ids"].tolist() == [1, 2]
     draws.clear()
     empty = augment(crowd_sample([False, False]), lambda *inputs: hide(*inputs, until=99), key=7)
     assert len(draws) == ATTEMPTS and len(empty["segment_ids"]) == 0

@@ -74,7 +74,7 @@ def test_the_global_generator_is_left_alone(folder):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_resumed_stream_goes_on_after_the_positions_of_its_workers(folder, workers):
-    """With batches of None in place of those before, also when workers are in different epochs."""
+    """With batches of None for those before, also when workers are in different epochs."""
 
     def batches(positions: dict[int, WorkerPosition], count: int) -> list[list[dict | None]]:
         stream = training_stream(folder, "train", training_augmentation(32), 0, shuffle_buffer=16)

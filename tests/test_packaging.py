@@ -54,13 +54,13 @@ def test_it_imports_from_any_folder(site, place, tmp_path):
 
 def test_the_script_runs_as_a_file_and_as_a_module(tmp_path):
     for start in ([str(ROOT / "train_scripts/train.py")], ["-m", "eomt.train_scripts.train"]):
-        shown = subprocess.run([sys.executable, *start, "--help"], cwd=tmp_path, capture_output=True, text=True)
+        shown = subprocess.run([sys.executable, *start, "--help_all"], cwd=tmp_path, capture_output=True, text=True)
         assert "--layer_decay" in shown.stdout, shown.stderr
 
 
 def test_the_console_script_ends_well(tmp_path):
     code = "import sys; from eomt.train_scripts.train import main; sys.exit(main())"
-    shown = subprocess.run([sys.executable, "-c", code, "--help"], cwd=tmp_path, capture_output=True, text=True)
+    shown = subprocess.run([sys.executable, "-c", code, "--help_all"], cwd=tmp_path, capture_output=True, text=True)
     assert shown.returncode == 0 and "--layer_decay" in shown.stdout
 
 

@@ -5,12 +5,15 @@ python train_scripts/demo.py --out outputs/demo --backbone vit_small_patch14_din
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
+from eomt.train_scripts.data.command import command
 from eomt.train_scripts.data.command_line import parse_options
+from eomt.train_scripts.data.next_command import next_line, predict_words
 from eomt.train_scripts.data.scenes import write_scenes
 from eomt.train_scripts.evaluation.precision import machine_dtype
 from eomt.train_scripts.evaluation.serving import draw_and_serve
@@ -33,8 +36,9 @@ class DemoOptions:
             self.minutes = 6.0 if machine_dtype() == torch.bfloat16 else 8.0
 
 
-def main() -> None:
-    options = parse_options(DemoOptions, None, "Trains, scores, draws and serves a small EoMT.")
+@command
+def main(words: Sequence[str]) -> None:
+    options = parse_options(DemoOptions, words, "Trains, scores, draws and serves a small EoMT.")
     start, out = time.monotonic(), Path(options.out)
     scenes, folder = out / "scenes", out / "model"
     write_scenes(scenes, train=options.scenes, val=200)
@@ -42,7 +46,8 @@ def main() -> None:
     paths = ["--data", str(scenes), "--output_dir", str(folder)]
     launch_training([*recipe, *paths, "--minutes", str(options.minutes)], batch_size=8)
     draw_and_serve(scenes, folder, out)
-    print(f"picture: {out / 'picture.png'}   model: {folder}   {(time.monotonic() - start) / 60:.1f} minutes in all")
+    print(f"\npicture:  {out / 'picture.png'}\nmodel:    {folder}\n{(time.monotonic() - start) / 60:.1f} minutes in all")
+    print(next_line(predict_words(str(folder), "panoptic"), ("prepare", "--help")))
 
 
 if __name__ == "__main__":

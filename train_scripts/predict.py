@@ -13,15 +13,19 @@ from pathlib import Path
 
 from accelerate import PartialState
 
+from eomt.train_scripts.data.command import command
 from eomt.train_scripts.data.command_line import parse_options
 from eomt.train_scripts.evaluation.predicting import PredictOptions, predict
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    options = parse_options(PredictOptions, argv, "Segments many images with an EoMT checkpoint.")
+@command
+def main(words: Sequence[str]) -> None:
+    options = parse_options(PredictOptions, words, "Segments many images with an EoMT checkpoint.")
     counts = predict(**asdict(options))
     if PartialState().is_main_process:
         print(", ".join(f"{count} {name}" for name, count in counts.items()) + f"; in {options.output}")
+        if options.overlays:
+            print(f"pictures: {Path(options.output) / 'overlays'}")
         if counts["broken"]:
             print(f"what couldn't be read is in {Path(options.output) / 'broken.json'}")
     PartialState().destroy_process_group()  # threads of it that are left may abort the process at its end

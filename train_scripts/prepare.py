@@ -11,14 +11,17 @@ format is detected where it can be. Each image is checked as it is read. An inte
 from collections.abc import Sequence
 from pathlib import Path
 
+from eomt.train_scripts.data.command import command
 from eomt.train_scripts.data.command_line import parse_options
 from eomt.train_scripts.data.dataset_folder import read_labels
+from eomt.train_scripts.data.next_command import next_line, train_words
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.prepare_options import PrepareOptions
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    options = parse_options(PrepareOptions, argv, __doc__)
+@command
+def main(words: Sequence[str]) -> None:
+    options = parse_options(PrepareOptions, words, __doc__)
     splits = options.splits()
     for split in splits:
         print(f"{split.name}: {split.format}, images {split.images}, annotations {split.annotations}")
@@ -26,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     labels = read_labels(options.out)
     for name, report in reports.items():
         print(f"\n{report.text(name, labels)}\nlook at {Path(options.out) / f'{name}_samples.png'}")
+    print(f"\ndata:     {options.out}\n{next_line(train_words(options.out, labels, list(reports)))}")
 
 
 if __name__ == "__main__":

@@ -14,18 +14,25 @@ from dataclasses import asdict
 
 from accelerate import PartialState
 
+from eomt.train_scripts.data.command import command
 from eomt.train_scripts.data.command_line import parse_options
+from eomt.train_scripts.data.next_command import next_line, predict_words
 from eomt.train_scripts.evaluation.score_tables import score_tables
 from eomt.train_scripts.evaluation.scoring import ScoreOptions, score
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    options = parse_options(ScoreOptions, argv, "Scores an EoMT checkpoint on a prepared dataset.")
+@command
+def main(words: Sequence[str]) -> None:
+    options = parse_options(ScoreOptions, words, "Scores an EoMT checkpoint on a prepared dataset.")
     scores, labels = score(**asdict(options))
     if PartialState().is_main_process:
-        print(score_tables(scores, labels))
+        print(score_tables(scores, labels) + "\n")
         if "skipped" in scores:
-            print(f"\nscored without {len(scores['skipped'])} images that can't be used, such as {scores['skipped'][0]}")
+            print(f"scored without {len(scores['skipped'])} images that can't be used, such as {scores['skipped'][0]}\n")
+        for name, path in (("scores", options.output), ("picture", options.picture)):
+            if path:
+                print(f"{name + ':':<9} {path}")
+        print(next_line(predict_words(options.checkpoint, options.task)))
     PartialState().destroy_process_group()  # threads of it that are left may abort the process at its end
 
 

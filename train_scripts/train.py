@@ -6,12 +6,12 @@
 `--help` lists every option with its default; a recipe is a YAML file of the same options.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 
 from accelerate import PartialState
 from transformers import set_seed
 
+from eomt.train_scripts.data.command import command
 from eomt.train_scripts.data.dataset_folder import count_rows, read_labels
 from eomt.train_scripts.evaluation.tasks import task_of
 from eomt.train_scripts.training.announcement import announcement
@@ -20,6 +20,7 @@ from eomt.train_scripts.training.building import build_model, build_streams
 from eomt.train_scripts.training.composition import build_trainer
 from eomt.train_scripts.training.ending import end_run
 from eomt.train_scripts.training.recipe import parse_arguments
+from eomt.train_scripts.training.summary import run_summary
 from eomt.train_scripts.training.trainer import EomtTrainer
 
 
@@ -49,8 +50,11 @@ def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer:
     return trainer
 
 
-def main() -> None:
-    run(sys.argv[1:])
+@command
+def main(words: Sequence[str]) -> None:
+    trainer = run(words)
+    if trainer.is_world_process_zero():
+        print(run_summary(trainer))
     PartialState().destroy_process_group()  # threads of it that are left may abort the process at its end
 
 

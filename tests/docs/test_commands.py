@@ -17,6 +17,7 @@ import yaml
 from code_blocks import CodeBlock, code_blocks, command_lines, commands
 from option_tables import parser_of
 
+from eomt.train_scripts.cli import COMMANDS
 from eomt.train_scripts.training.recipe import recipe_words
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ SCRIPTS = sorted(path.stem for path in (ROOT / "train_scripts").glob("*.py") if 
 INSTALLED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]  # {command: "module:main"}
 TARGETS = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
 OTHERS = {"source", "pip"}  # whose words are not checked
-INLINE = re.compile(r"(?<!`)`((?:python |make |train_scripts/\w+\.py |eomt-|--)[^`]*)`(?!`)")
+INLINE = re.compile(r"(?<!`)`((?:python |make |train_scripts/\w+\.py |eomt[- ]|--)[^`]*)`(?!`)")
 
 
 @cache
@@ -57,6 +58,8 @@ def script_call(words: list[str]) -> tuple[str, list[str]] | None:
         return None
     if words[0] in OTHERS:
         return None
+    if words[0] == "eomt" and words[1] in COMMANDS:
+        return f"eomt.train_scripts.{words[1]}", words[2:]
     if words[0] in INSTALLED:
         return INSTALLED[words[0]].split(":")[0], words[1:]
     for index, word in enumerate(words):
@@ -115,7 +118,7 @@ def test_unknown_options_and_targets_are_found():
     assert unknown_options("python train_scripts/score.py --task semantic --no_such 1".split()) == ["--no_such"]
     with pytest.raises(ValueError, match="no target"):
         script_call("make nothing".split())
-    with pytest.raises(SystemExit):
+    with pytest.raises(ValueError, match="panoptical"):
         parse("eomt-score --checkpoint c --data d --task panoptical".split())
 
 

@@ -1,4 +1,4 @@
-"""One dataclass of options gives a command line, a function's arguments, and the documentation of both.
+"""One dataclass of options gives a command line, a function's arguments, and the documentation of both; wrong ones end in one line.
 
 A field's `metadata` has `help`, `choices` where the values are few, and `default` where the command line alone has one: a call by
 position needs a value for what comes before another required field.
@@ -6,10 +6,12 @@ position needs a value for what comes before another required field.
 
 import argparse
 import dataclasses
+import difflib
 import functools
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn, TypeVar
 
 from transformers import HfArgumentParser
 
@@ -18,32 +20,57 @@ Result = TypeVar("Result")
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Keeps the lines of a description, and shows the defaults that say something."""
+    """Keeps the lines of a description, shows the defaults that say something, and each option in one spelling."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         shown = not action.required and action.default not in (None, False, [])
         return super()._get_help_string(action) if shown else action.help
 
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if action.nargs == 0 or not action.option_strings:
+            return super()._format_action_invocation(action)
+        return f"{action.option_strings[0]} {self._format_args(action, self._get_default_metavar_for_optional(action))}"
+
+
+class OptionParser(HfArgumentParser):
+    """A parser of dataclasses whose errors are `ValueError`s, which `command` prints in one line."""
+
+    def __init__(self, options: type | Sequence[type], **kwargs: Any):
+        super().__init__(options, allow_abbrev=False, formatter_class=HelpFormatter, **kwargs)
+        if "--debug" not in self._option_string_actions:  # TrainingArguments has one of this name
+            self.add_argument("--debug", action="store_true", help="show where an error comes from")
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}; {self.prog} --help shows the options")
+
+    def refuse_unknown(self, words: Iterable[str], source: str = "the command line") -> None:
+        """Raises ValueError for the first option that doesn't exist, with the nearest one that does."""
+        for option in (word.split("=")[0] for word in words if word.startswith("--")):
+            if option not in self._option_string_actions:
+                near = difflib.get_close_matches(option, self._option_string_actions, n=1)
+                hint = f"did you mean {near[0]}?" if near else "see --help"
+                raise ValueError(f"{source} has the unknown option {option}; {hint}")
+
 
 def parse_options(options: type[Options], argv: Sequence[str] | None, description: str | None) -> Options:
     """Parses a command line.
-
-    What the dataclass refuses with a ValueError ends the program as any wrong option does: with one line, and exit code 2.
 
     Args:
         options: the dataclass.
         argv: the words after the program's name; those of this process by default.
         description: of the program, for `--help`.
+
+    Raises:
+        ValueError: an option is wrong, unknown or missing, or the dataclass refuses it.
     """
-    parser = HfArgumentParser(options, description=description, allow_abbrev=False, formatter_class=HelpFormatter)
+    words = sys.argv[1:] if argv is None else list(argv)
+    parser = OptionParser(options, description=description)
     for option in dataclasses.fields(options):
         if "default" in option.metadata:  # HfArgumentParser requires what the dataclass has no default for
             parser._option_string_actions[f"--{option.name}"].required = False
-    values = parser.parse_args(argv)
-    try:
-        return options(**vars(values))
-    except ValueError as error:
-        parser.error(str(error))
+    parser.refuse_unknown(words)
+    values = vars(parser.parse_args(words))
+    return options(**{option.name: values[option.name] for option in dataclasses.fields(options)})
 
 
 def takes_options(options: type[Options]) -> Callable[[Callable[[Options], Result]], Callable[..., Result]]:

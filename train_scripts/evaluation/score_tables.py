@@ -44,12 +44,13 @@ def table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[float 
     return "\n".join(lines)
 
 
-def score_tables(scores: Mapping[str, Any], labels: Labels) -> str:
+def score_tables(scores: Mapping[str, Any], labels: Labels, most: int | None = None) -> str:
     """The scores of a metric: over all classes (and things and stuff, or sizes), and by class.
 
     Args:
         scores: what a metric's `compute` gives.
         labels: the task's classes.
+        most: classes to show, the highest and the lowest ones; all by default.
     """
     if "pq" in scores:
         names = ("pq", "sq", "rq")
@@ -61,4 +62,17 @@ def score_tables(scores: Mapping[str, Any], labels: Labels) -> str:
         overall = table("", columns, {"all": [scores[key] for key in columns]})
         names = [CLASS_COLUMN[columns[0]]]
         by_class = [[value] for value in scores["per_class"]]
-    return overall + "\n\n" + table("class", names, dict(zip(labels.names, by_class, strict=True)))
+    rows = dict(zip(labels.names, by_class, strict=True))
+    return f"{overall}\n\n{table('class', names, rows if most is None else _extremes(rows, most))}"
+
+
+def _extremes(rows: Mapping[str, Sequence[float | None]], most: int) -> dict[str, Sequence[float | None]]:
+    """Rows of classes that occur, the highest and the lowest by their first score if they are too many."""
+    if len(rows) <= most:
+        return dict(rows)
+    seen = {name: row for name, row in rows.items() if row[0] is not None}
+    ranked = sorted(seen, key=lambda name: -seen[name][0])
+    if len(ranked) > most:
+        hidden = {f"... {len(ranked) - most // 2 * 2} between": [None] * len(seen[ranked[0]])}
+        return {name: seen[name] for name in ranked[: most // 2]} | hidden | {name: seen[name] for name in ranked[-(most // 2) :]}
+    return {name: seen[name] for name in ranked}

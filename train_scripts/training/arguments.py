@@ -16,6 +16,7 @@ from eomt.train_scripts.evaluation.tasks import TASKS, Task, task_of
 from eomt.train_scripts.training.checkpoints import AUTO, check_whole
 from eomt.train_scripts.training.deciding import Deciding
 from eomt.train_scripts.training.mask_annealing import MASKING_MODES
+from eomt.train_scripts.training.option_groups import DataOption, OutputOption, StartOption, TrainingOption
 from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP
 
 
@@ -23,21 +24,23 @@ from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP
 class ModelArguments:
     """Where the model comes from: a checkpoint, a timm ViT, or random weights."""
 
-    checkpoint: Deciding[str | None] = field(
+    checkpoint: StartOption[Deciding[str | None]] = field(
         default=None, metadata={"help": "EoMT checkpoint to start from, a folder or a Hub name"}
     )
-    timm_model: Deciding[str | None] = field(
+    timm_model: StartOption[Deciding[str | None]] = field(
         default=None, metadata={"help": "plain ViT to start from: a timm name, or a safetensors file with timm's names"}
     )
     attn_implementation: str | None = field(
         default=None,
         metadata={"help": "eager, sdpa, flash_attention_2 or flex_attention; by default what the machine is faster in"},
     )
-    frozen_blocks: Deciding[int] = field(
+    frozen_blocks: StartOption[Deciding[int]] = field(
         default=0,
         metadata={"help": "train neither embeddings nor the first N blocks; -1: no block before the queries join, 0: train all"},
     )
-    config: Deciding[str] = field(default="{}", metadata={"help": "EomtConfig fields as JSON, over what the start brings"})
+    config: StartOption[Deciding[str]] = field(
+        default="{}", metadata={"help": "EomtConfig fields as JSON, over what the start brings"}
+    )
 
     def __post_init__(self):
         if self.checkpoint and self.timm_model:
@@ -59,22 +62,24 @@ class ModelArguments:
 class DataArguments:
     """What is trained on, and how it is augmented."""
 
-    data: Deciding[str] = field(metadata={"help": "folder of parquet shards and labels.json, also hf://datasets/org/name"})
-    task: Deciding[str] = field(default="panoptic", metadata={"help": f"what to train and score: {', '.join(TASKS)}"})
-    train_split: Deciding[str] = field(default="train", metadata={"help": "prefix of the shards to train on"})
-    eval_split: str | None = field(default="val", metadata={"help": "prefix of the shards to evaluate on; '' for none"})
-    image_size: Deciding[int] = field(
+    data: DataOption[Deciding[str]] = field(
+        metadata={"help": "folder of parquet shards and labels.json, also hf://datasets/org/name"}
+    )
+    task: DataOption[Deciding[str]] = field(default="panoptic", metadata={"help": f"what to train and score: {', '.join(TASKS)}"})
+    train_split: DataOption[Deciding[str]] = field(default="train", metadata={"help": "prefix of the shards to train on"})
+    eval_split: DataOption[str | None] = field(default="val", metadata={"help": "prefix of the shards to evaluate on; '' for none"})
+    image_size: DataOption[Deciding[int]] = field(
         default=640, metadata={"help": "side of the square training crops and evaluation inputs, pixels"}
     )
     min_scale: Deciding[float] = field(
         default=0.1, metadata={"help": "smallest scale jitter, of the image fitted inside image_size"}
     )
     max_scale: Deciding[float] = field(default=2.0, metadata={"help": "largest scale jitter"})
-    color_jitter: Deciding[bool] = field(
+    color_jitter: DataOption[Deciding[bool]] = field(
         default=False, metadata={"help": "brightness, contrast, saturation and hue (ADE20K, Cityscapes)"}
     )
     shuffle_buffer: int = field(default=1000, metadata={"help": "rows held for shuffling; nothing is held but encoded images"})
-    bad_samples: Deciding[str] = field(
+    bad_samples: DataOption[Deciding[str]] = field(
         default="raise",
         metadata={"help": f"images that can't be used, one of {', '.join(BAD_SAMPLES)}: stop, or leave out and report"},
     )
@@ -90,8 +95,12 @@ class DataArguments:
 class EomtTrainingArguments(TrainingArguments):
     """[`TrainingArguments`] with the paper's defaults and what EoMT's recipe adds."""
 
-    output_dir: str = field(default="outputs/eomt", metadata={"help": "folder of checkpoints and of the finished model"})
-    learning_rate: Deciding[float] = field(default=1e-4, metadata={"help": "peak learning rate of the encoder's last block"})
+    output_dir: OutputOption[str] = field(
+        default="outputs/eomt", metadata={"help": "folder of checkpoints and of the finished model"}
+    )
+    learning_rate: TrainingOption[Deciding[float]] = field(
+        default=1e-4, metadata={"help": "peak learning rate of the encoder's last block"}
+    )
     head_learning_rate: Deciding[float | None] = field(
         default=None, metadata={"help": "peak learning rate of queries, mask module and class head; learning_rate by default"}
     )
@@ -112,27 +121,29 @@ class EomtTrainingArguments(TrainingArguments):
         default="annealed",
         metadata={"help": f"masked attention in training: {', '.join(MASKING_MODES)} (only the last prediction is supervised)"},
     )
-    minutes: Deciding[float | None] = field(
+    minutes: TrainingOption[Deciding[float | None]] = field(
         default=None, metadata={"help": "train for this long, with schedules by the clock, in place of epochs or max_steps"}
     )
-    total_batch_size: int = field(default=16, metadata={"help": "images a step over all processes and accumulated batches"})
-    per_device_train_batch_size: int = field(default=4, metadata={"help": "images a process and forward pass"})
+    total_batch_size: TrainingOption[int] = field(
+        default=16, metadata={"help": "images a step over all processes and accumulated batches"}
+    )
+    per_device_train_batch_size: TrainingOption[int] = field(default=4, metadata={"help": "images a process and forward pass"})
     per_device_eval_batch_size: int = field(default=4, metadata={"help": "images a process and evaluation batch"})
-    num_train_epochs: float = field(default=12.0, metadata={"help": "passes over the data"})
-    bf16: Deciding[bool | None] = field(
+    num_train_epochs: TrainingOption[float] = field(default=12.0, metadata={"help": "passes over the data"})
+    bf16: TrainingOption[Deciding[bool | None]] = field(
         default=None, metadata={"help": "bfloat16 autocast over float32 weights; by default where the machine is faster in it"}
     )
     fp16: Deciding[bool | None] = field(
         default=None, metadata={"help": "float16 autocast with loss scaling; by default on GPUs that have it and no bfloat16"}
     )
-    ema_decay: Deciding[float | None] = field(
+    ema_decay: TrainingOption[Deciding[float | None]] = field(
         default=None, metadata={"help": "score and store a moving average of the weights, such as 0.999; less in the first steps"}
     )
-    resume_from_checkpoint: str | None = field(
+    resume_from_checkpoint: OutputOption[str | None] = field(
         default=None,
         metadata={"help": "checkpoint-N folder to go on from; auto: the last whole one of output_dir, if there is one"},
     )
-    overlays: int = field(
+    overlays: OutputOption[int] = field(
         default=6, metadata={"help": "validation images to draw after every evaluation, to picture.png and what is reported to"}
     )
     logging_steps: float = field(default=50, metadata={"help": "steps between two logged means"})
@@ -140,7 +151,9 @@ class EomtTrainingArguments(TrainingArguments):
     remove_unused_columns: bool = field(default=False, metadata={"help": "must stay off: the collator makes the columns"})
     ddp_find_unused_parameters: bool = field(default=False, metadata={"help": "every parameter is used in every step"})
     ddp_broadcast_buffers: bool = field(default=False, metadata={"help": "every process sets its own masking probabilities"})
-    report_to: list[str] = field(default_factory=lambda: ["none"], metadata={"help": "none, tensorboard, wandb, or several"})
+    report_to: OutputOption[list[str]] = field(
+        default_factory=lambda: ["none"], metadata={"help": "none, tensorboard, wandb, or several"}
+    )
     hub_strategy: str = field(
         default="end", metadata={"help": "when push_to_hub uploads: end, every_save, checkpoint, all_checkpoints"}
     )

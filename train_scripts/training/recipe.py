@@ -1,13 +1,13 @@
 """Recipes: YAML files whose keys are command-line options, so that both are parsed and checked alike."""
 
 import argparse
-import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from transformers import HfArgumentParser
+
+from eomt.train_scripts.training.option_groups import TrainingParser
 
 
 def recipe_words(path: str | Path) -> list[str]:
@@ -27,7 +27,10 @@ def recipe_words(path: str | Path) -> list[str]:
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in bundled.parent.glob("*.yaml")))
         raise FileNotFoundError(f"recipe {str(path)!r} does not exist; give a YAML file or one of: {known}")
-    content = yaml.safe_load(path.read_text())
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"recipe {str(path)!r} is no YAML: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"recipe {str(path)!r} must be a mapping of options to values, not {type(content).__name__}")
     words = []
@@ -53,13 +56,7 @@ def parse_arguments(argument_classes: Sequence[type], argv: Sequence[str]) -> tu
     first.add_argument("--recipe")
     chosen, words = first.parse_known_args(list(argv))
     recipe = recipe_words(chosen.recipe) if chosen.recipe else []
-    parser = HfArgumentParser(argument_classes, allow_abbrev=False)
-    parser.add_argument("--recipe", help="YAML file of options, or the name of a bundled recipe")
-    known = {option for action in parser._actions for option in action.option_strings}
-    for source, options in (("the command line", words), (f"recipe {chosen.recipe!r}", recipe)):
-        for option in (word.split("=")[0] for word in options if word.startswith("--")):
-            if option not in known:
-                near = difflib.get_close_matches(option, known, n=1)
-                hint = f"; did you mean {near[0]}?" if near else "; see --help"
-                raise ValueError(f"{source} has the unknown option {option}{hint}")
+    parser = TrainingParser(argument_classes)
+    parser.refuse_unknown(words)
+    parser.refuse_unknown(recipe, f"recipe {chosen.recipe!r}")
     return parser.parse_args_into_dataclasses([*recipe, *words])[: len(argument_classes)]

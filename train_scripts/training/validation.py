@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.mask_classifier import MaskClassifier
@@ -30,6 +31,9 @@ class Validation:
         overlays: keeps the predictions.
         skipped: warns of images that are left out.
         show_progress: whether to show a bar.
+
+    Attributes:
+        scores: what the metric last computed, by class too.
     """
 
     processor: EomtImageProcessor
@@ -40,6 +44,7 @@ class Validation:
     overlays: OverlayCallback
     skipped: SkippedSamples
     show_progress: bool
+    scores: dict[str, Any] = field(default_factory=dict, init=False)
 
     def score(
         self,
@@ -67,6 +72,6 @@ class Validation:
             show_progress=self.show_progress,
             passes=-(-len(stream) // self.batch_size) if equal_passes else 0,
         )
-        scores = score_predictions(self.overlays.passing(results, self.task, len(stream)), self.task.metric(self.labels))
+        self.scores = score_predictions(self.overlays.passing(results, self.task, len(stream)), self.task.metric(self.labels))
         self.skipped.warn(stream.skipped)
-        return {name: value for name, value in scores.items() if isinstance(value, float)}
+        return {name: value for name, value in self.scores.items() if isinstance(value, float)}

@@ -1,6 +1,7 @@
 """Options are defined once: the command line, a function's arguments and its documentation are those of one dataclass."""
 
 import inspect
+import re
 from dataclasses import dataclass, field
 
 import pytest
@@ -47,7 +48,7 @@ def test_a_function_takes_the_fields_by_place_and_by_name():
         describe("here", sizes=[0])
 
 
-def test_the_command_line_alone_may_have_a_default(capsys):
+def test_the_command_line_alone_may_have_a_default():
     @dataclass
     class Pair:
         """Of which both are needed in a call."""
@@ -56,9 +57,8 @@ def test_the_command_line_alone_may_have_a_default(capsys):
         second: int = field(metadata={"help": "needed"})
 
     assert parse_options(Pair, ["--second", "2"], None) == Pair("a", 2) == parse_options(Pair, ["--second=2", "--first=a"], None)
-    with pytest.raises(SystemExit):
+    with pytest.raises(ValueError, match="--second"):
         parse_options(Pair, ["--first", "b"], None)
-    assert "--second" in capsys.readouterr().err
 
 
 def test_its_docstring_has_the_help_of_the_fields_before_what_it_returns():
@@ -73,12 +73,11 @@ def test_the_command_line_has_the_same_options(capsys):
     for wrong, said in (
         (["--sizes", "1"], "--source"),
         (["--source", "x", "--form", "flat"], "invalid choice: 'flat'"),
-        (["--source", "x", "--size", "3"], "--size"),
-        (["--source", "x", "--sizes", "0"], "error: sizes=[0] must be positive"),
+        (["--source", "x", "--size", "3"], "unknown option --size; did you mean --sizes?"),
+        (["--source", "x", "--sizes", "0"], "sizes=[0] must be positive"),
     ):
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(ValueError, match=re.escape(said)):
             parse_options(Options, wrong, "Tests.")
-        assert ended.value.code == 2 and said in capsys.readouterr().err
     with pytest.raises(SystemExit):
         parse_options(Options, ["--help"], "Tests.\n\n    shout --source x\n")
     shown = capsys.readouterr().out

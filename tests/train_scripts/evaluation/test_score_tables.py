@@ -32,3 +32,17 @@ def test_before_and_after(tmp_path, capsys, scores, head):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("photos") and lines[0].endswith(head)
     assert lines[2].split() == ["after", "training", "10.0", *["-"] * (len(scores) - 1)]
+
+
+def test_of_many_classes_the_highest_and_the_lowest_are_shown():
+    labels = Labels([f"class {index}" for index in range(30)], [False] * 30)
+    scores = {"miou": 15.0, "pixel_accuracy": 90.0, "per_class": [None, *map(float, range(1, 30))]}
+    lines = score_tables(scores, labels, most=4).splitlines()[4:]
+    assert [line.rsplit(maxsplit=1)[0].strip() for line in lines] == [
+        "class 29",
+        "class 28",
+        "... 25 between",
+        "class 2",
+        "class 1",
+    ]
+    assert len(score_tables(scores, labels).splitlines()) == 4 + 30 == len(score_tables(scores, labels, most=30).splitlines())

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.preparation import prepare
-from eomt.train_scripts.training.checkpoints import FINISHED
+from eomt.train_scripts.evaluation.checkpoints import FINISHED
 
 CLASSES = "Sky Building Pole Road Pavement Tree Sign Fence Car Pedestrian Bicyclist".split()
 SEEDS = (0, 1, 2)

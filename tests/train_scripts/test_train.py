@@ -53,12 +53,40 @@ def test_a_run_logs_every_term_anneals_scores_and_saves_what_auto_classes_load(s
     assert processor.stuff_classes == list(range(8, 14)) and model.config.id2label[0] == "bee"
 
 
-def test_a_run_leaves_no_scores_of_an_earlier_one_in_its_folder(scenes, tmp_path):
-    run(scenes, tmp_path, "--max_steps", "2", "--total_batch_size", "4", "--eval_on_start", "true")
-    assert (tmp_path / "eval_results.json").exists() and (tmp_path / "before_results.json").exists()
-    run(scenes, tmp_path, "--max_steps", "2", "--total_batch_size", "4", "--eval_split", "")
-    assert {path.name for path in tmp_path.glob("*_results.json")} == {"all_results.json", "train_results.json"}
+def test_given_again_it_says_what_to_do_with_the_finished_run_and_changes_nothing(scenes, tmp_path, capsys, monkeypatch):
+    words = ["--max_steps", "2", "--total_batch_size", "4"]
+    run(scenes, tmp_path, *words)
+    stored = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    capsys.readouterr()
+    assert run(scenes, tmp_path, *words) is None
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == stored
+    shown = capsys.readouterr().out
+    assert shown.count("\n") == 1 and f"{tmp_path} holds this run, finished: nothing is left to train." in shown
+    assert f"eomt-score --checkpoint {tmp_path} --data {scenes} --split val --task panoptic" in shown
+    assert f"eomt-predict --checkpoint {tmp_path} " in shown and "--overwrite" in shown
+
+
+def test_overwrite_removes_what_the_earlier_run_left_and_nothing_else(scenes, tmp_path):
+    words = ["--max_steps", "2", "--total_batch_size", "4", "--save_strategy", "steps", "--save_steps", "1"]
+    run(scenes, tmp_path, *words, "--eval_on_start", "true", "--overlays", "1", "--save_total_limit", "0")
+    assert {"eval_results.json", "before_results.json", "picture.png", "checkpoint-1"} <= {path.name for path in tmp_path.iterdir()}
+    (tmp_path / "mine.txt").write_text("a note")
+    with pytest.raises(ValueError, match="a run of other options, this one having max_steps=1 instead of 2.* --overwrite"):
+        run(scenes, tmp_path, "--max_steps", "1", "--total_batch_size", "4", "--eval_split", "")
+    trainer = run(scenes, tmp_path, "--max_steps", "1", "--total_batch_size", "4", "--eval_split", "", "--overwrite")
+    assert trainer.state.global_step == 1
+    left = {path.name for path in tmp_path.iterdir()}
+    assert "mine.txt" in left and not left & {"before_results.json", "eval_results.json", "picture.png"}
+    assert not list(tmp_path.glob("checkpoint-*"))
     assert not any("eval" in name or "before" in name for name in json.loads((tmp_path / "all_results.json").read_text()))
+
+
+def test_a_folder_that_holds_something_else_is_refused_also_with_overwrite(scenes, tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    for more in ([], ["--overwrite"]):
+        with pytest.raises(ValueError, match="holds something else than a run, such as README.md; choose another folder"):
+            run(scenes, tmp_path, "--max_steps", "1", "--total_batch_size", "4", *more)
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
 def test_evaluation_between_steps_scores_the_unmasked_model_and_leaves_the_training_as_it_was(scenes, tmp_path):

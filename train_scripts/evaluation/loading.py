@@ -1,12 +1,41 @@
 """Checkpoints to score or to predict with, of this package or of transformers: model, classes and image processor."""
 
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
+from accelerate import PartialState
+from transformers.utils import CONFIG_NAME
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.evaluation.checkpoints import FINISHED, last_whole
 from eomt.train_scripts.evaluation.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+
+def stored_model(checkpoint: str | Path) -> str:
+    """What a model is loaded from: of an interrupted run's folder the last whole checkpoint, else `checkpoint` itself.
+
+    Raises:
+        ValueError: the folder holds neither a model nor a whole checkpoint.
+    """
+    folder = Path(checkpoint)
+    if not folder.is_dir() or (folder / FINISHED).is_file():
+        return str(checkpoint)
+    last = last_whole(folder)
+    if last is None:
+        if not (folder / CONFIG_NAME).is_file():
+            raise ValueError(
+                f"checkpoint={str(checkpoint)!r} holds no model: it is of a run that has not stored a whole checkpoint, or of "
+                "none. Go on with the run by its training command, or give a folder with a model"
+            )
+        return str(checkpoint)
+    if PartialState().is_main_process:
+        logger.warning("%s is of a run that has not ended: its last whole checkpoint, %s, is taken", checkpoint, last.name)
+    return str(last)
 
 
 def load_model(checkpoint: str, masked: bool = False) -> EomtForUniversalSegmentation:

@@ -18,7 +18,7 @@ from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.coco import read_json
 from eomt.train_scripts.data.image_sources import ImageStream, open_source
 from eomt.train_scripts.evaluation.inference import predictions
-from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor
+from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor, stored_model
 from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 class PredictOptions:
     """What is predicted on, by what, and where to."""
 
-    checkpoint: str = field(metadata={"help": "EoMT checkpoint, a folder or a Hub name"})
+    checkpoint: str = field(metadata={"help": "EoMT checkpoint, a folder (also of an interrupted run) or a Hub name"})
     images: str = field(metadata={"help": "folder of images or of parquet shards, a parquet file, or a dataset of the Hub"})
     task: str = field(metadata={"help": "what the model segments", "choices": list(TASKS)})
     output: str = field(metadata={"help": "folder for the predictions"})
@@ -70,16 +70,17 @@ def predict(options: PredictOptions) -> dict[str, int]:
     task = task_of(options.task)
     state = PartialState(cpu=not torch.accelerator.is_available())
     dtype = chosen_dtype(state.device, options.bf16)
-    model = load_model(options.checkpoint, options.masked).to(state.device)
+    checkpoint = stored_model(options.checkpoint)
+    model = load_model(checkpoint, options.masked).to(state.device)
     model.set_attn_implementation(options.attn_implementation)
     names = class_names(model)
     category_ids, things = _read_categories(options.categories, names)
-    processor = load_processor(options.checkpoint, task, min(model.config.image_size_hw), Labels(names, things))
+    processor = load_processor(checkpoint, task, min(model.config.image_size_hw), Labels(names, things))
     stuff = set(processor.stuff_classes)
     labels = Labels(names, [index not in stuff for index in range(len(names))])
     plan = {
         "checkpoint": options.checkpoint,
-        "version": _version(options.checkpoint, model.config),
+        "version": _version(checkpoint, model.config),
         "threshold": options.threshold,
         "masked": options.masked,
         "precision": NAMES[dtype],

@@ -17,7 +17,7 @@ from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.data.samples import BAD_SAMPLES
 from eomt.train_scripts.evaluation.inference import SCORE_TOLERANCE, predictions, score_predictions
-from eomt.train_scripts.evaluation.loading import check_classes, class_names, load_model, load_processor
+from eomt.train_scripts.evaluation.loading import check_classes, class_names, load_model, load_processor, stored_model
 from eomt.train_scripts.evaluation.pictures import keep_rows
 from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
@@ -29,7 +29,7 @@ PICTURED = 6  # images
 class ScoreOptions:
     """What is scored, and how."""
 
-    checkpoint: str = field(metadata={"help": "EoMT checkpoint, a folder or a Hub name"})
+    checkpoint: str = field(metadata={"help": "EoMT checkpoint, a folder (also of an interrupted run) or a Hub name"})
     data: str = field(metadata={"help": "folder of parquet shards and labels.json"})
     split: str = field(metadata={"help": "prefix of the shards to score", "default": "val"})
     task: str = field(metadata={"help": "what the model segments", "choices": list(TASKS)})
@@ -73,10 +73,11 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
     labels = task.labels(read_labels(options.data))
     metric = task.metric(labels, options.boundary)
     dtype = chosen_dtype(state.device, options.bf16)
-    model = load_model(options.checkpoint, options.masked).to(state.device)
+    checkpoint = stored_model(options.checkpoint)
+    model = load_model(checkpoint, options.masked).to(state.device)
     model.set_attn_implementation(options.attn_implementation)
-    check_classes(class_names(model), labels.names, options.checkpoint)
-    processor = load_processor(options.checkpoint, task, min(model.config.image_size_hw), labels)
+    check_classes(class_names(model), labels.names, checkpoint)
+    processor = load_processor(checkpoint, task, min(model.config.image_size_hw), labels)
     stream = evaluation_stream(
         options.data,
         options.split,

@@ -3,6 +3,7 @@
 import difflib
 import json
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
@@ -11,9 +12,9 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from eomt.configuration import EomtConfig
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.samples import BAD_SAMPLES
+from eomt.train_scripts.evaluation.checkpoints import AUTO, check_whole
 from eomt.train_scripts.evaluation.precision import fast_dtype
 from eomt.train_scripts.evaluation.tasks import TASKS, Task, task_of
-from eomt.train_scripts.training.checkpoints import AUTO, check_whole
 from eomt.train_scripts.training.deciding import Deciding
 from eomt.train_scripts.training.mask_annealing import MASKING_MODES
 from eomt.train_scripts.training.option_groups import DataOption, OutputOption, StartOption, TrainingOption
@@ -140,8 +141,20 @@ class EomtTrainingArguments(TrainingArguments):
         default=None, metadata={"help": "score and store a moving average of the weights, such as 0.999; less in the first steps"}
     )
     resume_from_checkpoint: OutputOption[str | None] = field(
-        default=None,
+        default=AUTO,
         metadata={"help": "checkpoint-N folder to go on from; auto: the last whole one of output_dir, if there is one"},
+    )
+    overwrite: OutputOption[bool] = field(default=False, metadata={"help": "remove the run that output_dir holds, and train anew"})
+    save_minutes: float = field(
+        default=10.0,
+        metadata={"help": "a checkpoint whenever the last is this old, whatever save_strategy says; 0: none by the clock"},
+    )
+    save_strategy: str = field(
+        default="no",
+        metadata={"help": "further checkpoints: no, steps, epoch or best; with no, all go when the run has finished"},
+    )
+    save_total_limit: int | None = field(
+        default=1, metadata={"help": "checkpoints to keep, each about 3 x the model; 0 for all. The best and the last always stay"}
     )
     overlays: OutputOption[int] = field(
         default=6, metadata={"help": "validation images to draw after every evaluation, to picture.png and what is reported to"}
@@ -183,8 +196,15 @@ class EomtTrainingArguments(TrainingArguments):
                 f"minutes={self.minutes} must be positive, and with it head_warmup={self.head_warmup} and "
                 f"encoder_warmup={self.encoder_warmup} must be shares below 1: steps are not known beforehand"
             )
-        if self.resume_from_checkpoint not in (None, AUTO):
+        if self.resume_from_checkpoint and self.resume_from_checkpoint != AUTO:
             check_whole(self.resume_from_checkpoint)
+            if self.overwrite and Path(self.resume_from_checkpoint).resolve().is_relative_to(Path(self.output_dir).resolve()):
+                raise ValueError(
+                    f"overwrite=True would remove resume_from_checkpoint={self.resume_from_checkpoint!r}, which is in output_dir; "
+                    "choose another output_dir"
+                )
+        if self.save_minutes < 0:
+            raise ValueError(f"save_minutes={self.save_minutes} must be positive, or 0 for no checkpoints by the clock")
         if self.minutes is not None and self.logging_steps < 1:
             raise ValueError(f"logging_steps={self.logging_steps} is a share of steps that minutes leave open; give steps")
         step_images = self.per_device_train_batch_size * self.world_size
@@ -232,6 +252,7 @@ class EomtTrainingArguments(TrainingArguments):
             "data_seed": (None, "use seed"),
             "dataloader_drop_last": (False, "leave it out: all training batches are whole, and all images are scored"),
             "dataloader_prefetch_factor": (None, "use dataloader_num_workers"),
+            "enable_jit_checkpoint": (False, "leave it out: SIGTERM saves a checkpoint as it is"),
             "ignore_data_skip": (False, "leave it out: a resumed stream reads nothing again as it is"),
         }
         for name, (default, instead) in refused.items():

@@ -12,6 +12,7 @@ from eomt.train_scripts.training.deciding import deciding_options
 from eomt.train_scripts.training.finished_mark import FinishedMark
 from eomt.train_scripts.training.finished_model import FinishedModel
 from eomt.train_scripts.training.finite_loss import FiniteLoss
+from eomt.train_scripts.training.interruption import TimelyCheckpoints
 from eomt.train_scripts.training.mask_annealing import MaskAnnealingCallback
 from eomt.train_scripts.training.model_card import RunDescription
 from eomt.train_scripts.training.overlays import OverlayCallback
@@ -19,6 +20,7 @@ from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.resuming import Resumption
 from eomt.train_scripts.training.run_record import RunRecord
 from eomt.train_scripts.training.saving import CheckpointSaver
+from eomt.train_scripts.training.signals import Signals
 from eomt.train_scripts.training.skipped_samples import SkippedSamples
 from eomt.train_scripts.training.trainer import EomtTrainer
 from eomt.train_scripts.training.validation import Validation
@@ -54,7 +56,8 @@ def build_trainer(
     masking = MaskAnnealingCallback(progress, args.masking, args.poly_power)
     finite = FiniteLoss(args.output_dir, process, check_norms=not args.fp16)
     average = WeightAverage(args.ema_decay) if args.ema_decay else None
-    record = RunRecord(order_of(args, train_stream), deciding_options([args, model_args, data_args]))
+    record = record_of(train_stream, model_args, data_args, args)
+    signals = Signals(speaks=is_first)
     overlays = OverlayCallback(labels, args.overlays if is_first else 0, progress)
     return EomtTrainer(
         model,
@@ -75,10 +78,24 @@ def build_trainer(
             show_progress=is_first and not args.disable_tqdm,
         ),
         saver=CheckpointSaver(record, progress, skipped, average, args.save_total_limit),
+        signals=signals,
+        timely=TimelyCheckpoints(signals, args.save_minutes),
         finished_mark=FinishedMark(record, progress, skipped),
-        resumption=Resumption(args.output_dir, record, process, args.max_steps, args.minutes),
+        resumption=resumption_of(record, args),
         description=RunDescription(labels, task.name, args, model_args, data_args),
     )
+
+
+def record_of(
+    train_stream: TrainingStream, model_args: ModelArguments, data_args: DataArguments, args: EomtTrainingArguments
+) -> RunRecord:
+    """What decides the result of a run, epochs turned into steps."""
+    return RunRecord(order_of(args, train_stream), deciding_options([args, model_args, data_args]))
+
+
+def resumption_of(record: RunRecord, args: EomtTrainingArguments) -> Resumption:
+    """What chooses where the run on record begins."""
+    return Resumption(args.output_dir, record, args.process_index, args.max_steps, args.minutes)
 
 
 def order_of(args: EomtTrainingArguments, stream: TrainingStream) -> dict[str, int | str]:

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eomt.train_scripts.training.arguments import DataArguments
 from eomt.train_scripts.training.trainer import EomtTrainer
-
-RESULTS = ("before", "train", "eval", "all")  # `{name}_results.json` in the output folder
+from eomt.train_scripts.training.used_folder import RESULTS
 
 
 def end_run(trainer: EomtTrainer, metrics: Mapping[str, float]) -> None:
     """Leaves everything that a finished run leaves in its output folder. All processes must call it.
 
-    The model comes first, then the mark that it is finished: a run that is killed later and started again with `auto` doesn't train
+    The model comes first, then the mark that it is finished: a run that is killed later and started again doesn't train
     again, and makes up for the rest. The push comes last, since it uploads the rest.
 
     Args:
@@ -26,6 +26,7 @@ def end_run(trainer: EomtTrainer, metrics: Mapping[str, float]) -> None:
         remove_results(args.output_dir)
         trainer.validation.overlays.remove(args)
     trainer.finished_mark.write(args)
+    trainer.saver.remove_interim(args)
     trainer.save_metrics("train", metrics)
     if before := scores_before(trainer.state.log_history):
         trainer.save_metrics("before", before)
@@ -35,6 +36,17 @@ def end_run(trainer: EomtTrainer, metrics: Mapping[str, float]) -> None:
         trainer.push_to_hub()  # writes the card too
     else:
         trainer.create_model_card()
+    trainer.finished_mark.complete(args)
+
+
+def finished_message(output_dir: str, data_args: DataArguments) -> str:
+    """What to do with the finished run that an output folder holds."""
+    scored = f"--data {data_args.data} --split {data_args.eval_split or data_args.train_split} --task {data_args.task}"
+    return (
+        f"{output_dir} holds this run, finished: nothing is left to train. Score it (eomt-score --checkpoint {output_dir} "
+        f"{scored}), segment images (eomt-predict --checkpoint {output_dir} --images DIR --task {data_args.task} --output DIR), "
+        "or give --overwrite to remove it and train anew"
+    )
 
 
 def remove_results(folder: str | Path) -> None:

@@ -1,20 +1,21 @@
 """The mark of a finished run: `finished.json` in its output folder."""
 
+import json
 from pathlib import Path
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainingArguments
 
-from eomt.train_scripts.training.checkpoints import FINISHED
+from eomt.train_scripts.evaluation.checkpoints import FINISHED
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.run_record import RunRecord
 from eomt.train_scripts.training.skipped_samples import SkippedSamples
 
+COMPLETE = "complete"  # whether scores and card have been written as well
 
-class FinishedMark(TrainerCallback):
+
+class FinishedMark:
     """
-    Says that the model in the output folder is the result of the run on record, so that `auto` trains it no further.
-
-    A training that begins takes the mark of an earlier one away.
+    Says that the model in the output folder is the result of the run on record, so that it is trained no further.
 
     Args:
         record: of this process.
@@ -24,11 +25,19 @@ class FinishedMark(TrainerCallback):
     def __init__(self, record: RunRecord, progress: TrainingProgress, skipped: SkippedSamples):
         self.record, self.progress, self.skipped = record, progress, skipped
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
-        if args.should_save:
-            (Path(args.output_dir) / FINISHED).unlink(missing_ok=True)
-
     def write(self, args: TrainingArguments) -> None:
         """To be called when the model has been stored."""
         if args.should_save:
             self.record.write(Path(args.output_dir) / FINISHED, self.progress.total, self.skipped.total)
+
+    def complete(self, args: TrainingArguments) -> None:
+        """To be called when all that a run leaves has been written."""
+        if args.should_save:
+            path = Path(args.output_dir) / FINISHED
+            path.write_text(json.dumps({**json.loads(path.read_text()), COMPLETE: True}, indent=1))
+
+
+def is_complete(output_dir: str | Path) -> bool:
+    """Whether a run has finished and left everything, its scores and card too."""
+    path = Path(output_dir) / FINISHED
+    return path.is_file() and json.loads(path.read_text()).get(COMPLETE, False)

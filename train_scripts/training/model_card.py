@@ -29,7 +29,14 @@ CURVES = "curves.png"
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 # Options that say where a run reads, writes and reports, or that others imply: not the recipe.
 NO_RECIPE = {"checkpoint", "timm_model", "data", "output_dir", "license", "disable_tqdm", "use_cpu", "run_name", "project"}
-NO_RECIPE |= {"push_to_hub", "resume_from_checkpoint", "report_to", "gradient_accumulation_steps", "accelerator_config"}
+NO_RECIPE |= {
+    "push_to_hub",
+    "overwrite",
+    "resume_from_checkpoint",
+    "report_to",
+    "gradient_accumulation_steps",
+    "accelerator_config",
+}
 NO_RECIPE |= {"dataloader_pin_memory", "do_eval", "trackio_space_id"}
 NO_RECIPE |= {"gradient_checkpointing", "gradient_checkpointing_kwargs"}  # transformers mirrors activation_checkpointing in them
 PATH = re.compile(r"""(^|[\s"'=:,])[/~]|\\""")  # absolute or of a home, alone or inside a text
@@ -46,6 +53,7 @@ class RunDescription:
         labels: the model's classes.
         task: semantic, instance or panoptic.
         args, model_args, data_args: the run's options; without the last two the card leaves start and data out.
+        resumed: whether the run was interrupted: its log has the duration of the last part alone, and the card has none.
     """
 
     labels: Labels
@@ -53,6 +61,7 @@ class RunDescription:
     args: EomtTrainingArguments
     model_args: ModelArguments | None = None
     data_args: DataArguments | None = None
+    resumed: bool = False
 
 
 def write_model_card(
@@ -117,7 +126,7 @@ def _sections(
     sections = {
         "Scores": _score_section(scores, before, dataset, split, chosen) if scores else "Not evaluated.",
         "Data": _data_section(run.labels, dataset, run.data_args),
-        "Recipe": _recipe_section(state, run.args, start, options),
+        "Recipe": _recipe_section(state, run, start, options),
     }
     if draw_curves(state["log_history"], folder / CURVES):
         sections["Curves"] = f"![Loss terms, learning rates, masking probabilities and scores over the steps]({CURVES})"
@@ -243,11 +252,11 @@ def _data_section(labels: Labels, dataset: str | None, data_args: DataArguments 
     return "\n".join(lines)
 
 
-def _recipe_section(state: Mapping[str, Any], args: EomtTrainingArguments, start: str, options: Sequence[Any]) -> str:
+def _recipe_section(state: Mapping[str, Any], run: RunDescription, start: str, options: Sequence[Any]) -> str:
+    args = run.args
     steps, batch = state["global_step"], args.total_batch_size
     seconds = [entry["train_runtime"] for entry in state["log_history"] if "train_runtime" in entry]
-    whole = seconds and not args.resume_from_checkpoint  # a resumed run has timed its last part alone
-    duration = f" in {seconds[-1] / 60:.1f} minutes, evaluations included" if whole else ""
+    duration = f" in {seconds[-1] / 60:.1f} minutes, evaluations included" if seconds and not run.resumed else ""
     cuda = args.device.type == "cuda"
     device = (
         torch.cuda.get_device_name(args.device) if cuda else f"{args.device.type.upper()}, {torch.get_num_threads()} threads each"

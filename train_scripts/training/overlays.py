@@ -47,11 +47,6 @@ class OverlayCallback(TrainerCallback):
         self._rows = []
         return keep_rows(predictions, task, self._rows, self.images, total)
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
-        """An earlier run's picture must not pass for this one's."""
-        if state.is_world_process_zero:
-            self.remove(args)
-
     def remove(self, args: TrainingArguments) -> None:
         """Removes the last picture."""
         (Path(args.output_dir) / FILE).unlink(missing_ok=True)

@@ -48,6 +48,10 @@ class TrainingBar(TrainerCallback):
             tqdm.write(f"step {state.global_step}: " + ", ".join(f"{name} {value:.1f}" for name, value in shown.items()))
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the line, also of a training that has not come to its end."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

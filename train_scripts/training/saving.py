@@ -6,9 +6,9 @@ from pathlib import Path
 from accelerate import PartialState
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import IntervalStrategy, rotate_checkpoints
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy, rotate_checkpoints
 
-from eomt.train_scripts.training.checkpoints import checkpoint_of, checkpoints_of, mark_whole, unmark
+from eomt.train_scripts.evaluation.checkpoints import checkpoint_of, checkpoints_of, mark_whole, unmark
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.run_record import RunRecord, record_file
 from eomt.train_scripts.training.skipped_samples import SkippedSamples
@@ -33,7 +33,7 @@ class CheckpointSaver(TrainerCallback):
         record: of this process.
         progress, skipped: what the record is stored with.
         average: of the weights; None trains without.
-        limit: checkpoints to keep; None keeps all.
+        limit: checkpoints to keep; None or 0 keeps all.
     """
 
     def __init__(
@@ -68,6 +68,12 @@ class CheckpointSaver(TrainerCallback):
             self.complete(checkpoint_of(args.output_dir, state.global_step), args, model)
         if args.should_save:
             rotate_checkpoints(args.output_dir, self.limit, state.best_model_checkpoint, use_mtime=True)
+
+    def remove_interim(self, args: TrainingArguments) -> None:
+        """To be called when the run has finished: checkpoints that were only to go on from go, if no others were asked for."""
+        if args.should_save and args.save_strategy == SaveStrategy.NO:
+            for folder in checkpoints_of(args.output_dir):
+                shutil.rmtree(folder)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         """Of a limit of 1 the best checkpoint is the one: the last, which was kept for resuming, goes."""

@@ -6,6 +6,7 @@ the calls that transformers' Trainer makes. Two of its private methods are overr
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,11 +22,12 @@ from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.training_collator import TrainingCollator
 from eomt.train_scripts.data.training_stream import TrainingStream
+from eomt.train_scripts.evaluation.checkpoints import checkpoint_of, is_checkpoint_folder
 from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.best_model import LaterOfEqualScores
-from eomt.train_scripts.training.checkpoints import checkpoint_of, is_checkpoint_folder
 from eomt.train_scripts.training.finished_mark import FinishedMark
 from eomt.train_scripts.training.finished_model import FinishedModel
+from eomt.train_scripts.training.interruption import TimelyCheckpoints
 from eomt.train_scripts.training.loss_terms import LossTermMeans
 from eomt.train_scripts.training.model_card import RunDescription, write_model_card
 from eomt.train_scripts.training.parameter_groups import group_parameters, optimizer_groups
@@ -33,6 +35,7 @@ from eomt.train_scripts.training.progress_bar import TrainingBar
 from eomt.train_scripts.training.resuming import Resumption, Start
 from eomt.train_scripts.training.saving import CheckpointSaver, LogsEndWithCheckpoints
 from eomt.train_scripts.training.schedules import learning_rate_factor
+from eomt.train_scripts.training.signals import Signals, shield_worker
 from eomt.train_scripts.training.validation import Validation
 from eomt.train_scripts.training.weight_average import refuse_averages
 
@@ -50,6 +53,8 @@ class EomtTrainer(Trainer):
         finished_model: what is scored and stored; it holds the masking, the averages and the check of the losses.
         validation: scores the model.
         saver: completes checkpoints; it holds the clock, the record of the run and the count of rows left out.
+        signals: stop the training.
+        timely: asks for checkpoints by the clock and at a signal.
         finished_mark: says that the run has ended.
         resumption: chooses where the training begins.
         description: of the run, for the model card.
@@ -69,6 +74,8 @@ class EomtTrainer(Trainer):
         finished_model: FinishedModel,
         validation: Validation,
         saver: CheckpointSaver,
+        signals: Signals,
+        timely: TimelyCheckpoints,
         finished_mark: FinishedMark,
         resumption: Resumption,
         description: RunDescription,
@@ -76,10 +83,12 @@ class EomtTrainer(Trainer):
         self.pretrained, self.description = pretrained, description
         self.finished_model, self.validation = finished_model, validation
         self.saver, self.finished_mark, self.resumption = saver, finished_mark, resumption
+        self.signals, self.timely = signals, timely
         self.masking, self.finite, self.average = finished_model.masking, finished_model.finite, finished_model.average
         self.progress, self.record, self.skipped = saver.progress, saver.record, saver.skipped
         self._term_means = LossTermMeans()
         self._head_rate = 0.0
+        self._bar: TrainingBar | None = None
         super().__init__(
             model,
             args.for_trainer(),
@@ -99,13 +108,16 @@ class EomtTrainer(Trainer):
         """Within an event Trainer calls them in this order: each may rely on what those before it have done."""
         handler = self.callback_handler
         handler.callbacks.insert(0, self.saver)  # before callbacks that upload checkpoints, such as W&B's: they must be complete
-        self.add_callback(self.finished_mark)
         self.add_callback(self.progress)  # decides with a time budget when to save and evaluate
+        self.add_callback(
+            self.timely
+        )  # saves in addition, where nothing is evaluated; after `saver`, since it may stop the training
         self.add_callback(LogsEndWithCheckpoints())
         self.add_callback(self.finite)
         if not self.args.disable_tqdm:  # without a bar, lines are printed as by any Trainer
             self.remove_callback(ProgressCallback)
-            self.add_callback(TrainingBar(self.progress))
+            self._bar = TrainingBar(self.progress)
+            self.add_callback(self._bar)
         self.add_callback(self.masking)
         if self.average is not None:
             self.add_callback(self.average)
@@ -124,6 +136,7 @@ class EomtTrainer(Trainer):
             collate_fn=self.data_collator,
             num_workers=workers,
             persistent_workers=workers > 0,
+            worker_init_fn=shield_worker,
             pin_memory=self.args.dataloader_pin_memory and torch.cuda.is_available(),
         )
 
@@ -242,11 +255,13 @@ class EomtTrainer(Trainer):
         Raises:
             ValueError: the checkpoint can't be resumed by this run, see [`Resumption`].
         """
-        start = self.resumption.start(resume_from_checkpoint)
+        start = self.resumption.start(resume_from_checkpoint, self.args.overwrite)
         self.record.positions, self.skipped.total = dict(start.record.positions), start.record.skipped
         if start.ended:
+            self.description = replace(self.description, resumed=True)
             return self._load_end(start)
         if start.folder is not None:
+            self.description = replace(self.description, resumed=True)
             if self.average is None:
                 refuse_averages(start.folder)
             else:
@@ -255,7 +270,14 @@ class EomtTrainer(Trainer):
             self.args.eval_on_start = False  # the score before training was taken before the interruption
         self.train_dataset.resume(self.record.positions, self.args.per_device_train_batch_size)
         self.accelerator.wait_for_everyone()  # all have read the folders that the first process is going to write
-        return super().train(resume_from_checkpoint=str(start.folder) if start.folder else None, **kwargs)
+        if self.args.should_save:
+            self.resumption.write_begin(self.args.overwrite)
+        try:
+            with self.signals:
+                return super().train(resume_from_checkpoint=str(start.folder) if start.folder else None, **kwargs)
+        finally:
+            if self._bar is not None:
+                self._bar.close()
 
     def _load_end(self, start: Start) -> TrainOutput:
         """Brings model, state and clock to the end of a run that has nothing left to train.

@@ -1,12 +1,15 @@
 """Checkpoints that are scored and predicted with: whole ones alone, unmasked unless asked, with the right classes and processor."""
 
+import shutil
+
 import pytest
 import transformers
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.evaluation.loading import check_classes, class_names, load_model, load_processor
+from eomt.train_scripts.evaluation.checkpoints import FINISHED, mark_whole, unmark
+from eomt.train_scripts.evaluation.loading import check_classes, class_names, load_model, load_processor, stored_model
 from eomt.train_scripts.evaluation.tasks import task_of
 
 
@@ -45,3 +48,33 @@ def test_stuff_is_merged_with_a_processor_of_transformers_own(checkpoints, tmp_p
     transformers.EomtImageProcessor().save_pretrained(tmp_path)
     labels = Labels(["bee", "sky", "sea"], [True, False, False])
     assert load_processor(str(tmp_path), task_of("panoptic"), 64, labels).stuff_classes == [1, 2]
+
+
+def interrupted_run(checkpoints, folder, steps=(2, 10)):
+    """A run's folder with whole checkpoints after some steps, and no finished model."""
+    for step in steps:
+        shutil.copytree(checkpoints / "panoptic", folder / f"checkpoint-{step}")
+        mark_whole(folder / f"checkpoint-{step}")
+    return folder
+
+
+def test_of_an_interrupted_run_the_last_whole_checkpoint_is_taken_and_said(checkpoints, tmp_path, caplog):
+    folder = interrupted_run(checkpoints, tmp_path)
+    assert stored_model(folder) == str(folder / "checkpoint-10")
+    assert caplog.messages == [f"{folder} is of a run that has not ended: its last whole checkpoint, checkpoint-10, is taken"]
+    unmark(folder / "checkpoint-10")
+    assert stored_model(folder) == str(folder / "checkpoint-2")
+
+
+def test_of_a_finished_run_and_of_other_checkpoints_the_model_itself_is_taken(checkpoints, tmp_path, caplog):
+    folder = interrupted_run(checkpoints, tmp_path)
+    (folder / FINISHED).touch()
+    for name in (str(folder), str(checkpoints / "panoptic"), "org/of-the-hub"):
+        assert stored_model(name) == name
+    assert not caplog.messages
+
+
+def test_a_run_without_a_whole_checkpoint_can_not_be_taken(checkpoints, tmp_path):
+    unmark(interrupted_run(checkpoints, tmp_path, [2]) / "checkpoint-2")
+    with pytest.raises(ValueError, match="holds no model: it is of a run that has not stored a whole checkpoint"):
+        stored_model(tmp_path)

@@ -16,7 +16,9 @@ class Recorder:
         self.calls, self.first = [], first
         self.eval_dataset = [] if evaluates else None
         self.state = SimpleNamespace(log_history=[{"step": 0, "eval_pq": 1.0}, {"step": 4, "eval_pq": 2.0}])
-        self.finished_mark = SimpleNamespace(write=lambda args: self.calls.append("mark"))
+        note = self.calls.append
+        self.finished_mark = SimpleNamespace(write=lambda args: note("mark"), complete=lambda args: note("complete"))
+        self.saver = SimpleNamespace(remove_interim=lambda args: note("remove interim"))
         self.validation = SimpleNamespace(overlays=SimpleNamespace(remove=lambda args: self.calls.append("remove picture")))
 
     def is_world_process_zero(self):
@@ -36,20 +38,29 @@ class Recorder:
         return lambda: self.calls.append(name)
 
 
-STORED = ["model", "save_state", "remove picture", "mark", ("train", {"train_loss": 5.0}), ("before", {"before_pq": 1.0})]
+# interim checkpoints may go when the mark is there, and the run is complete when all else is
+STORED = [
+    "model",
+    "save_state",
+    "remove picture",
+    "mark",
+    "remove interim",
+    ("train", {"train_loss": 5.0}),
+    ("before", {"before_pq": 1.0}),
+]
 
 
 @pytest.mark.parametrize(("push", "last"), [(False, "create_model_card"), (True, "push_to_hub")])
 def test_the_model_comes_first_and_then_the_mark_and_a_push_comes_last(tmp_path, push, last):
     trainer = Recorder(tmp_path, push)
     end_run(trainer, {"train_loss": 5.0})
-    assert trainer.calls == [*STORED, ("eval", {"eval_pq": 3.0}), last]
+    assert trainer.calls == [*STORED, ("eval", {"eval_pq": 3.0}), last, "complete"]
 
 
 def test_without_images_to_evaluate_on_nothing_is_scored(tmp_path):
     trainer = Recorder(tmp_path, evaluates=False)
     end_run(trainer, {"train_loss": 5.0})
-    assert trainer.calls == [*STORED, "create_model_card"]
+    assert trainer.calls == [*STORED, "create_model_card", "complete"]
 
 
 @pytest.mark.parametrize("first", [True, False])

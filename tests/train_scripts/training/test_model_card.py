@@ -39,7 +39,7 @@ def written(tmp_path, monkeypatch):
     """`written(*words, **fields)`: the card of a run with these options, its text, and the options."""
     monkeypatch.setattr(model_card, "count_rows", lambda folder, split: {"train": 700, "val": 50}[split])
 
-    def write(*words: str, log: list[dict] = LOG, best: str | None = None, recorded: bool = True, **fields):
+    def write(*words: str, log: list[dict] = LOG, best: str | None = None, recorded: bool = True, resumed: bool = False, **fields):
         out = tmp_path / "home" / "alice" / "bees-small"
         out.mkdir(parents=True, exist_ok=True)
         state = {"global_step": 20, "log_history": log, "best_model_checkpoint": best}
@@ -47,7 +47,7 @@ def written(tmp_path, monkeypatch):
         words = ["--data", str(tmp_path / "disk7" / "meadow"), "--output_dir", str(out), "--hub_token", TOKEN, *words]
         model_args, data_args, args = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), words)
         options = dict(args=args, model_args=model_args, data_args=data_args)
-        run = RunDescription(LABELS, "panoptic", **(options if recorded else {"args": args}))
+        run = RunDescription(LABELS, "panoptic", **(options if recorded else {"args": args}), resumed=resumed)
         path = write_model_card(out, run, license=args.license, **fields)
         return ModelCard.load(path), path.read_text(), options
 
@@ -83,7 +83,7 @@ def test_it_tells_data_recipe_hardware_and_scores(written):
 
 
 def test_a_resumed_run_tells_no_duration_since_it_timed_its_last_part_alone(written):
-    _, text, _ = written("--resume_from_checkpoint", "auto")
+    _, text, _ = written(resumed=True)
     assert "images), on 1 process (" in text and "minutes" not in text
 
 

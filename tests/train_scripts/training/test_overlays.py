@@ -13,10 +13,12 @@ from transformers import TrainerState
 
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.samples import Sample
+from eomt.train_scripts.evaluation.checkpoints import FINISHED
 from eomt.train_scripts.evaluation.tasks import task_of
 from eomt.train_scripts.training import overlays, progress
 from eomt.train_scripts.training.overlays import FILE, OverlayCallback
 from eomt.train_scripts.training.progress import TrainingProgress
+from eomt.train_scripts.training.run_record import RunRecord
 
 
 def pair(name):
@@ -65,25 +67,12 @@ def test_whole_images_and_results_are_not_kept_until_they_are_drawn():
     assert len(own._rows) == 2 and not any(whole() is not None for whole in passed)
 
 
-@pytest.mark.parametrize("images", ["0", "1"])
-def test_a_run_without_pictures_leaves_none_of_an_earlier_one(tiny_run, tmp_path, images):
-    (tmp_path / FILE).write_bytes(b"of an earlier run")
-    tiny_run("--overlays", images, "--eval_split", "")
-    assert not (tmp_path / FILE).exists() and FILE not in (tmp_path / "README.md").read_text()
-
-
-def test_a_finished_run_that_is_taken_up_without_pictures_leaves_none(tiny_run, tmp_path):
-    words = ["--resume_from_checkpoint", "auto"]
-    tiny_run(*words, "--overlays", "1")
+def test_a_finished_run_that_is_scored_anew_without_pictures_leaves_none(tiny_run, tmp_path):
+    tiny_run("--overlays", "1")
     assert (tmp_path / FILE).exists()
-    tiny_run(*words, "--overlays", "0")
+    RunRecord.read(tmp_path / FINISHED).write(tmp_path / FINISHED, 1.0, 0)  # as if killed before it was complete
+    tiny_run("--overlays", "0")
     assert not (tmp_path / FILE).exists() and FILE not in (tmp_path / "README.md").read_text()
-
-
-def test_other_processes_remove_nothing(tmp_path):
-    (tmp_path / FILE).touch()
-    callback().on_train_begin(SimpleNamespace(output_dir=str(tmp_path)), TrainerState(is_world_process_zero=False), None)
-    assert (tmp_path / FILE).exists()
 
 
 @pytest.mark.parametrize(("images", "first"), [(0, True), (2, False)])

@@ -16,7 +16,7 @@ from transformers import TrainerState
 from eomt.train_scripts import train
 from eomt.train_scripts.data.scenes import write_scenes
 from eomt.train_scripts.data.training_stream import WorkerPosition
-from eomt.train_scripts.training.checkpoints import AUTO, FINISHED, MARK, last_whole, mark_whole
+from eomt.train_scripts.evaluation.checkpoints import AUTO, FINISHED, MARK, last_whole, mark_whole
 from eomt.train_scripts.training.finite_loss import FiniteLoss
 from eomt.train_scripts.training.resuming import Resumption, Start
 from eomt.train_scripts.training.run_record import RunRecord, record_file
@@ -98,7 +98,7 @@ def uninterrupted(request, tiny_words, tmp_path_factory) -> tuple[list[str], Pat
 @pytest.mark.parametrize(("when", "resumed_from"), [("in a step", 6), ("in a checkpoint", 6)])
 def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(uninterrupted, when, resumed_from, tmp_path):
     words, whole = uninterrupted
-    words = [*words, "--output_dir", str(tmp_path), "--resume_from_checkpoint", "auto"]
+    words = [*words, "--output_dir", str(tmp_path)]
     killed(when, words)
     assert not (tmp_path / "model.safetensors").exists()
     assert last_whole(tmp_path) == tmp_path / f"checkpoint-{resumed_from}"
@@ -152,15 +152,46 @@ def test_a_finished_run_is_the_end_and_only_for_the_same_data_and_settings(tmp_p
     RunRecord(ORDER, SETTINGS, {0: WorkerPosition(9, 1, 1)}).write(tmp_path / FINISHED, 50.0, skipped=2)
     start = resumption(tmp_path).start(AUTO)
     assert (start.folder, start.seconds, start.ended, start.record.skipped) == (tmp_path, 50.0, True, 2)
-    assert not resumption(tmp_path).start(str(tmp_path / "checkpoint-4")).ended
+    with pytest.raises(
+        ValueError, match="checkpoint-4' is followed by the finished model in output_dir=.*choose another output_dir"
+    ):
+        resumption(tmp_path).start(str(tmp_path / "checkpoint-4"))
     for changed, message in (({"settings": {"rate": 1}}, "rate=1 instead of 0.5"), ({"order": {"seed": 2}}, "seed=2 instead of 1")):
-        with pytest.raises(ValueError, match=message):  # of the checkpoint, which is what is left
+        with pytest.raises(
+            ValueError, match=f"output_dir=.* holds a run of other options, this one having {message}. .*--overwrite"
+        ):
             resumption(tmp_path, **changed).start(AUTO)
+        assert resumption(tmp_path, **changed).start(AUTO, overwrite=True) == Start()
+
+
+def test_a_run_that_was_interrupted_goes_on_whatever_it_began_with(tmp_path):
+    """The same command, which names another run's checkpoint, is given again."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "new").mkdir()
+    other, last = stored_checkpoint(tmp_path / "other", 4, settings={"rate": 3}), stored_checkpoint(tmp_path / "new", 6)
+    assert resumption(tmp_path / "new").start(str(other)).folder == last
+    assert resumption(tmp_path / "empty").start(str(other)).folder == other
+
+
+def test_a_checkpoint_that_others_follow_is_gone_on_from_in_another_folder(tmp_path):
+    earlier, _ = (stored_checkpoint(tmp_path, step) for step in (2, 4))
+    with pytest.raises(ValueError, match="checkpoint-2' is followed by checkpoint-4 in output_dir="):
+        resumption(tmp_path).start(str(earlier))
+    assert resumption(tmp_path / "another").start(str(earlier)).folder == earlier
+
+
+def test_of_a_run_that_left_no_checkpoint_only_the_same_may_begin(tmp_path):
+    resumption(tmp_path).write_begin(overwrite=False)
+    assert resumption(tmp_path, settings={"rate": 1}).start(AUTO) == Start()  # nothing but the record is lost
+    (tmp_path / "picture.png").touch()
+    assert resumption(tmp_path).start(AUTO) == Start()
+    with pytest.raises(ValueError, match="holds a run of other options, this one having rate=1 instead of 0.5"):
+        resumption(tmp_path, settings={"rate": 1}).start(AUTO)
 
 
 def test_other_settings_are_for_those_who_name_the_checkpoint_and_another_order_for_nobody(tmp_path):
     folder = stored_checkpoint(tmp_path, 4)
-    with pytest.raises(ValueError, match="True: .*checkpoint-4 is of another run, this one having rate=1 instead of 0.5"):
+    with pytest.raises(ValueError, match="holds a run of other options, this one having rate=1 instead of 0.5"):
         resumption(tmp_path, settings={"rate": 1}).start(True)
     assert resumption(tmp_path, settings={"rate": 1}).start(str(folder)).folder == folder
     with pytest.raises(ValueError, match="checkpoint-4'.*in another order, having seed=2 instead of 1"):
@@ -174,12 +205,13 @@ def test_a_third_process_has_no_record_in_a_checkpoint_of_two(tmp_path):
 
 
 def test_nothing_of_what_was_trained_on_is_decoded_again(tiny_run, tmp_path, monkeypatch):
-    words = ["--max_steps", "5", "--save_strategy", "steps", "--save_steps", "4", "--eval_split", ""]
+    words = ["--max_steps", "5", "--save_strategy", "steps", "--save_steps", "4", "--eval_split", "", "--save_total_limit", "0"]
     tiny_run(*words)
     decoded = []
     decode = "eomt.train_scripts.data.sample_decoder.decode_row"
     monkeypatch.setattr(decode, _counting(decoded))
-    resumed = tiny_run(*words, "--resume_from_checkpoint", str(tmp_path / "checkpoint-4"))
+    resume = ["--output_dir", str(tmp_path / "again"), "--resume_from_checkpoint", str(tmp_path / "checkpoint-4")]
+    resumed = tiny_run(*words, *resume)
     assert resumed.state.global_step == 5 and len(decoded) == 4
 
 
@@ -198,7 +230,8 @@ def test_another_order_of_the_data_is_refused(tiny_run, tmp_path):
     tiny_run(*words)
     different = "seed=1 instead of 42, shuffle_buffer=5 instead of 8"
     with pytest.raises(ValueError, match=f"would see other images, or in another order, having {different}"):
-        tiny_run(*words, "--seed", "1", "--shuffle_buffer", "5", "--resume_from_checkpoint", str(tmp_path / "checkpoint-1"))
+        new = ["--output_dir", str(tmp_path / "new"), "--resume_from_checkpoint", str(tmp_path / "checkpoint-2")]
+        tiny_run(*words, "--seed", "1", "--shuffle_buffer", "5", *new)
 
 
 def test_data_that_were_written_anew_are_other_data(tiny_run, tmp_path):
@@ -215,25 +248,26 @@ def test_data_that_were_written_anew_are_other_data(tiny_run, tmp_path):
         "--data",
         str(tmp_path / "data"),
     ]
-    words += ["--resume_from_checkpoint", "auto"]
+    words += ["--output_dir", str(tmp_path / "model")]
     write_scenes(tmp_path / "data", train=8, val=1)
     tiny_run(*words)
     shutil.rmtree(tmp_path / "data")
     write_scenes(tmp_path / "data", train=8, val=1)
-    assert tiny_run(*words).state.global_step == 2  # the same again
+    assert tiny_run(*words) is None  # the same again
     shutil.rmtree(tmp_path / "data")
     write_scenes(tmp_path / "data", train=8, val=1, seed=1)
-    with pytest.raises(ValueError, match="would see other images, or in another order, having data_digest="):
+    with pytest.raises(ValueError, match="holds a run of other options, this one having data_digest="):
         tiny_run(*words)
 
 
 def test_auto_takes_no_run_of_other_settings_for_this_one(tiny_run, tmp_path):
     words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
     tiny_run(*words)
+    (tmp_path / FINISHED).unlink()
     different = "learning_rate=0.5 instead of 0.0001, image_size=96 instead of 112"
-    with pytest.raises(ValueError, match=f"'auto': .*checkpoint-2 is of another run, this one having {different}"):
-        tiny_run(*words, "--learning_rate", "0.5", "--image_size", "96", "--resume_from_checkpoint", "auto")
-    named = ["--resume_from_checkpoint", str(tmp_path / "checkpoint-1")]
+    with pytest.raises(ValueError, match=f"holds a run of other options, this one having {different}"):
+        tiny_run(*words, "--learning_rate", "0.5", "--image_size", "96")
+    named = ["--resume_from_checkpoint", str(tmp_path / "checkpoint-2")]
     assert tiny_run(*words, "--learning_rate", "0.5", *named).state.global_step == 2
 
 
@@ -255,29 +289,35 @@ BUDGETS = {
 }
 
 
-@pytest.mark.parametrize(("budget", "lost"), [("steps", False), ("steps", True), ("minutes", True), ("the best", False)])
+ENDS = [("steps", "scores"), ("steps", "mark"), ("minutes", "mark"), ("the best", "scores")]
+
+
+@pytest.mark.parametrize(("budget", "lost"), ENDS)
 def test_a_run_that_has_ended_is_not_trained_further(tiny_run, tmp_path, monkeypatch, budget, lost):
-    """`lost`: it was killed when it only had to be stored; then the last checkpoint says so, where there is one."""
-    words = [*BUDGETS[budget], "--save_total_limit", "1", "--resume_from_checkpoint", "auto"]
+    """`lost`: it was killed when it only had to be scored, or to be stored; then the last checkpoint says so."""
+    words = [*BUDGETS[budget], "--save_total_limit", "1"]
     first = tiny_run(*words)
-    if lost:
-        (tmp_path / FINISHED).unlink()
+    mark = tmp_path / FINISHED
     stored, results = load_file(tmp_path / "model.safetensors"), json.loads((tmp_path / "eval_results.json").read_text())
+    trained, record = json.loads((tmp_path / "train_results.json").read_text()), RunRecord.read(mark)
+    if lost == "scores":
+        record.write(mark, record.seconds, record.skipped)
+    else:
+        mark.unlink()
     monkeypatch.setattr(EomtTrainer, "training_step", None)
-    trained = json.loads((tmp_path / "train_results.json").read_text())
     again = tiny_run(*words)
-    if not lost:
+    if lost == "scores":
         assert json.loads((tmp_path / "train_results.json").read_text()) == trained
-    seconds = json.loads((tmp_path / FINISHED).read_text())["seconds"]
-    again = tiny_run(*words)
-    assert json.loads((tmp_path / FINISHED).read_text())["seconds"] == seconds > 0
+        assert RunRecord.read(mark) == record
+    assert RunRecord.read(mark).seconds > 0 and "minutes, evaluations included" not in (tmp_path / "README.md").read_text()
     assert again.state.global_step == first.state.global_step > 0
     assert_identical(load_file(tmp_path / "model.safetensors"), stored)
     assert json.loads((tmp_path / "eval_results.json").read_text())["eval_pq"] == results["eval_pq"]
+    assert tiny_run(*words) is None
 
 
 def test_a_budget_of_minutes_goes_on_where_it_was(tiny_run, tmp_path, monkeypatch):
-    words = ["--minutes", "0.05", "--save_strategy", "steps", "--save_steps", "0.4", "--eval_split", ""]
+    words = ["--minutes", "0.05", "--save_strategy", "steps", "--save_steps", "0.4", "--eval_split", "", "--save_total_limit", "0"]
     first = tiny_run(*words)
     place = json.loads((last_whole(tmp_path) / "place_in_data_0.json").read_text())
     assert place["seconds"] >= 3 and len(list(tmp_path.glob("checkpoint-*"))) == 3
@@ -295,10 +335,11 @@ def test_the_options_given_are_those_that_the_card_shows(tiny_run, tmp_path):
     words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_on_start", "true", "--ema_decay", "0.9"]
     words += ["--save_total_limit", "2"]
     tiny_run(*words)
-    resumed = tiny_run(*words, "--resume_from_checkpoint", str(tmp_path / "checkpoint-1"))
+    again = tmp_path / "again"
+    resumed = tiny_run(*words, "--resume_from_checkpoint", str(tmp_path / "checkpoint-1"), "--output_dir", str(again))
     assert [entry["step"] for entry in resumed.state.log_history if "eval_pq" in entry] == [0, 2]
     assert (resumed.args.save_total_limit, resumed.args.eval_on_start) == (None, False)
-    card = (tmp_path / "README.md").read_text()
+    card = (again / "README.md").read_text()
     assert "save_total_limit: 2" in card and "eval_on_start: true" in card
 
 
@@ -315,21 +356,6 @@ def test_the_first_checkpoint_of_two_may_go_only_when_the_second_is_whole(tiny_r
     tiny_run(*words)
     assert seen == [[], ["checkpoint-1"], ["checkpoint-2"]]
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-3"]
-
-
-def test_a_checkpoint_that_is_written_again_is_not_whole_meanwhile(tiny_run, tmp_path, monkeypatch):
-    """A run in the folder of an earlier one: half old and half new, a checkpoint would be that of no run."""
-    words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
-    tiny_run(*words)
-    save, whole = EomtTrainer._save_rng_state, []
-
-    def look(self, folder):
-        whole.append((Path(folder) / MARK).exists())
-        return save(self, folder)
-
-    monkeypatch.setattr(EomtTrainer, "_save_rng_state", look)
-    tiny_run(*words)
-    assert whole == [False, False] and last_whole(tmp_path) == tmp_path / "checkpoint-2"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from transformers import TrainerControl, TrainerState
 from transformers.trainer_utils import IntervalStrategy
 
 from eomt.train_scripts.data.training_stream import WorkerPosition
-from eomt.train_scripts.training.checkpoints import MARK, check_whole, checkpoint_of, mark_whole
+from eomt.train_scripts.evaluation.checkpoints import MARK, check_whole, checkpoint_of, mark_whole
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.run_record import RunRecord, record_file
 from eomt.train_scripts.training.saving import CheckpointSaver, LogsEndWithCheckpoints

@@ -123,7 +123,7 @@ def test_averages_are_scored_and_stored_and_frozen_weights_left_out(tiny_run, tm
 
 def test_a_resumed_run_ends_as_one_that_was_not_interrupted(tiny_run, tmp_path):
     words = [*TRAINING, "--max_steps", "4", "--ema_decay", "0.9", "--save_strategy", "steps", "--save_steps", "2"]
-    words += ["--logging_steps", "2"]
+    words += ["--logging_steps", "2", "--save_total_limit", "0"]
     whole = tiny_run(*words, "--output_dir", str(tmp_path / "whole"))
     resumed = tiny_run(
         *words, "--output_dir", str(tmp_path / "b"), "--resume_from_checkpoint", str(tmp_path / "whole/checkpoint-2")
@@ -139,13 +139,14 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(tiny_run, tmp_path):
 
 
 def test_resuming_with_or_without_averages_only_as_begun(tiny_run, tmp_path):
-    words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", ""]
+    words = ["--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1", "--eval_split", "", "--save_total_limit", "0"]
     for name, averaging in (("with", ["--ema_decay", "0.9"]), ("without", [])):
         tiny_run(*words, *averaging, "--output_dir", str(tmp_path / name))
+    new = ["--output_dir", str(tmp_path / "new")]
     with pytest.raises(ValueError, match="is a checkpoint of a run with ema_decay"):
-        tiny_run(*words, "--resume_from_checkpoint", str(tmp_path / "with/checkpoint-1"))
+        tiny_run(*words, *new, "--resume_from_checkpoint", str(tmp_path / "with/checkpoint-1"))
     with pytest.raises(ValueError, match="is of a run without ema_decay, or of one with save_only_model"):
-        tiny_run(*words, "--ema_decay", "0.9", "--resume_from_checkpoint", str(tmp_path / "without/checkpoint-1"))
+        tiny_run(*words, *new, "--ema_decay", "0.9", "--resume_from_checkpoint", str(tmp_path / "without/checkpoint-1"))
     with pytest.raises(ValueError, match="other parameters than those trained"):
         resume = ["--resume_from_checkpoint", str(tmp_path / "with/checkpoint-1")]
-        tiny_run(*words, "--ema_decay", "0.9", "--frozen_blocks", "1", *resume)
+        tiny_run(*words, "--ema_decay", "0.9", "--frozen_blocks", "1", *new, *resume)

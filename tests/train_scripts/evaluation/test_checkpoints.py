@@ -2,7 +2,7 @@
 
 import pytest
 
-from eomt.train_scripts.training.checkpoints import MARK, check_whole, last_whole, mark_whole, unmark
+from eomt.train_scripts.evaluation.checkpoints import MARK, check_whole, last_whole, mark_whole, unmark
 
 
 @pytest.fixture

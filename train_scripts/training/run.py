@@ -1,0 +1,47 @@
+"""A whole run, from its options to what it leaves in the output folder."""
+
+from collections.abc import Callable
+
+from transformers import set_seed
+
+from eomt.train_scripts.data.dataset_folder import count_rows, read_labels
+from eomt.train_scripts.evaluation.tasks import task_of
+from eomt.train_scripts.training.announcement import announcement
+from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.building import build_streams
+from eomt.train_scripts.training.composition import build_trainer, record_of, resumption_of
+from eomt.train_scripts.training.ending import end_run, finished_message
+from eomt.train_scripts.training.trainer import EomtTrainer
+
+
+def run_training(
+    model_args: ModelArguments, data_args: DataArguments, args: EomtTrainingArguments, make_model: Callable
+) -> EomtTrainer | None:
+    """Trains, scores and saves a model. All processes must call it.
+
+    Args:
+        model_args, data_args, args: the run's options.
+        make_model: options of model and data, and the task's classes -> a model.
+
+    Returns:
+        The trainer, with the trained model; its metrics are in `all_results.json` of the output folder. None if that holds the
+        finished run already, which is then printed.
+    """
+    set_seed(args.seed)
+    task = task_of(data_args.task)
+    labels = task.labels(read_labels(data_args.data))
+    args.epochs_to_steps(count_rows(data_args.data, data_args.train_split))
+    processor = task.processor(data_args.image_size, labels)
+    streams = build_streams(data_args, args, processor, task)
+    record = record_of(streams[0], model_args, data_args, args)
+    if not args.overwrite and not args.push_to_hub and resumption_of(record, args).is_complete():
+        if args.process_index == 0:
+            print(finished_message(args.output_dir, data_args))
+        return None
+    model = make_model(model_args, data_args, labels)
+    trainer = build_trainer(model, processor, streams, task, labels, model_args, data_args, args)
+    if trainer.is_world_process_zero():
+        print(announcement(model_args, data_args, args, model.config._attn_implementation), flush=True)
+    result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    end_run(trainer, result.metrics)
+    return trainer

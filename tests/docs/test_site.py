@@ -16,7 +16,7 @@ from recipe_table import RECIPES, recipe_table
 
 from eomt.configuration import ARCHITECTURES
 from eomt.model_cards.architectures import published
-from eomt.train_scripts.data.formats.detection import READERS
+from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments
 
 ROOT = Path(__file__).parents[2]

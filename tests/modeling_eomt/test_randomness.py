@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from eomt.randomness import ImageDraws
+from eomt.randomness import ImageDraws, key_of
 
 CPU = torch.device("cpu")
 
@@ -60,3 +60,8 @@ def test_a_batch_equals_its_images_one_by_one(tiny_model, segments):
     torch.testing.assert_close(joint.masks_queries_logits, logits, atol=1e-5, rtol=0)
     for name, term in joint.loss_terms.items():
         torch.testing.assert_close(term, sum(one.loss_terms[name] for one in single), atol=1e-5, rtol=1e-5)
+
+
+def test_keys_are_spread_and_fit_int64():
+    keys = {key_of(seed, epoch, f"image {index}") for seed in range(3) for epoch in range(3) for index in range(50)}
+    assert len(keys) == 450 and 0 <= min(keys) and max(keys) < 1 << 63

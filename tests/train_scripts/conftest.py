@@ -79,7 +79,7 @@ def make_sample(id_map: np.ndarray, table: dict[int, int], crowd: tuple[int, ...
     """A sample of ids and {id: class}, its image blank."""
     return Sample(
         image_id=image_id,
-        image=torch.zeros(3, *np.shape(id_map), dtype=torch.uint8),
+        image=torch.zeros(3, *np.shape(id_map)[-2:], dtype=torch.uint8),
         id_map=torch.as_tensor(id_map, dtype=torch.int32),
         segment_ids=torch.tensor(list(table), dtype=torch.int64),
         class_labels=torch.tensor(list(table.values()), dtype=torch.int64),

@@ -21,13 +21,6 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_many_class_names(tmp_path):
-    names = [f"class {number}" for number in range(200)]
-    assert class_names(",".join(names)) == names  # longer than the name of a file may be
-    (tmp_path / "names.txt").write_bytes("\ufeffsky\nroad".encode())
-    assert class_names(str(tmp_path / "names.txt")) == ["sky", "road"] and class_names("sky") == ["sky"]
-
-
 def test_what_would_be_ignored_is_refused(folder, capsys):
     for words, said in (
         (["--images", "x", "--annotations", "y", "--classes", "name.txt"], "name.txt: no such file. Give names with commas"),

@@ -18,9 +18,9 @@ from transformers import AutoModel
 from eomt.train_scripts import train
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import write_labels
-from eomt.train_scripts.data.formats.source import encoded_ids
+from eomt.train_scripts.data.formats.segment_rows import encoded_ids
 from eomt.train_scripts.data.shard_writer import write_split
-from eomt.train_scripts.data.training_stream import TrainingCollator
+from eomt.train_scripts.data.training_collator import TrainingCollator
 from eomt.train_scripts.evaluation.checkpoints import last_whole
 from eomt.train_scripts.training.finite_loss import FILE
 from eomt.train_scripts.training.trainer import EomtTrainer

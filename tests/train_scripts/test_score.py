@@ -17,7 +17,7 @@ from eomt.train_scripts import score
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import write_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
-from eomt.train_scripts.data.formats.source import encoded_ids
+from eomt.train_scripts.data.formats.segment_rows import encoded_ids
 from eomt.train_scripts.data.scenes import write_scenes
 from eomt.train_scripts.data.shard_writer import write_split
 from eomt.train_scripts.evaluation.inference import predictions

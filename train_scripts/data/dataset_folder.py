@@ -1,13 +1,19 @@
-"""A dataset: parquet shards `<split>-00000-of-00004.parquet` and `labels.json` in one folder, on disk or wherever fsspec reads,
-such as `hf://datasets/org/name` on the Hub.
+"""The stored form of a dataset: a folder of parquet shards `<split>-00000-of-00004.parquet` and `labels.json`.
 
-A row: `image_id`; `image`, an encoded image; `id_map`, an encoded lossless PNG of the image's size that holds segment ids,
-8-bit or 16-bit grey, or RGB with id = R + 256 G + 65536 B (as in COCO panoptic); `segments`, a table of the ids with class
-index and crowd flag. Id 0 is void unless the table has it; every other id of the map must be in the table. Where segments
-overlap, `rles` has a mask for each in COCO's compressed run lengths, and `id_map` is null; elsewhere `rles` is null. The column
-may be absent from all shards. Other columns are not read.
+The folder is on disk, or wherever fsspec reads, such as `hf://datasets/org/name` on the Hub.
 
-`labels.json`: `{"classes": [{"name": "bee", "isthing": true}, ...]}`, in the order of the class indices.
+A row of a shard has these columns; others are not read:
+
+- `image_id`: text, unique in its split.
+- `image`: an encoded image.
+- `id_map`: an encoded, lossless PNG of the image's size that holds segment ids. It is 8-bit or 16-bit grey, or RGB with
+  id = R + 256 G + 65536 B, as in COCO panoptic.
+- `segments`: a table of the ids with class index and crowd flag. It must have every id of the map but 0. Id 0 is void unless
+  the table has it.
+- `rles`: null, or, where segments overlap, a mask for each segment in COCO's compressed run lengths; then `id_map` is null. All
+  shards of a split have this column, or none.
+
+`labels.json` holds the classes in the order of their indices: `{"classes": [{"name": "bee", "isthing": true}, ...]}`.
 """
 
 import hashlib
@@ -48,10 +54,10 @@ class Labels:
 
 
 def read_labels(folder: str | Path) -> Labels:
-    """The classes in `folder`'s labels.json.
+    """The classes in the labels.json of `folder`.
 
     Raises:
-        ValueError: the folder or file is missing, or doesn't have the form that this module's head shows.
+        ValueError: the folder or the file is missing, or the file isn't of the form that the head of this module shows.
     """
     path = _files(folder).get(LABELS_FILE)
     if path is None:
@@ -61,18 +67,21 @@ def read_labels(folder: str | Path) -> Labels:
     try:
         with fsspec.open(str(path), "rb") as file:
             classes = json.load(file)["classes"]
-        labels = Labels([str(entry["name"]) for entry in classes], [bool(entry["isthing"]) for entry in classes])
+        labels = Labels([str(entry["name"]) for entry in classes], [entry["isthing"] for entry in classes])
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(
             f'{path}: can\'t be read ({error!r}). It must be {{"classes": [{{"name": "sky", "isthing": false}}, ...]}}.'
         ) from error
     if not len(labels):
         raise ValueError(f"{path}: `classes` is empty. Give at least one class.")
-    return labels
+    for name, isthing in zip(labels.names, labels.isthing, strict=True):
+        if isthing not in (False, True):  # 0 and 1 are equal to these
+            raise ValueError(f"{path}: isthing of {name!r} is {isthing!r}. It must be true or false.")
+    return Labels(labels.names, list(map(bool, labels.isthing)))
 
 
 def write_labels(folder: str | Path, labels: Labels) -> None:
-    """Writes labels.json, or checks that the one there says the same, since all splits share it.
+    """Writes labels.json. All splits share it: one that is there already must have the same classes.
 
     Raises:
         ValueError: `folder` has a labels.json with other classes.
@@ -87,7 +96,7 @@ def write_labels(folder: str | Path, labels: Labels) -> None:
 
 
 def shard_paths(folder: str | Path, split: str) -> list[Path | str]:
-    """The shards of a split, in order: paths, or URLs if `folder` is one.
+    """The shards of a split in order: paths, or URLs if `folder` is one.
 
     Raises:
         ValueError: the folder or the split is missing, shards are missing, or two sets of shards are mixed.
@@ -112,8 +121,10 @@ def count_rows(folder: str | Path, split: str) -> int:
 
 
 def split_digest(folder: str | Path, split: str) -> str:
-    """Of a split's footers, which say where each column of a row group lies and what sizes and bounds it has: cheap, and another
-    one as soon as the split is written again from other images or annotations."""
+    """A digest that changes when the split is written again from other images or annotations.
+
+    It is of the footers of the shards, which hold offset, size and bounds of each column of each row group. No row is read.
+    """
     digest = hashlib.sha256()
     for path in shard_paths(folder, split):
         digest.update(json.dumps(_footer(path).to_dict(), default=str).encode())
@@ -121,13 +132,15 @@ def split_digest(folder: str | Path, split: str) -> str:
 
 
 def load_split(folder: str | Path, split: str, streaming: bool = True) -> datasets.IterableDataset | datasets.Dataset:
-    """The rows of a split with images left encoded, as `{"bytes": ..., "path": ...}`.
+    """The rows of a split. Their images are left encoded, as `{"bytes": ..., "path": ...}`.
 
-    A stream's units of shuffling and sharing out are the row groups of the shards. `streaming=False` gives random access
-    instead, through a copy in the cache of `datasets`.
+    Args:
+        folder, split: a dataset of this module's form.
+        streaming: True gives a stream, which is shuffled and shared out by the row groups of the shards. False gives random
+            access, through a copy in the cache of `datasets`.
 
     Raises:
-        ValueError: something is missing in the folder, or a shard is broken, lacks columns, or has rles where another hasn't.
+        ValueError: something is missing in the folder, or a shard is broken, lacks columns, or has `rles` where another hasn't.
     """
     paths = shard_paths(folder, split)
     columns = {path: set(_footer(path).schema.to_arrow_schema().names) & set(FEATURES) for path in paths}
@@ -149,21 +162,25 @@ def load_split(folder: str | Path, split: str, streaming: bool = True) -> datase
     )
     if not streaming:
         return rows.cast_column("image", datasets.Image(decode=False)).cast_column("id_map", datasets.Image(decode=False))
-    return rows.decode(False).reshard()
+    return rows.decode(False).reshard()  # from a piece for each shard to a piece for each row group
 
 
 def has_split(folder: str | Path, split: str) -> bool:
+    """Whether a folder on disk has a shard of the split."""
     return any((match := SHARD_NAME.fullmatch(path.name)) and match["split"] == split for path in Path(folder).glob("*.parquet"))
 
 
 def check_split_is_new(folder: str | Path, split: str) -> None:
-    """Raises ValueError if `folder` has shards of the split."""
+    """
+    Raises:
+        ValueError: a folder on disk has shards of the split.
+    """
     if has_split(folder, split):
         raise ValueError(f"{folder} has a split {split!r} already. Remove its shards or choose another folder.")
 
 
 def _files(folder: str | Path) -> dict[str, Path | str]:
-    """{name: path or URL} of what is in a folder, sorted.
+    """{name: path or URL} of the entries of a folder, sorted by name.
 
     Raises:
         ValueError: there is no such folder.
@@ -182,6 +199,10 @@ def _files(folder: str | Path) -> dict[str, Path | str]:
 
 
 def _footer(path: Path | str) -> pq.FileMetaData:
+    """
+    Raises:
+        ValueError: the file isn't complete.
+    """
     try:
         with fsspec.open(str(path), "rb") as file:
             return pq.read_metadata(file)

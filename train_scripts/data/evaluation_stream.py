@@ -1,7 +1,5 @@
 """One pass of evaluation samples, shared out over processes.
 
-The stream shares itself out: give it to a plain DataLoader, and let nothing (accelerate in particular) shard it again.
-
 Shapes: B images, W windows of an image, S pixels of a crop's side.
 """
 
@@ -10,14 +8,13 @@ from pathlib import Path
 
 import datasets
 import torch
-from datasets.distributed import split_dataset_by_node
 from torch.utils.data import IterableDataset
 
 from eomt.train_scripts.data.dataset_folder import Labels, count_rows, load_split, read_labels
 from eomt.train_scripts.data.sample_decoder import SampleDecoder
 from eomt.train_scripts.data.samples import Sample
+from eomt.train_scripts.data.sharing import check_rank, every_nth_row
 from eomt.train_scripts.data.task_samples import panoptic_sample
-from eomt.train_scripts.data.training_stream import check_rank
 
 
 def evaluation_stream(
@@ -29,22 +26,33 @@ def evaluation_stream(
     transform: Callable[[Sample, Labels], Sample] = panoptic_sample,
     bad_samples: str = "raise",
 ) -> "EvaluationStream":
-    """One process's share of a split, in order, with the truth of the task that `transform` makes; see [`EvaluationStream`]."""
+    """One process's share of a split, in the order of its rows; see [`EvaluationStream`].
+
+    Args:
+        folder, split: a dataset in the form of `eomt.train_scripts.data.dataset_folder`.
+        processor: the image processor.
+        world_size, rank: the number of processes, and which of them this is.
+        transform: a sample and the dataset's classes -> the sample of the task; see `task_samples`.
+        bad_samples: one of `BAD_SAMPLES`: a row that can't be used raises, or is left out.
+
+    Raises:
+        ValueError: something is wrong with the dataset, or an argument is out of range.
+    """
     labels = read_labels(folder)
     check_rank(world_size, rank)
-    # row by row, since whole row groups would give processes different numbers of images, for which the others wait
-    rows = split_dataset_by_node(load_split(folder, split), rank, world_size, strategy="examples")
+    # row by row: shares of whole row groups would differ in size, and the others would wait for the process with the most
+    rows = every_nth_row(load_split(folder, split), world_size, rank)
     share = -(-count_rows(folder, split) // world_size)
     return EvaluationStream(rows, SampleDecoder(labels, transform, f"{folder}, split {split}", bad_samples), processor, share)
 
 
 class EvaluationStream(IterableDataset):
     """
-    One pass; over all processes each row comes once, none is repeated to fill up.
+    One pass over a share. Over all processes each row comes once: none is repeated to make shares equal.
 
-    Yields dicts: what `processor` makes of the image, `pixel_values` (W, 3, S, S), `image_layouts` (W, 4) and, if it is split into
-    W windows, their `patch_offsets`; and `sample`, a [`Sample`] at its own size. After a pass, `skipped` says why rows were left
-    out of it.
+    Yields dicts: what `processor` makes of the image, `pixel_values` (W, 3, S, S), `image_layouts` (W, 4) and, if the image is
+    split into W windows, their `patch_offsets`; and `sample`, a [`Sample`] at its original size. After a pass, `skipped` has
+    the reasons why rows were left out of it.
     """
 
     def __init__(self, rows: datasets.IterableDataset, decode: SampleDecoder, processor: Callable, share: int):
@@ -52,7 +60,7 @@ class EvaluationStream(IterableDataset):
         self.skipped: list[str] = []
 
     def __len__(self) -> int:
-        """How many images to expect, skipped ones included: exact for the first process, of the others some have one less."""
+        """The number of images, those left out included. It is exact for the first process; others may have one less."""
         return self.share
 
     def __iter__(self) -> Iterator[dict]:
@@ -66,8 +74,12 @@ class EvaluationStream(IterableDataset):
 
 
 def collate_evaluation(examples: list[dict]) -> dict:
-    """B evaluation examples -> `pixel_values` (all their windows, 3, S, S), `windows`, how many each image has, and the lists of B
-    `patch_offsets` (None: not split), `image_layouts` and `samples`."""
+    """Joins B examples of an [`EvaluationStream`] to a batch.
+
+    Returns:
+        `pixel_values` (sum of W, 3, S, S), the windows of all images; `windows`, the numbers W of the images; the lists of B
+        `patch_offsets` (None for an image that isn't split), `image_layouts` and `samples`.
+    """
     return {
         "pixel_values": torch.cat([example["pixel_values"] for example in examples]),
         "windows": [len(example["pixel_values"]) for example in examples],

@@ -1,9 +1,13 @@
-"""Images to predict on: a folder, parquet shards or any stream of `datasets`, shared out over processes and read ahead."""
+"""Images to predict on: those of a folder, of parquet shards or of any dataset on the Hub, shared out over processes and read
+ahead.
+
+Shapes: W windows of an image, S pixels of a window's side; of a [`NamedImage`], H, W pixels.
+"""
 
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +16,15 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from eomt.train_scripts.data.dataset_folder import LABELS_FILE, SHARD_NAME, load_split, shard_paths
-from eomt.train_scripts.data.formats.source import IMAGE_SUFFIXES, images_by_stem
+from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, images_by_stem
 from eomt.train_scripts.data.samples import BadSample, decode_image
 
-AHEAD = 4  # images that are read ahead, for each thread
+AHEAD = 4  # images that each thread may be ahead of the model
 
 
 @dataclass(frozen=True)
 class NamedImage:
-    """An image of which nothing but its names are known."""
+    """An image without annotations."""
 
     image_id: str
     image: Tensor  # (3, H, W) uint8
@@ -28,18 +32,18 @@ class NamedImage:
 
 
 def image_number(name: str) -> int | str:
-    """COCO's id of an image, which its file's name is; any other name as it is."""
+    """The COCO id of an image that is named by it, such as 000000000139; any other name as it is."""
     return int(name) if re.fullmatch(r"\d{1,18}", name) else name
 
 
 @dataclass(frozen=True)
 class ImageSource:
     """
-    Encoded images under names.
+    Encoded images with names.
 
     Args:
-        rows: makes an iterator of (name, file name, encoded image as `datasets` has it), always in the same order.
-        total: how many there are, None where a stream doesn't say.
+        rows: makes an iterator of (name, file name, encoded image as `datasets` stores it), always in the same order.
+        total: how many images there are; None if a stream doesn't say.
         left_out: files of the folder that are no images by their suffix.
     """
 
@@ -51,10 +55,10 @@ class ImageSource:
 def open_source(name: str, split: str = "val", column: str = "image") -> ImageSource:
     """
     Args:
-        name: an image file; a folder of images, also in subfolders; a prepared dataset or any other folder of parquet shards; a
-            parquet file; or a dataset of the Hub.
-        split: of a dataset. Of a folder of parquet files that aren't named as shards of splits, all are taken.
-        column: of a dataset, in which the images are. Their names are in `image_id` or `id`, or they are numbered.
+        name: an image file; a folder of images and subfolders of images; a prepared dataset or any other folder of parquet files; a
+            parquet file; or a dataset on the Hub.
+        split: of a dataset. In a folder, parquet files that aren't named as shards of splits are all taken.
+        column: of a dataset, that has the images. Their names are those in the column `image_id` or `id`, or else numbers.
 
     Raises:
         ValueError: there are no images, or nothing of that name.
@@ -97,22 +101,25 @@ def _rows_of(rows: datasets.IterableDataset, column: str, source: str) -> Iterat
         if column not in row:
             raise ValueError(f"images={source} has no column {column!r}, but {sorted(row)}. Choose one by column.")
         name = next((row[key] for key in ("image_id", "id") if row.get(key) is not None), f"{number:08d}")
-        path = (row[column] or {}).get("path")
-        yield str(name), Path(path).name if path else str(name), row[column]
+        encoded = row[column]
+        if not isinstance(encoded, dict | None):
+            raise ValueError(f"images={source} has {type(encoded).__name__} in the column {column!r}, not images. Choose another.")
+        path = (encoded or {}).get("path")
+        yield str(name), Path(path).name if path else str(name), encoded
 
 
 class ImageStream(IterableDataset):
     """
-    A process's share of a source, decoded by threads ahead of time.
+    A process's share of a source. Threads decode and process images ahead of the model.
 
-    Yields dicts: what `processor` makes of the image, `pixel_values` (W, 3, S, S), `image_layouts` (W, 4) and, if it is split,
-    `patch_offsets`; and `sample`, a [`NamedImage`].
+    Yields dicts: what `processor` makes of the image, `pixel_values` (W, 3, S, S), `image_layouts` (W, 4) and, if the image is
+    split, `patch_offsets`; and `sample`, a [`NamedImage`]. Images that are broken or done are left out.
 
     Args:
         source: the images.
         processor: the image processor.
-        is_done: tells by its name whether an image needs no work; it is not read then.
-        world_size, rank: every `world_size`-th image, from `rank` on, is this process's.
+        is_done: name -> whether the image is done. Such an image is not read.
+        world_size, rank: the share is every `world_size`-th image from `rank` on.
         threads: that decode.
     """
 
@@ -127,12 +134,12 @@ class ImageStream(IterableDataset):
     ):
         self.source, self.processor, self.is_done, self.threads = source, processor, is_done, threads
         self.world_size, self.rank = world_size, rank
-        self.broken: dict[str, str] = {}  # name -> reason, of the last pass
-        self.finished = 0  # that were done before the last pass
+        self.broken: dict[str, str] = {}  # of the last pass: name -> reason
+        self.finished = 0  # images that were done before the last pass
 
     @property
     def share(self) -> int | None:
-        """How many of this process's images there are to predict on, as far as is known; None if the source doesn't say."""
+        """How many images this process predicts on, less those known to be done or broken; None if the source doesn't say."""
         if self.source.total is None:
             return None
         return len(range(self.rank, self.source.total, self.world_size)) - self.finished - len(self.broken)
@@ -140,7 +147,7 @@ class ImageStream(IterableDataset):
     def __iter__(self) -> Iterator[dict]:
         self.broken, self.finished = {}, 0
         with ThreadPoolExecutor(self.threads) as pool:
-            waiting = deque()
+            waiting = deque()  # in the order of the images, which results keep
             for name, file_name, encoded in self._share():
                 waiting.append((name, pool.submit(self._read, name, file_name, encoded)))
                 if len(waiting) > AHEAD * self.threads:
@@ -149,6 +156,11 @@ class ImageStream(IterableDataset):
                 yield from self._result(*waiting.popleft())
 
     def _share(self) -> Iterator[tuple[str, str, dict]]:
+        """The rows of this process that are not done.
+
+        Raises:
+            ValueError: two images of the source have one name, or numbers as names that are equal.
+        """
         numbers = set()
         for position, (name, file_name, encoded) in enumerate(self.source.rows()):
             if (number := image_number(name)) in numbers:
@@ -167,7 +179,8 @@ class ImageStream(IterableDataset):
         sample = NamedImage(name, image, file_name)
         return {**inputs, "sample": sample}
 
-    def _result(self, name: str, future) -> Iterator[dict]:
+    def _result(self, name: str, future: Future) -> Iterator[dict]:
+        """What was made of an image; nothing if it is broken, which is recorded."""
         try:
             yield future.result()
         except BadSample as error:

@@ -1,4 +1,4 @@
-"""Segments that overlap, as planes of an id map: those of one plane don't.
+"""Overlapping segments as planes of an id map: the segments of one plane don't overlap.
 
 Shapes: n segments of an image, P planes, H, W pixels.
 """
@@ -12,28 +12,33 @@ VOID = 0  # the id of no segment
 
 
 def stack_rles(rles: Sequence[dict], ids: Sequence[int], size: tuple[int, int]) -> np.ndarray:
-    """Masks in COCO's run lengths -> a map of ids. A segment lies in a plane behind those of all smaller ones that it overlaps.
+    """Masks in COCO's run lengths -> a map of ids.
+
+    A segment lies in a plane behind those of all smaller segments that it overlaps, so that small ones show when the planes are
+    flattened.
 
     Args:
-        rles: n, of `size`, checked.
+        rles: n masks of `size`, checked.
         ids: n, of at least 1.
+        size: (H, W).
 
     Returns:
         (H, W) int32 if no two segments overlap, else (P, H, W).
     """
-    order = np.argsort(coco_mask.area(list(rles)) if len(rles) else [], kind="stable")
+    smallest_first = np.argsort(coco_mask.area(list(rles)) if len(rles) else [], kind="stable")
     planes = [np.zeros(size, dtype=np.int32)]
-    for segment in order:
-        mask = coco_mask.decode(rles[segment]).astype(bool)
-        behind = 1 + max((index for index, plane in enumerate(planes) if plane[mask].any()), default=-1)
-        if behind == len(planes):
+    for index in smallest_first:
+        mask = coco_mask.decode(rles[index]).astype(bool)
+        overlapped = [number for number, plane in enumerate(planes) if plane[mask].any()]
+        number = max(overlapped, default=-1) + 1
+        if number == len(planes):
             planes.append(np.zeros(size, dtype=np.int32))
-        planes[behind][mask] = ids[segment]
+        planes[number][mask] = ids[index]
     return planes[0] if len(planes) == 1 else np.stack(planes)
 
 
 def flatten_planes(id_map: np.ndarray) -> np.ndarray:
-    """(P, H, W) or (H, W) -> (H, W): where segments overlap, the one in the earlier plane shows."""
+    """(P, H, W) or (H, W) -> (H, W). Where segments overlap, the one in the earlier plane shows."""
     if id_map.ndim == 2:
         return id_map
     flat = id_map[-1].copy()

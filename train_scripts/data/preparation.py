@@ -1,24 +1,21 @@
 """Images and annotations of any readable format become the parquet shards of a dataset folder, checked, counted and pictured."""
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
-
-from PIL import Image
-from tqdm.auto import tqdm
 
 from eomt.train_scripts.data.dataset_folder import LABELS_FILE, Labels, check_split_is_new, write_labels
-from eomt.train_scripts.data.formats.detection import OPTIONS, READERS, Split
+from eomt.train_scripts.data.formats.detection import Split
+from eomt.train_scripts.data.formats.readers import OPTIONS, READERS
 from eomt.train_scripts.data.formats.source import Options, Source
-from eomt.train_scripts.data.samples import BAD_SAMPLES, BadSample, Sample, decode_row
+from eomt.train_scripts.data.samples import BadSample
 from eomt.train_scripts.data.samples_picture import draw_samples
 from eomt.train_scripts.data.shard_writer import SplitWriter, finish_sealed
+from eomt.train_scripts.data.split_preparation import Policy, write_source
 from eomt.train_scripts.data.split_report import SplitReport
 
-EMPTY = ("raise", "skip", "keep")  # what to do with an image that has no segment but crowds, or none at all
+Sources = dict[str, tuple[Split, Source]]  # by the name of the split that is written
 
 
 def prepare(
@@ -33,62 +30,55 @@ def prepare(
     """Writes splits, `labels.json`, and of each split `<split>_report.json` and `<split>_samples.png` into `out`.
 
     Args:
-        splits: what to read; see [`find_splits`].
-        out: folder of the dataset; it may hold other splits with the same classes.
+        splits: what is read; see [`find_splits`].
+        out: folder of the dataset. It may hold other splits with the same classes.
         options: what the format leaves open.
         bad_samples: "raise" stops at the first image that can't be used: a broken or missing file, annotations of another size,
-            an id or category that isn't listed, a polygon outside the image. "skip" leaves them out and counts them.
-        empty: the same for images without a segment, or with nothing but crowds; "keep" takes them, to train on as they are.
-        val_share: of a single split, each k-th image goes to a second one, "val", where k is 1 / val_share, rounded.
-        rows_a_shard: images of a shard.
+            an id or category that isn't listed, a polygon outside the image. "skip" leaves such images out and counts them.
+        empty: the same for images without a segment, or with nothing but crowds. "keep" takes them, to train on as they are.
+        val_share: of a single split, each k-th image goes to a second one, "val"; k is 1 / val_share, rounded.
+        rows_a_shard: images in a shard.
 
     Returns:
-        A report a split.
+        {split: report}.
 
     Raises:
         ValueError: an argument or the dataset as a whole is wrong, or `out` has such a split or other classes already.
-        BadSample: an image is bad; what has been written is kept for the next run with the same arguments.
+        BadSample: an image is bad. What has been written is kept for the next run with the same arguments.
     """
-    for name, value, allowed in (("bad_samples", bad_samples, BAD_SAMPLES), ("empty", empty, EMPTY)):
-        if value not in allowed:
-            raise ValueError(f"{name}={value!r} is unknown; choose one of {', '.join(allowed)}")
+    policy = Policy(bad_samples, empty)
     out, options = Path(out), options or Options()
     _check(splits, options)
     sources = {split.name: (split, READERS[split.format](split.images, split.annotations, options)) for split in splits}
     labels = _joint_labels({name: source.labels for name, (_, source) in sources.items()})
     if val_share:
-        sources = _share_out(sources, val_share)
-    for name, (_, source) in sources.items():
-        if source.problems and bad_samples == "raise":
-            more = f" And {len(source.problems) - 1} more." if len(source.problems) > 1 else ""
-            raise BadSample(f"split {name!r}: {source.problems[0]}{more} To leave such files out: bad_samples skip.")
-    moved = finish_sealed(out) & sources.keys()  # a run was interrupted when all was written
+        sources = _hold_out(sources, val_share)
+    if bad_samples == "raise":
+        _refuse_problems(sources)
+    plans = {name: _plan(split, options, policy, val_share) for name, (split, _) in sources.items()}
+    sealed = finish_sealed(out)  # a run was interrupted when all was written
+    moved = {name for name, plan in plans.items() if sealed.get(name) == plan}
     for name in sources.keys() - moved:
         check_split_is_new(out, name)
     if (out / LABELS_FILE).is_file():
         write_labels(out, labels)  # only compares
-    reports, writers = {}, {}
-    for name, (split, source) in sources.items():
-        if name in moved:
-            reports[name] = SplitReport.load(out / f"{name}_report.json")
-            continue
-        choices = {"format": split.format, "options": asdict(options), "bad_samples": bad_samples, "empty": empty}
-        plan = {**choices, "images": str(split.images), "annotations": str(split.annotations), "val_share": val_share}
-        writers[name] = SplitWriter(out, name, len(source.items), plan, rows_a_shard)
-        reports[name] = _write(writers[name], source, bad_samples, empty)
-    write_labels(out, labels)
-    for name in writers:
-        reports[name].save(out / f"{name}_report.json")
-    for writer in writers.values():
-        writer.seal(list(writers))
-    for writer in writers.values():
-        writer.finish()
-    for name in reports:
+    reports = {name: SplitReport.load(_report_path(out, name)) for name in sources if name in moved}
+    writers = {}
+    for name, (_, source) in sources.items():
+        if name not in moved:
+            writers[name] = SplitWriter(out, name, len(source.items), plans[name], rows_a_shard)
+            reports[name] = write_source(writers[name], source, policy)
+    _publish(out, labels, plans, reports, writers)
+    for name in sources:
         draw_samples(out, name, labels)
-    return reports
+    return {name: reports[name] for name in sources}
 
 
 def _check(splits: Sequence[Split], options: Options) -> None:
+    """
+    Raises:
+        ValueError: two splits have one name, or an option means nothing to a format.
+    """
     names = [split.name for split in splits]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"splits has the names {twice} more than once. Prepare such folders one by one, by images and annotations")
@@ -102,6 +92,11 @@ def _check(splits: Sequence[Split], options: Options) -> None:
 
 
 def _joint_labels(labels: dict[str, Labels]) -> Labels:
+    """The classes of all splits.
+
+    Raises:
+        ValueError: they differ.
+    """
     first = next(iter(labels))
     for name, of_split in labels.items():
         if of_split != labels[first]:
@@ -112,7 +107,12 @@ def _joint_labels(labels: dict[str, Labels]) -> Labels:
     return labels[first]
 
 
-def _share_out(sources: dict[str, tuple[Split, Source]], val_share: float) -> dict[str, tuple[Split, Source]]:
+def _hold_out(sources: Sources, val_share: float) -> Sources:
+    """Two splits of one: each k-th image goes to "val".
+
+    Raises:
+        ValueError: the share is out of range, there are too few images, or there isn't just one split, or it is named val.
+    """
     if not 0 < val_share <= 0.5 or len(sources) > 1 or "val" in sources:
         raise ValueError(f"val_share={val_share} must lie in 0..0.5, and be given for one split not named val, not {list(sources)}")
     [(name, (split, source))] = sources.items()
@@ -120,89 +120,49 @@ def _share_out(sources: dict[str, tuple[Split, Source]], val_share: float) -> di
     if len(source.items) < step:
         raise ValueError(f"val_share={val_share} needs {step} images, but there are {len(source.items)}; give more, or none")
     kept = [item for index, item in enumerate(source.items) if index % step != step - 1]
-    parts, problems = {name: kept, "val": source.items[step - 1 :: step]}, {name: source.problems, "val": ()}
-    return {part: (split, replace(source, items=items, problems=problems[part])) for part, items in parts.items()}
+    held_out = source.items[step - 1 :: step]
+    return {name: (split, replace(source, items=kept)), "val": (split, replace(source, items=held_out, problems=()))}
 
 
-def _write(writer: SplitWriter, source: Source, bad_samples: str, empty: str) -> SplitReport:
-    """Writes a split's shards but for those that are there of an interrupted run."""
-    total, size = SplitReport(), writer.rows_a_shard
-    with tqdm(desc=f"preparing {writer.split}", total=len(source.items), unit="image") as bar:
-        for number, path in enumerate(writer.shards):
-            items = source.items[number * size : (number + 1) * size]
-            counts, digest = path.with_suffix(".json"), _digest(items, source)
-            if not (path.is_file() and _is_of(counts, digest) and _is_newer(counts, items, source)):
-                report = SplitReport()
-                writer.write_shard(path, _rows(items, source, report, bad_samples, empty, bar))
-                report.save(counts, digest=digest)
-            else:
-                bar.update(len(items))
-            total.merge(SplitReport.load(counts))
-    for problem in source.problems:
-        total.skip("bad", problem)
-    if not total.images:
-        raise ValueError(
-            f"split {writer.split!r} has no image that can be used; {sum(total.skipped.values())} were left out, the first for: "
-            f"{total.skipped_named[:1]}"
-        )
-    return total
+def _refuse_problems(sources: Sources) -> None:
+    """
+    Raises:
+        BadSample: a source has problems.
+    """
+    for name, (_, source) in sources.items():
+        if source.problems:
+            more = f" And {len(source.problems) - 1} more." if len(source.problems) > 1 else ""
+            raise BadSample(f"split {name!r}: {source.problems[0]}{more} To leave such files out: bad_samples skip.")
 
 
-def _digest(items: Sequence[Any], source: Source) -> str:
-    """Of all that a shard's rows depend on beside the files."""
-    return hashlib.sha256(repr((source.labels, source.context, items)).encode()).hexdigest()
+def _plan(split: Split, options: Options, policy: Policy, val_share: float) -> dict:
+    """All that decides what is read and what is left out, as json gives it back."""
+    plan = {
+        "format": split.format,
+        "images": str(split.images),
+        "annotations": str(split.annotations),
+        "options": asdict(options),
+        **asdict(policy),
+        "val_share": val_share,
+    }
+    return json.loads(json.dumps(plan))
 
 
-def _is_of(counts: Path, digest: str) -> bool:
-    return counts.is_file() and json.loads(counts.read_text())["digest"] == digest
+def _publish(
+    out: Path, labels: Labels, plans: dict[str, dict], reports: dict[str, SplitReport], writers: dict[str, SplitWriter]
+) -> None:
+    """Makes what was written visible: labels and reports first, then the shards of all splits.
+
+    All splits are sealed before the first shard is moved. If the run is interrupted in between, the next one moves the rest.
+    """
+    write_labels(out, labels)
+    for name in writers:
+        reports[name].save(_report_path(out, name))
+    for writer in writers.values():
+        writer.seal({name: plans[name] for name in writers})
+    for writer in writers.values():
+        writer.finish()
 
 
-def _is_newer(path: Path, items: Sequence[Any], source: Source) -> bool:
-    """Than all files; those that were moved here keep the time of their making, but not that of their last change."""
-    written = path.stat().st_mtime_ns
-    files = (file for item in items for file in source.files_of(item))
-    return all(file.exists() and max(file.stat().st_mtime_ns, file.stat().st_ctime_ns) < written for file in files)
-
-
-def _rows(items: Sequence[Any], source: Source, report: SplitReport, bad_samples: str, empty: str, bar: tqdm) -> Iterator[dict]:
-    """The rows to be written, which are counted, as those left out are."""
-    for item in items:
-        bar.update()
-        name = " and ".join(map(str, source.files_of(item)))
-        try:
-            row, sample = _make_row(item, source, name)
-        except BadSample as error:
-            if bad_samples == "raise":
-                error.add_note(
-                    "Mended, the run goes on with the images that it has not written yet. To leave such images out and have them "
-                    "counted, which starts with the first image again: bad_samples skip."
-                )
-                raise
-            report.skip("bad", str(error))
-            continue
-        if (lack := _lack(sample)) and empty != "keep":
-            if empty == "raise":
-                raise BadSample(
-                    f"{name} has {lack}. Mend the annotations, or have such images left out by empty skip, or trained on by keep"
-                )
-            report.skip(lack, name)
-            continue
-        report.add(sample)
-        report.dropped += row.pop("dropped", 0)
-        yield row
-
-
-def _make_row(item: Any, source: Source, name: str) -> tuple[dict, Sample]:
-    try:
-        row = source.make_row(item)
-        return row, decode_row(row, len(source.labels), name)
-    except BadSample:
-        raise
-    except (ValueError, KeyError, TypeError, OSError, Image.DecompressionBombError) as error:  # what no check has foreseen
-        raise BadSample(f"{name}: {error!r}. The file or its annotation has not the form that it should have.") from error
-
-
-def _lack(sample: Sample) -> str | None:
-    if not len(sample.segment_ids):
-        return "no segment"
-    return "nothing but crowd" if sample.is_crowd.all() else None
+def _report_path(out: Path, split: str) -> Path:
+    return out / f"{split}_report.json"

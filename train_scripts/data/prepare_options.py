@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eomt.train_scripts.data.formats.detection import READERS, Split, detect_format, find_splits
+from eomt.train_scripts.data.formats.detection import Split, detect_format, find_splits
 from eomt.train_scripts.data.formats.masks import KINDS
+from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.data.formats.source import Options
-from eomt.train_scripts.data.preparation import EMPTY
 from eomt.train_scripts.data.samples import BAD_SAMPLES
+from eomt.train_scripts.data.split_preparation import EMPTY
 
 
 @dataclass

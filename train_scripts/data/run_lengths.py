@@ -1,7 +1,9 @@
-"""Masks as COCO's run lengths: from an id map without a mask a segment, and back to numbers, checked.
+"""Masks as COCO's run lengths: made from an id map without a mask for each segment, and decoded to numbers after a check.
 
-Run lengths go column by column and alternate, background first. A mask's `edges` are where its runs start and end, (2r,) for
-r runs, as pixel numbers in that order.
+Run lengths count the pixels of alternating runs of background and mask. They go column by column and start with background. The
+`edges` of a mask are the pixel numbers, in the same order, at which its runs start and end.
+
+Shapes: n segments, P planes of segments that don't overlap, H, W pixels, r runs of a mask.
 """
 
 from collections.abc import Sequence
@@ -14,39 +16,38 @@ from torch import Tensor
 def segments_to_rles(id_map: Tensor, ids: Sequence[int]) -> list[dict]:
     """
     Args:
-        id_map: (H, W) integers, or (P, H, W), P planes of segments that don't overlap.
-        ids: n.
+        id_map: (H, W) or (P, H, W) integers.
+        ids: n. An id may lack pixels, and lies in one plane at most.
 
     Returns:
-        Each id's pixels as `{"size": [H, W], "counts": bytes}`, as pycocotools has them.
+        The pixels of each id, as pycocotools stores a mask: `{"size": [H, W], "counts": bytes}`.
     """
     if id_map.ndim == 3:
-        by_plane = [segments_to_rles(plane, ids) for plane in id_map]
-        planes = np.stack([coco_mask.area(rles) for rles in by_plane]).argmax(0) if len(ids) else ()
-        return [by_plane[plane][segment] for segment, plane in enumerate(planes)]
+        rles = [segments_to_rles(plane, ids) for plane in id_map]
+        plane_of = np.stack([coco_mask.area(of_plane) for of_plane in rles]).argmax(0) if len(ids) else ()  # (n,)
+        return [rles[plane][index] for index, plane in enumerate(plane_of)]
     size = list(id_map.shape)
-    columns = id_map.cpu().numpy().ravel(order="F")
-    starts = np.flatnonzero(columns[1:] != columns[:-1]) + 1
-    starts = np.concatenate([[0], starts]) if len(columns) else starts
-    ends = np.append(starts[1:], len(columns))
-    owners = columns[starts]
-    order = np.argsort(owners, kind="stable")  # each id's runs together, and in their order
-    bounds = [np.searchsorted(owners[order], ids, side) for side in ("left", "right")]
+    pixels = id_map.cpu().numpy().ravel(order="F")  # column by column
+    starts = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
+    starts = np.concatenate([[0], starts]) if len(pixels) else starts
+    ends = np.append(starts[1:], len(pixels))
+    run_ids = pixels[starts]
+    # a stable sort brings the runs of an id together and keeps their order, so that a search gives those of each
+    order = np.argsort(run_ids, kind="stable")
+    bounds = [np.searchsorted(run_ids[order], ids, side) for side in ("left", "right")]
     runs = [order[first:last] for first, last in zip(*bounds, strict=True)]
     return [edges_to_rle(np.stack([starts[run], ends[run]], 1).ravel(), size) for run in runs]
 
 
 def edges_to_rle(edges: np.ndarray, size: list[int]) -> dict:
+    """(2r,) rising edges of a mask of `size`, [H, W] -> its compressed run lengths."""
     counts = np.diff(edges, prepend=0, append=size[0] * size[1])
-    counts = counts[:-1] if counts[-1] == 0 else counts  # nothing after the last run
+    counts = counts[:-1] if counts[-1] == 0 else counts  # pycocotools stores no empty run after the last
     return coco_mask.frPyObjects({"size": size, "counts": counts}, *size)
 
 
 def rle_to_edges(rle: dict, size: Sequence[int], name: str) -> np.ndarray:
-    """The edges of a mask, after a check that pycocotools, which reads past the end of broken ones, leaves out.
-
-    The bytes are numbers in groups of 5 bits, lowest first, a sixth bit saying that more follow; the last group's highest bit is
-    the sign. From the fourth on, numbers are differences from the last but one.
+    """The edges of a mask, (2r,) int64, after a check. pycocotools checks nothing, and reads memory past broken run lengths.
 
     Args:
         rle: of COCO's compressed form.
@@ -60,17 +61,28 @@ def rle_to_edges(rle: dict, size: Sequence[int], name: str) -> np.ndarray:
         raise ValueError(
             f"{name} must be {{'size': {list(size)}, 'counts': bytes}}, the size being the truth's; it is {rle!r:.80}."
         )
-    groups = np.frombuffer(rle["counts"], dtype=np.uint8).astype(np.int64) - 48
-    final = groups & 32 == 0
-    lasts = np.flatnonzero(final)
-    firsts = np.concatenate([[0], lasts[:-1] + 1])
-    if len(lasts) and final[-1] and 0 <= groups.min() <= groups.max() < 64 and (lasts - firsts).max() < 7:
-        position = np.arange(len(groups)) - np.repeat(firsts, lasts - firsts + 1)
-        counts = np.add.reduceat((groups & 31) << 5 * position, firsts)
-        counts -= (groups[lasts] & 16) << 5 * (lasts - firsts) + 1
-        counts[1::2] = counts[1::2].cumsum()
-        counts[2::2] = counts[2::2].cumsum()
+    counts = _decode_counts(rle["counts"])
+    if counts is not None and counts.min() >= 0 and counts.sum() == size[0] * size[1]:
         edges = counts.cumsum()
-        if counts.min() >= 0 and edges[-1] == size[0] * size[1]:
-            return edges[: len(edges) // 2 * 2]
+        return edges[: len(edges) // 2 * 2]  # of an odd number of runs the last is background, whose end is no edge
     raise ValueError(f"{name} has broken counts: their runs must fill {size[0]} x {size[1]} pixels. Encode masks with pycocotools.")
+
+
+def _decode_counts(encoded: bytes) -> np.ndarray | None:
+    """The run lengths in COCO's compressed form, int64; None if the bytes aren't of that form.
+
+    A byte less 48 has six bits: five of a number, and one that says whether the number goes on in the next byte. The low bits
+    come first. The highest bit of the last five is the sign. From the fourth on, a number is a difference from the last but
+    one: the run before of the same kind.
+    """
+    groups = np.frombuffer(encoded, dtype=np.uint8).astype(np.int64) - 48
+    lasts = np.flatnonzero(groups & 32 == 0)  # the last group of each number
+    firsts = np.concatenate([[0], lasts[:-1] + 1])
+    if not len(lasts) or lasts[-1] != len(groups) - 1 or groups.min() < 0 or groups.max() > 63 or (lasts - firsts).max() > 6:
+        return None
+    shift = np.arange(len(groups)) - np.repeat(firsts, lasts - firsts + 1)  # the index of a group in its number
+    counts = np.add.reduceat((groups & 31) << 5 * shift, firsts)
+    counts -= (groups[lasts] & 16) << 5 * (lasts - firsts) + 1  # two's complement: less 2^(5 * groups) where the sign is set
+    counts[1::2] = counts[1::2].cumsum()
+    counts[2::2] = counts[2::2].cumsum()  # not from the first: the third number is no difference
+    return counts

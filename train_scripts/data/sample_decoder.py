@@ -1,4 +1,4 @@
-"""A dataset's rows -> the samples of a task, with a policy for those that can't be used."""
+"""The decoder of streams: rows -> the samples of a task, with a policy for rows that can't be used."""
 
 from collections.abc import Callable
 
@@ -7,13 +7,14 @@ from eomt.train_scripts.data.samples import BAD_SAMPLES, BadSample, Sample, deco
 
 
 class SampleDecoder:
-    """A row -> the task's sample, or None for one that is left out, whose reason is then in `skipped`.
+    """
+    Decodes a row to the task's sample. A row that is left out gives None, and its reason is appended to `skipped`.
 
     Args:
         labels: the dataset's classes.
-        transform: a sample and `labels` -> the sample of the task, see `task_samples`.
-        source: where rows come from, for error messages.
-        bad_samples: one of `BAD_SAMPLES`.
+        transform: a sample and `labels` -> the sample of the task; see `task_samples`.
+        source: the dataset that rows are of, for error messages.
+        bad_samples: one of `BAD_SAMPLES`: whether a row that can't be used raises, or is left out.
 
     Raises:
         ValueError: `bad_samples` is unknown.
@@ -26,7 +27,10 @@ class SampleDecoder:
         self.skipped: list[str] = []
 
     def __call__(self, row: dict) -> Sample | None:
-        """Raises BadSample unless bad ones are skipped."""
+        """
+        Raises:
+            BadSample: the row can't be used, and `bad_samples` is "raise".
+        """
         try:
             return self.transform(decode_row(row, len(self.labels), self.source), self.labels)
         except BadSample as error:

@@ -1,11 +1,12 @@
-"""A dataset's row -> a decoded and checked sample.
+"""Samples: rows of a dataset, decoded and checked.
 
 Shapes: n segments of an image, P planes of segments that don't overlap, H, W pixels.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,21 +17,20 @@ from eomt.image_processing.pixels import image_to_tensor
 from eomt.train_scripts.data.planes import VOID, stack_rles
 from eomt.train_scripts.data.run_lengths import rle_to_edges
 
-BAD_SAMPLES = ("raise", "skip")  # what streams and converters do with a bad one
-
-MAX_ID = (1 << 24) - 1  # what an RGB map can hold
+BAD_SAMPLES = ("raise", "skip")  # what streams and `prepare` do with a bad sample
+Pixels = TypeVar("Pixels", Tensor, np.ndarray)
+MAX_ID = (1 << 24) - 1  # the largest id that an RGB map can hold
 
 
 class BadSample(ValueError):
-    """An image or its annotation can't be used; the message names the file and the reason."""
+    """An image or its annotation can't be used. The message names the file and the reason."""
 
 
 @dataclass
 class Sample:
-    """An image with its segments.
+    """An image with its segments. Pixels whose id is not in `segment_ids` are void.
 
-    Invariants: image and map have one size; `len(segment_ids) == len(class_labels) == len(is_crowd)`; ids are unique. Pixels
-    whose id is not in `segment_ids` are void.
+    Invariants: image and map have one size; `len(segment_ids) == len(class_labels) == len(is_crowd)`; ids are unique.
     """
 
     image_id: str
@@ -44,16 +44,16 @@ class Sample:
 def decode_row(row: dict, num_classes: int, source: str) -> Sample:
     """
     Args:
-        row: of the schema in `eomt.train_scripts.data.dataset_folder`, images as `{"bytes": ..., "path": ...}`.
-        num_classes: class indices must be below.
-        source: where the row comes from, for error messages.
+        row: of the columns in `eomt.train_scripts.data.dataset_folder`, images as `{"bytes": ..., "path": ...}`.
+        num_classes: class indices must be smaller.
+        source: the dataset or files that the row is of, for error messages.
 
     Returns:
         The image in RGB, upright by its EXIF orientation, and its segments.
 
     Raises:
-        BadSample: an image is broken, the map or a mask has another size or mode, an id isn't in the table or has no pixel or
-            comes twice, or a class doesn't exist. It names source, image and reason.
+        BadSample: an image is broken; the map or a mask has another size or mode; an id isn't in the table, has no pixel or comes
+            twice; or a class doesn't exist.
     """
     name = f"{source}: image_id {row['image_id']!r}"
     image = decode_image(row["image"], f"{name}: image")
@@ -61,7 +61,7 @@ def decode_row(row: dict, num_classes: int, source: str) -> Sample:
     if row.get("rles"):
         id_map = _stack_masks(row["rles"], table, size, name)
     else:
-        id_map = _read_id_map(_open(row["id_map"], f"{name}: id_map"), f"{name}: id_map")
+        id_map = _decode(row["id_map"], f"{name}: id_map", _read_id_map)
     if id_map.shape[-2:] != size:
         raise BadSample(
             f"{name}: id_map is {id_map.shape[0]} x {id_map.shape[1]} pixels, but the (upright) image {size[0]} x {size[1]}. "
@@ -80,26 +80,41 @@ def decode_row(row: dict, num_classes: int, source: str) -> Sample:
 
 
 def decode_image(encoded: dict | None, name: str) -> Tensor:
-    """An encoded image, `{"bytes": ..., "path": ...}`, in RGB and upright: (3, H, W) uint8.
+    """Decodes an image to RGB, upright by its EXIF orientation.
+
+    Args:
+        encoded: `{"bytes": ..., "path": ...}`, one of which may be None.
+        name: begins the error message.
+
+    Returns:
+        (3, H, W) uint8.
 
     Raises:
-        BadSample: it is broken; the message begins with `name`.
+        BadSample: the image is broken or empty, or has no 8-bit channels.
     """
+    return _decode(encoded, name, _rgb)
+
+
+def present_segments(id_map: Tensor, segment_ids: Tensor) -> Tensor:
+    """
+    Args:
+        id_map: (H, W) or (P, H, W) ids of at least -1.
+        segment_ids: (n,) ids.
+
+    Returns:
+        (n,) bool, whether a segment has a pixel.
+    """
+    ids = segment_ids.tolist()
+    return torch.from_numpy(_occurring(id_map, ids)[ids])
+
+
+def _decode(encoded: dict | None, name: str, convert: Callable[[Image.Image, str], Pixels]) -> Pixels:
     try:
-        return _rgb(_open(encoded, name), name)
+        return convert(_open(encoded, name), name)
     except (BadSample, MemoryError):
         raise
     except Exception as error:  # damaged files make PIL raise many kinds
         raise BadSample(f"{name}: can't be decoded ({error!r}). Store a complete image file.") from error
-
-
-def present_segments(id_map: Tensor, segment_ids: Tensor) -> Tensor:
-    """Which segments have a pixel: (H, W) or (P, H, W) ids of at least -1 and (n,) ids -> (n,) bool.
-
-    Looks ids up instead of sorting all pixels.
-    """
-    ids = segment_ids.tolist()
-    return torch.from_numpy(_seen(id_map, ids)[ids])
 
 
 def _open(encoded: dict | None, name: str) -> Image.Image:
@@ -115,7 +130,7 @@ def _open(encoded: dict | None, name: str) -> Image.Image:
 
 
 def _rgb(image: Image.Image, name: str) -> Tensor:
-    """(3, H, W) uint8; the usual image without a copy, any other as the image processor reads it."""
+    """(3, H, W) uint8. An upright RGB image is taken as it is; the image processor converts any other."""
     plain = image.mode == "RGB" and "transparency" not in image.info
     if plain and image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
         return torch.from_numpy(np.array(image)).permute(2, 0, 1)
@@ -126,7 +141,7 @@ def _rgb(image: Image.Image, name: str) -> Tensor:
 
 
 def _read_id_map(image: Image.Image, name: str) -> np.ndarray:
-    """(H, W) int32 ids of a decoded PNG."""
+    """(H, W) int32 ids of a decoded map."""
     image = ImageOps.exif_transpose(image)
     if image.mode == "RGB":
         channels = np.asarray(image).astype(np.int32)
@@ -137,7 +152,7 @@ def _read_id_map(image: Image.Image, name: str) -> np.ndarray:
 
 
 def _stack_masks(rles: Sequence[str], table: Sequence[dict], size: tuple[int, int], name: str) -> np.ndarray:
-    """(H, W) or (P, H, W) ids of masks in COCO's compressed run lengths."""
+    """(H, W) or (P, H, W) ids of n masks in COCO's compressed run lengths, checked."""
     if len(rles) != len(table):
         raise BadSample(f"{name}: rles has {len(rles)} entries, but segments {len(table)}. Give each segment its own.")
     if wrong := sorted({segment["id"] for segment in table if segment["id"] <= VOID}):
@@ -159,18 +174,18 @@ def _check_segments(sample: Sample, num_classes: int, name: str) -> None:
         raise BadSample(f"{name}: segments has an id twice: {sorted(ids)}. Give each segment its own.")
     if wrong := sorted(i for i in ids if not 0 <= i <= MAX_ID):
         raise BadSample(f"{name}: segments have the ids {wrong}; allowed are 0..{MAX_ID}.")
-    seen = _seen(sample.id_map, ids)
-    if absent := [i for i in ids if not seen[i]]:
+    occurring = _occurring(sample.id_map, ids)
+    if absent := [i for i in ids if not occurring[i]]:
         raise BadSample(f"{name}: the segments {absent} have no pixel in id_map. Leave them out of the table.")
-    seen[[VOID, *ids]] = False
-    if seen.any():
-        unknown = np.flatnonzero(seen)[:10].tolist()
+    occurring[[VOID, *ids]] = False
+    if occurring.any():
+        unknown = np.flatnonzero(occurring)[:10].tolist()
         raise BadSample(f"{name}: id_map has the ids {unknown}, which segments lacks. List them, or set their pixels to {VOID}.")
 
 
-def _seen(id_map: Tensor, segment_ids: Sequence[int]) -> np.ndarray:
-    """For each id, whether a pixel has it; the last place is that of id -1."""
+def _occurring(id_map: Tensor, segment_ids: Sequence[int]) -> np.ndarray:
+    """A table: id -> whether a pixel has it. The last entry serves the id -1. A table costs less than sorting the pixels."""
     ids = id_map.numpy()
-    seen = np.zeros(max(int(ids.max(initial=0)), *segment_ids, 0) + 2, dtype=bool)
-    seen[ids.ravel()] = True
-    return seen
+    occurring = np.zeros(max(int(ids.max(initial=0)), *segment_ids, 0) + 2, dtype=bool)
+    occurring[ids.ravel()] = True
+    return occurring

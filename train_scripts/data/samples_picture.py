@@ -1,4 +1,4 @@
-"""What a prepared split looks like: some of its images beside their segments."""
+"""A picture of a prepared split: some of its images beside their segments."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,23 +15,31 @@ PICTURED = 12
 
 
 def draw_samples(folder: str | Path, split: str, labels: Labels, images: int = PICTURED) -> None:
-    """Draws some of a split's images with their segments, spread over it, to `<split>_samples.png` beside the shards."""
-    rows = [GridRow(sample.image, _truth(sample)) for sample in _spread_samples(folder, split, images, len(labels))]
+    """Draws some of a split's images beside their segments, to `<split>_samples.png` in `folder`.
+
+    Args:
+        folder, split: a dataset in the form of `eomt.train_scripts.data.dataset_folder`, on disk.
+        labels: its classes.
+        images: how many are drawn, at most; they are spread evenly over the split.
+    """
+    rows = [GridRow(sample.image, _segmentation(sample)) for sample in _spread_samples(folder, split, images, len(labels))]
     picture_grid(rows, Path(folder) / f"{split}_samples.png", labels.names, labels.isthing, titles=("image", "labels"))
 
 
-def _truth(sample: Sample) -> Segmentation:
+def _segmentation(sample: Sample) -> Segmentation:
     id_map = torch.from_numpy(flatten_planes(sample.id_map.numpy()))
     return Segmentation(id_map, dict(zip(sample.segment_ids.tolist(), sample.class_labels.tolist(), strict=True)))
 
 
 def _spread_samples(folder: str | Path, split: str, images: int, num_classes: int) -> Iterator[Sample]:
-    """Reads no more than a row group for each."""
-    groups = []
+    """Samples at even distances. Reads a row group for each, never a whole shard."""
+    positions = []  # of each row: shard, row group, row in the group
     for path in shard_paths(folder, split):
         footer = pq.read_metadata(path)
-        groups += [(path, index, row) for index in range(footer.num_row_groups) for row in range(footer.row_group(index).num_rows)]
-    for number in range(min(images, len(groups))):
-        path, index, row = groups[number * len(groups) // min(images, len(groups))]
-        table = pq.ParquetFile(path).read_row_group(index)
+        for group in range(footer.num_row_groups):
+            positions += [(path, group, row) for row in range(footer.row_group(group).num_rows)]
+    count = min(images, len(positions))
+    for index in range(count):
+        path, group, row = positions[index * len(positions) // count]
+        table = pq.ParquetFile(path).read_row_group(group)
         yield decode_row(table.slice(row, 1).to_pylist()[0], num_classes, f"{folder}, split {split}")

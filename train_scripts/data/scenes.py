@@ -1,7 +1,7 @@
-"""The demo's dataset: scenes with exact panoptic labels, made from real pixels that are free to use.
+"""The demo's dataset: scenes with exact panoptic labels, made from pixels that are free to use.
 
-A scene shows one to five sprites (things; CC0, see sprites/README.md) over two of scikit-image's textures (stuff) that meet
-at a line. Training scenes see the left three quarters of each texture, validation scenes the rest.
+A scene shows two of scikit-image's textures, which are stuff and meet at a line. Over them lie one to five sprites, which are
+things (CC0, see sprites/README.md). Training scenes are of the left three quarters of each texture, validation scenes of the rest.
 """
 
 import io
@@ -16,14 +16,13 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import skimage.data
 from PIL import Image
 
 from eomt.train_scripts.data.dataset_folder import Labels, write_labels
 from eomt.train_scripts.data.shard_writer import write_split
 
 SIDE = 112  # pixels of a scene
-MIN_SEGMENT = 20  # pixels; what is left of a smaller one becomes void
+MIN_SEGMENT = 20  # pixels; a segment of which less shows becomes void
 THINGS = {
     "bee": ["bee"],
     "fish": ["fish_green", "fish_pink"],
@@ -38,7 +37,7 @@ STUFF = ["brick", "grass", "gravel", "moon", "coffee", "rocket"]
 LABELS = Labels([*THINGS, *STUFF], [True] * len(THINGS) + [False] * len(STUFF))
 SPLITS = ["train", "val"]
 MANIFEST = "scenes.json"
-VERSION = 1  # of what a seed gives; count it up when scenes change
+VERSION = 1  # of what a seed gives; to be counted up when scenes change
 
 
 @cache
@@ -51,12 +50,14 @@ def sprites() -> list[list[Image.Image]]:
 @cache
 def textures() -> list[np.ndarray]:
     """One (H, W, 3) uint8 texture for each stuff class."""
+    import skimage.data  # here, since it is an extra that only the demo's scenes need
+
     arrays = [np.atleast_3d(getattr(skimage.data, name)()) for name in STUFF]
     return [np.broadcast_to(array, (*array.shape[:2], 3)) for array in arrays]
 
 
 def texture_window(texture: np.ndarray, rng: np.random.Generator, held_out: bool) -> np.ndarray:
-    """A window (SIDE, SIDE, 3) of a texture under random light: from its last quarter if `held_out`, else from the rest."""
+    """A random window of a texture under random light, (SIDE, SIDE, 3): of its last quarter if `held_out`, else of the rest."""
     height, width, _ = texture.shape
     border = width * 3 // 4
     low, high = (border, width - SIDE) if held_out else (0, border - SIDE)
@@ -70,7 +71,7 @@ def _lit(pixels: np.ndarray, factor: float) -> np.ndarray:
 
 
 def posed_sprite(sprite: Image.Image, rng: np.random.Generator) -> np.ndarray:
-    """A sprite (h, w, 4), uint8, scaled to a quarter to half a scene's side, maybe mirrored, tilted and lit."""
+    """A sprite at a random size, mirrored or not, tilted and lit: (h, w, 4) uint8, a quarter to about half a scene's side."""
     scale = rng.integers(SIDE // 4, int(SIDE * 0.55) + 1) / max(sprite.size)
     sprite = sprite.resize([max(4, int(edge * scale)) for edge in sprite.size], Image.Resampling.BILINEAR)
     if rng.random() < 0.5:
@@ -83,9 +84,13 @@ def posed_sprite(sprite: Image.Image, rng: np.random.Generator) -> np.ndarray:
 
 def make_scene(rng: np.random.Generator, held_out: bool) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """
+    Args:
+        rng: of all draws.
+        held_out: whether textures are those of validation.
+
     Returns:
-        The image (SIDE, SIDE, 3) uint8, its id map (SIDE, SIDE) uint8, and the class of each segment: ids count from 1 in the
-        order of painting, 0 is void.
+        The image (SIDE, SIDE, 3) uint8; its id map (SIDE, SIDE) uint8, whose ids count from 1 in the order of painting, 0 being
+        void; and the class index of each id.
     """
     angle, shift = rng.uniform(0, math.pi), rng.uniform(-0.2, 0.2) * SIDE
     y, x = np.ogrid[:SIDE, :SIDE]
@@ -129,18 +134,18 @@ def _png(pixels: np.ndarray) -> dict:
 
 
 def make_rows(seed: int, split: str, count: int) -> Iterator[dict]:
-    """`count` rows, made by all cores."""
+    """The first `count` rows of a split, made by up to eight processes."""
     with ProcessPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         yield from pool.map(make_row, *zip(*((seed, split, i) for i in range(count)), strict=True), chunksize=50)
 
 
 def write_scenes(out: str | Path, train: int, val: int, seed: int = 0) -> None:
-    """Writes the dataset, unless the same one is there already; `out` appears only when all of it is written.
+    """Writes the dataset, unless the same one is there already. `out` appears when all of it is written.
 
     Args:
         out: folder of the dataset.
         train, val: numbers of scenes, each positive.
-        seed: another gives other scenes.
+        seed: of the scenes.
 
     Raises:
         ValueError: a number isn't positive, or `out` exists and is not this dataset.
@@ -166,12 +171,12 @@ def write_scenes(out: str | Path, train: int, val: int, seed: int = 0) -> None:
 
 
 def write_folders(folder: str | Path, count: int, seed: int = 0) -> None:
-    """Writes scenes as people have their images: `images` and `masks` of class indices, 255 for void, and `classes.txt`.
+    """Writes scenes as plain files: `images`, `masks` of class indices with 255 for void, and `classes.txt`.
 
     Args:
         folder: must not exist.
         count: of scenes.
-        seed: another gives other scenes.
+        seed: of the scenes.
 
     Raises:
         ValueError: the folder exists.

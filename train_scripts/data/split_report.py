@@ -1,4 +1,4 @@
-"""What a split holds, so that wrong labels are seen before training."""
+"""A report of what a split holds, in which wrong labels are seen before training."""
 
 import json
 import os
@@ -11,34 +11,35 @@ import numpy as np
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.samples import Sample
 
-NAMED = 20  # skipped images in the report
+NAMED = 20  # images that were left out whose reasons are kept
 
 
 @dataclass
 class SplitReport:
     """
-    Counts over the images of a split. Those of several shards add up.
+    Counts over the images of a split. The reports of shards add up to that of the split.
 
-    Class counts go by class index, those of sizes by "width x height".
+    The keys of `class_...` are class indices as text, and those of `sizes` are "width x height".
     """
 
     images: int = 0
     segments: int = 0
     crowds: int = 0
-    without_segments: int = 0
-    overlapping: int = 0
-    dropped: int = 0  # segments without a pixel
-    most_segments: int = 0
+    without_segments: int = 0  # images
+    overlapping: int = 0  # images with segments that overlap
+    dropped: int = 0  # segments without a pixel, which were left out
+    most_segments: int = 0  # in an image
     void_pixels: int = 0
     pixels: int = 0
     class_images: Counter = field(default_factory=Counter)
     class_segments: Counter = field(default_factory=Counter)
     class_pixels: Counter = field(default_factory=Counter)
     sizes: Counter = field(default_factory=Counter)
-    skipped: Counter = field(default_factory=Counter)  # by kind of reason
-    skipped_named: list[str] = field(default_factory=list)
+    skipped: Counter = field(default_factory=Counter)  # images that were left out, by kind of reason
+    skipped_named: list[str] = field(default_factory=list)  # the reasons of the first of them
 
     def add(self, sample: Sample) -> None:
+        """Counts an image."""
         labels = sample.class_labels.numpy()
         height, width = sample.image.shape[1:]
         self.images += 1
@@ -60,12 +61,13 @@ class SplitReport:
         self.void_pixels += int((~covered).sum())
 
     def skip(self, kind: str, reason: str) -> None:
-        """An image that is left out."""
+        """Counts an image that is left out."""
         self.skipped[kind] += 1
         if len(self.skipped_named) < NAMED:
             self.skipped_named.append(reason)
 
     def merge(self, other: "SplitReport") -> None:
+        """Adds the counts of another shard's report."""
         for name, value in vars(other).items():
             if name == "most_segments":
                 self.most_segments = max(self.most_segments, value)
@@ -76,19 +78,20 @@ class SplitReport:
         self.skipped_named = (self.skipped_named + other.skipped_named)[:NAMED]
 
     def save(self, path: Path, **more: str) -> None:
-        """Writes a json file, with `more` entries, which appears when it is whole."""
+        """Writes a json file of the counts and of `more` entries. The file appears when it is whole."""
         part = path.with_name(f"{path.name}.partial")
         part.write_text(json.dumps({**vars(self), **more}, indent=1))
         os.replace(part, path)
 
     @classmethod
     def load(cls, path: Path) -> "SplitReport":
+        """Reads a report that [`save`] wrote, without its other entries."""
         known = {entry.name for entry in fields(cls)}
         stored = {name: value for name, value in json.loads(path.read_text()).items() if name in known}
         return cls(**{name: Counter(value) if isinstance(value, dict) else value for name, value in stored.items()})
 
     def text(self, split: str, labels: Labels) -> str:
-        """The report as lines to be printed."""
+        """The report as lines of text."""
         share = 100 / max(1, self.pixels)
         lines = [
             f"{split}: {self.images} images, {self.segments} segments ({self.crowds} crowds; at most {self.most_segments} in an "

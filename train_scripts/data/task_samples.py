@@ -1,6 +1,8 @@
-"""A dataset's sample -> what a task learns of it. Crowds stay crowds: scoring excuses them, and training leaves them out.
+"""The samples of tasks: what of a dataset's sample a task learns and scores.
 
-Shapes: n segments of an image, H, W pixels.
+Crowds stay crowds. Training leaves them out, and scoring ignores what is predicted on them.
+
+Shapes: n segments of an image, P planes of an id map, H, W pixels.
 """
 
 from dataclasses import replace
@@ -14,24 +16,20 @@ from eomt.train_scripts.data.samples import Sample, present_segments
 
 
 def semantic_sample(sample: Sample, labels: Labels) -> Sample:
-    """The segments of a class become one; of segments that overlap, the smaller ones show."""
+    """The segments of a class become one. Where segments overlap, the smaller one shows."""
     return merge_classes(without_overlap(sample))
 
 
 def panoptic_sample(sample: Sample, labels: Labels) -> Sample:
-    """As it is, but that of segments that overlap the smaller ones show."""
+    """The sample as it is. Where segments overlap, the smaller one shows."""
     return without_overlap(sample)
 
 
 def instance_sample(sample: Sample, labels: Labels) -> Sample:
-    """Things alone, whose classes count among the things; they may overlap. Stuff becomes void.
-
-    Args:
-        labels: the dataset's classes.
-    """
-    things = torch.tensor(labels.isthing, dtype=torch.bool)
-    index_among_things = things.cumsum(0) - 1  # of each class
-    kept = things[sample.class_labels]  # pixels of a segment that isn't listed are void
+    """Things alone, which may overlap. Their class indices count things alone. Stuff becomes void."""
+    things = torch.tensor(labels.isthing, dtype=torch.bool)  # (classes,)
+    index_among_things = things.cumsum(0) - 1
+    kept = things[sample.class_labels]  # (n,); the map keeps the ids of the others, whose pixels are void since no segment has them
     return replace(
         sample,
         segment_ids=sample.segment_ids[kept],
@@ -41,7 +39,8 @@ def instance_sample(sample: Sample, labels: Labels) -> Sample:
 
 
 def without_overlap(sample: Sample) -> Sample:
-    """One plane, and the segments of which something shows: of segments that overlap, the smaller ones."""
+    """A map of one plane, (P, H, W) -> (H, W). Where segments overlap, the smaller one shows. Segments that don't show are left
+    out."""
     if sample.id_map.ndim == 2:
         return sample
     id_map = torch.from_numpy(flatten_planes(sample.id_map.numpy()))
@@ -56,18 +55,22 @@ def without_overlap(sample: Sample) -> Sample:
 
 
 def merge_classes(sample: Sample) -> Sample:
-    """One segment a class, with the id class + 1, and one for each crowd; void is 0. Segments must not overlap."""
+    """One segment for each class, whose id is the class index + 1, and one for each crowd. The id of void is 0.
+
+    Args:
+        sample: without overlaps.
+    """
     crowd, labels = sample.is_crowd, sample.class_labels
     classes = labels[~crowd].unique()
     new_ids = labels + 1  # 0 stays void
     first_free = int(new_ids.max()) + 1 if len(labels) else 1
     new_ids[crowd] = first_free + torch.arange(int(crowd.sum()))
     ids = sample.id_map.numpy()
-    table = np.zeros(max(int(ids.max(initial=0)), *sample.segment_ids.tolist(), 0) + 1, dtype=np.int32)  # of VOID
-    table[sample.segment_ids.numpy()] = new_ids.numpy()
+    new_id_of = np.zeros(max(int(ids.max(initial=0)), *sample.segment_ids.tolist(), 0) + 1, dtype=np.int32)
+    new_id_of[sample.segment_ids.numpy()] = new_ids.numpy()
     return replace(
         sample,
-        id_map=torch.from_numpy(table[ids]),
+        id_map=torch.from_numpy(new_id_of[ids]),
         segment_ids=torch.cat([classes + 1, new_ids[crowd]]),
         class_labels=torch.cat([classes, labels[crowd]]),
         is_crowd=torch.arange(len(classes) + int(crowd.sum())) >= len(classes),

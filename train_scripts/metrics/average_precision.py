@@ -1,9 +1,10 @@
 """Average precision of instance masks by the rules of COCO's evaluation, and of their boundaries as in the Boundary IoU API.
 
-Shapes: C classes, m detections in an image, A = 4 ranges of area (all, small, medium, large), T = 10 IoU thresholds from .5 to
-.95, K criteria of a match: the IoU of masks and, if asked for, the lesser of mask and boundary IoU.
+Shapes: C classes; m detections in an image, D of one class, G objects of one class; A = 4 ranges of area (all, small, medium,
+large); T = 10 IoU thresholds from .5 to .95; K = 1 or 2 overlap criteria: mask IoU, and the lesser of mask and boundary IoU.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import datasets
@@ -16,42 +17,44 @@ from eomt.train_scripts.data.run_lengths import rle_to_edges, segments_to_rles
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.metrics.boundaries import boundary
 from eomt.train_scripts.metrics.in_memory_metric import INTEGERS, REFERENCE, InMemoryMetric
-from eomt.train_scripts.metrics.matching import RANGES, THRESHOLDS, match_detections, outside
-from eomt.train_scripts.metrics.precision import average_precision
+from eomt.train_scripts.metrics.matching import AREA_RANGES, IOU_THRESHOLDS, match_detections, outside_ranges
+from eomt.train_scripts.metrics.precision_recall import average_precision
 
 MAX_DETECTIONS = 100  # of a class in an image
 
 
 class AveragePrecision(InMemoryMetric):
     """
-    Matches detections as images are added and ranks them all in the end.
+    Matches the detections of an image when it is added, and ranks the detections of all images in the end.
 
-    Its `state` is a dict: `objects`, (C, A) int64, how many there are to find; `detections`, image_id -> a table of one row a
-    detection: score, label, matched and ignored (K, A, T). Detections of equal score rank in the order of their images'
-    ids, and in an image in the order given, so that the result doesn't depend on which process saw what.
+    Its `state` is a dict: `objects`, (C, A) int64, the number of objects; `detections`, image_id -> a structured array with a
+    row for each detection: `score`, `label`, `matched` and `ignored`, the last two (K, A, T).
+
+    Detections of equal score rank by their images' ids, and within an image in the order given. So the result doesn't depend
+    on how images were shared out over processes.
 
     Args:
         num_classes: C.
-        boundary: whether to give boundary AP too.
+        boundary: whether boundary AP is computed too.
         kwargs: `evaluate.Metric`'s.
     """
 
     def __init__(self, num_classes: int, boundary: bool = False, **kwargs):
         self.num_classes, self.criteria = num_classes, 1 + boundary
-        flags = (self.criteria, len(RANGES), len(THRESHOLDS))
-        self._row = np.dtype([("score", "f8"), ("label", "i4"), ("matched", "?", flags), ("ignored", "?", flags)])
+        flags = (self.criteria, len(AREA_RANGES), len(IOU_THRESHOLDS))
+        self._detection = np.dtype([("score", "f8"), ("label", "i4"), ("matched", "?", flags), ("ignored", "?", flags)])
         super().__init__(**kwargs)
 
     def reset(self) -> None:
-        self.state = {"objects": np.zeros((self.num_classes, len(RANGES)), dtype=np.int64), "detections": {}}
+        self.state = {"objects": np.zeros((self.num_classes, len(AREA_RANGES)), dtype=np.int64), "detections": {}}
 
     def add(self, prediction: Mapping, reference: Sample) -> None:
-        """Matches an image's detections. Crowds need no detection, and excuse the detections on them.
+        """Matches an image's detections. A crowd is no object to detect; detections on it are ignored.
 
         Args:
             prediction: `rles`, m masks in COCO's compressed run lengths, which may overlap; `scores` and `labels`, (m,) each.
-                The best 100 of a class count.
-            reference: its segments are the objects; those without a pixel are left out.
+                The 100 detections of highest score of a class count.
+            reference: its segments are the objects. Segments without a pixel are left out.
 
         Raises:
             ValueError: the image was added before, lengths or sizes differ, a class doesn't exist, a score isn't a number, or a
@@ -61,84 +64,96 @@ class AveragePrecision(InMemoryMetric):
             raise ValueError(
                 f"image_id {reference.image_id!r} was added before. Give each image an id of its own, and score it once."
             )
-        rles, scores, labels = self._detections(prediction, reference.id_map.shape[-2:])
-        true_rles = segments_to_rles(reference.id_map, reference.segment_ids.tolist())
-        true_labels = _in_range(reference.class_labels, self.num_classes, "class_labels")
-        true_areas, crowd = coco_mask.area(true_rles), reference.is_crowd.numpy()
-        true_labels = np.where(true_areas > 0, true_labels, -1)
+        rles, scores, labels = self._checked(prediction, reference.id_map.shape[-2:])
+        object_rles = segments_to_rles(reference.id_map, reference.segment_ids.tolist())
+        object_labels = _in_range(reference.class_labels, self.num_classes, "class_labels")
+        object_areas, crowd = coco_mask.area(object_rles), reference.is_crowd.numpy()
+        object_labels = np.where(object_areas > 0, object_labels, -1)
 
-        tables = [np.zeros(0, self._row)]
+        tables = [np.zeros(0, self._detection)]
         for label in np.unique(labels):
-            chosen = np.flatnonzero(labels == label)
-            chosen = chosen[np.argsort(-scores[chosen], kind="stable")][:MAX_DETECTIONS]
-            true = np.flatnonzero(true_labels == label)
-            found_rles = [rles[i] for i in chosen]
-            table = np.zeros(len(chosen), self._row)
-            table["score"], table["label"] = scores[chosen], label
-            for criterion, ious in enumerate(self._ious(found_rles, [true_rles[i] for i in true], crowd[true])):
-                flags = match_detections(ious, coco_mask.area(found_rles), true_areas[true], crowd[true])
+            ranked = np.flatnonzero(labels == label)
+            ranked = ranked[np.argsort(-scores[ranked], kind="stable")][:MAX_DETECTIONS]  # (D,)
+            objects = np.flatnonzero(object_labels == label)  # (G,)
+            detected_rles = [rles[i] for i in ranked]
+            table = np.zeros(len(ranked), self._detection)
+            table["score"], table["label"] = scores[ranked], label
+            criteria = self._ious(detected_rles, [object_rles[i] for i in objects], crowd[objects])
+            for criterion, ious in enumerate(criteria):
+                flags = match_detections(ious, coco_mask.area(detected_rles), object_areas[objects], crowd[objects])
                 table["matched"][:, criterion], table["ignored"][:, criterion] = flags
             tables.append(table)
         self.state["detections"][reference.image_id] = np.concatenate(tables)
-        objects = (true_labels >= 0) & ~crowd
-        np.add.at(self.state["objects"], true_labels[objects], ~outside(true_areas[objects]).T)
+        counted = (object_labels >= 0) & ~crowd
+        np.add.at(self.state["objects"], object_labels[counted], ~outside_ranges(object_areas[counted]).T)
 
     def merge(self, states: Sequence[dict]) -> None:
-        """Joins the tables of all processes.
+        """Joins the detections and adds up the objects of all processes.
 
         Raises:
             ValueError: an image is in two of them.
         """
-        joint = {image: rows for state in states for image, rows in state["detections"].items()}
-        if len(joint) < sum(len(state["detections"]) for state in states):
-            images = [image for state in states for image in state["detections"]]
-            twice = sorted({image for image in images if images.count(image) > 1})[:10]
+        detections = {image: table for state in states for image, table in state["detections"].items()}
+        if len(detections) < sum(len(state["detections"]) for state in states):
+            counts = Counter(image for state in states for image in state["detections"])
+            twice = sorted(image for image, count in counts.items() if count > 1)[:10]
             raise ValueError(f"states have the images {twice} twice. Score each image in one process, and give ids of their own.")
-        self.state = {"objects": sum(state["objects"] for state in states), "detections": joint}
+        self.state = {"objects": sum(state["objects"] for state in states), "detections": detections}
 
     def _compute(self) -> dict[str, float | list[float | None]]:
         """
         Returns:
-            In percent, means over the classes that have such objects: `ap` over all thresholds, `ap50`, `ap75`, `ap_small`,
-            `ap_medium`, `ap_large`, and -1 (as in COCO's evaluation) where no class has; `per_class`, a list of C values of
-            `ap`, None for a class without objects. With boundaries also `boundary_ap` and `boundary_ap50`.
+            In percent, means over the classes that have such objects, -1 (as in COCO's evaluation) if none has: `ap` over all
+            thresholds, `ap50`, `ap75`, `ap_small`, `ap_medium`, `ap_large`; with boundaries, `boundary_ap` and `boundary_ap50`.
+            `per_class` is a list of C values of `ap`, None for a class without objects.
         """
-        tables = self.state["detections"]
-        rows = np.concatenate([np.zeros(0, self._row), *(tables[image] for image in sorted(tables))])
-        rows = rows[np.argsort(-rows["score"], kind="stable")]
-        precision = np.full((self.num_classes, self.criteria, len(RANGES), len(THRESHOLDS)), np.nan)
-        for label, area in np.argwhere(self.state["objects"]):
-            of_class = rows[rows["label"] == label]
-            hits, misses = of_class["matched"] & ~of_class["ignored"], ~of_class["matched"] & ~of_class["ignored"]  # (D, K, A, T)
-            for k in range(self.criteria):
-                for t in range(len(THRESHOLDS)):
-                    precision[label, k, area, t] = average_precision(
-                        hits[:, k, area, t], misses[:, k, area, t], self.state["objects"][label, area]
-                    )
+        precision = self._precision()
         result = {"ap": _mean(precision[:, 0, 0]), "ap50": _mean(precision[:, 0, 0, 0]), "ap75": _mean(precision[:, 0, 0, 5])}
-        result |= {f"ap_{name}": _mean(precision[:, 0, area]) for area, name in enumerate(RANGES) if area > 0}
+        result |= {f"ap_{name}": _mean(precision[:, 0, area]) for area, name in enumerate(AREA_RANGES) if area > 0}
         if self.criteria > 1:
             result |= {"boundary_ap": _mean(precision[:, 1, 0]), "boundary_ap50": _mean(precision[:, 1, 0, 0])}
         means = precision[:, 0, 0].mean(1)
         result["per_class"] = [None if np.isnan(mean) else 100 * mean for mean in means.tolist()]
         return result
 
-    def _ious(self, detected: list[dict], true: list[dict], crowd: np.ndarray) -> list[np.ndarray]:
-        """For each criterion, (D, G). Boundaries are made only where masks match, since elsewhere they change nothing."""
-        if not detected or not true:
-            return [np.zeros((len(detected), len(true)))] * self.criteria
-        ious = coco_mask.iou(detected, true, crowd.astype(np.uint8))
+    def _precision(self) -> np.ndarray:
+        """The average precision of each class, criterion, range and threshold, in 0..1: (C, K, A, T), NaN without objects."""
+        tables = self.state["detections"]
+        rows = np.concatenate([np.zeros(0, self._detection), *(tables[image] for image in sorted(tables))])
+        rows = rows[np.argsort(-rows["score"], kind="stable")]
+        precision = np.full((self.num_classes, self.criteria, len(AREA_RANGES), len(IOU_THRESHOLDS)), np.nan)
+        for label, area in np.argwhere(self.state["objects"]):
+            of_class = rows[rows["label"] == label]
+            matched, counted = of_class["matched"], ~of_class["ignored"]  # (D, K, A, T)
+            hits, misses = matched & counted, ~matched & counted
+            for k in range(self.criteria):
+                for t in range(len(IOU_THRESHOLDS)):
+                    precision[label, k, area, t] = average_precision(
+                        hits[:, k, area, t], misses[:, k, area, t], self.state["objects"][label, area]
+                    )
+        return precision
+
+    def _ious(self, detected: list[dict], objects: list[dict], crowd: np.ndarray) -> list[np.ndarray]:
+        """The overlaps by each of the K criteria, (D, G).
+
+        Below the lowest threshold an overlap matches nothing, and a boundary can only make it smaller. Crowds have no boundary.
+        So boundaries are made only of masks that match an object by mask IoU.
+        """
+        if not detected or not objects:
+            return [np.zeros((len(detected), len(objects)))] * self.criteria
+        ious = coco_mask.iou(detected, objects, crowd.astype(np.uint8))
         if self.criteria == 1:
             return [ious]
-        lesser, near = ious.copy(), (ious >= THRESHOLDS[0]) & ~crowd
+        lesser, near = ious.copy(), (ious >= IOU_THRESHOLDS[0]) & ~crowd
         rows, columns = np.flatnonzero(near.any(1)), np.flatnonzero(near.any(0))
         if len(rows):
-            boundaries = [boundary(detected[i]) for i in rows], [boundary(true[i]) for i in columns]
+            boundaries = [boundary(detected[i]) for i in rows], [boundary(objects[i]) for i in columns]
             part = np.ix_(rows, columns)
             lesser[part] = np.minimum(ious[part], coco_mask.iou(*boundaries, np.zeros(len(columns), dtype=np.uint8)))
         return [ious, lesser]
 
-    def _detections(self, prediction: Mapping, size: Sequence[int]) -> tuple[list[dict], np.ndarray, np.ndarray]:
+    def _checked(self, prediction: Mapping, size: Sequence[int]) -> tuple[list[dict], np.ndarray, np.ndarray]:
+        """The m masks, scores and labels of a prediction."""
         rles = list(prediction["rles"])
         scores = torch.as_tensor(prediction["scores"]).double().cpu().numpy()
         labels = _in_range(torch.as_tensor(prediction["labels"]), self.num_classes, "labels")
@@ -150,7 +165,7 @@ class AveragePrecision(InMemoryMetric):
         if np.isnan(scores).any():
             raise ValueError(f"scores has NaN at {np.flatnonzero(np.isnan(scores))[:10].tolist()}. Give numbers.")
         for index, rle in enumerate(rles):
-            rle_to_edges(rle, size, f"rles[{index}]")
+            rle_to_edges(rle, size, f"rles[{index}]")  # only for its checks: pycocotools has none
         return rles, scores, labels
 
     def _info(self) -> evaluate.MetricInfo:
@@ -170,5 +185,5 @@ def _in_range(labels: torch.Tensor, num_classes: int, name: str) -> np.ndarray:
 
 
 def _mean(precision: np.ndarray) -> float:
-    """In percent, over classes that have objects; -1 if none has."""
+    """In percent, over the classes that have objects, which aren't NaN. -1 if none has."""
     return 100 * float(np.nanmean(precision)) if not np.isnan(precision).all() else -1.0

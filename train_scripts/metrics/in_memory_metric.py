@@ -1,4 +1,4 @@
-"""What the metrics have in common: `evaluate`'s interface over a small state in memory instead of stored predictions."""
+"""What the metrics share: the interface of `evaluate` over a small state in memory, instead of stored predictions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import evaluate
 
 INTEGERS = datasets.List(datasets.Value("int64"))
 MAP = datasets.List(INTEGERS)  # (H, W)
-REFERENCE = {  # the fields of a `Sample` that metrics read; an object with others beside them will do
+REFERENCE = {  # the fields of a `Sample` that metrics read; objects with more fields are accepted
     "image_id": datasets.Value("string"),
     "id_map": MAP,
     "segment_ids": INTEGERS,
@@ -19,17 +19,17 @@ REFERENCE = {  # the fields of a `Sample` that metrics read; an object with othe
 
 class InMemoryMetric(evaluate.Metric, ABC):
     """
-    A metric that reduces each image to a few numbers as it is added, in its `state`.
+    A metric that reduces each image to a few numbers in its `state`, as the image is added.
 
-    Processes score their own images and join what they have; the result is the same to the last bit however the images were
-    shared out:
+    With several processes, each scores its own images, and the states are merged. The result is the same to the last bit,
+    however the images were shared out:
 
         metric.merge(gather_object([metric.state]))
 
-    A module that defines a metric can be given to `evaluate.load` by its path, with the constructor's arguments by name.
+    `evaluate.load` takes the path of a module that defines a metric, and the constructor's arguments by name.
 
     Args:
-        kwargs: `evaluate.Metric`'s; those about caches and processes have no effect.
+        kwargs: `evaluate.Metric`'s. Those about caches and processes have no effect.
     """
 
     def __init__(self, **kwargs):
@@ -46,10 +46,17 @@ class InMemoryMetric(evaluate.Metric, ABC):
 
     @abstractmethod
     def merge(self, states: Sequence) -> None:
-        """Puts the joint state of all processes in the place of this metric's own, whose state must be among `states`."""
+        """Replaces this metric's state by the joint state of all processes. `states` must include this metric's."""
 
     def add_batch(self, predictions: Sequence, references: Sequence) -> None:
-        """Scores images: as many predictions as references, each as `add` takes it."""
+        """Scores images.
+
+        Args:
+            predictions, references: one of each for an image, as `add` takes them.
+
+        Raises:
+            ValueError: they differ in number, or `add` refuses one.
+        """
         if len(predictions) != len(references):
             raise ValueError(
                 f"predictions has {len(predictions)} entries, but references {len(references)}. Give one of each an image."
@@ -58,7 +65,7 @@ class InMemoryMetric(evaluate.Metric, ABC):
             self.add(prediction, reference)
 
     def compute(self, predictions: Sequence | None = None, references: Sequence | None = None) -> dict:
-        """The scores of all images since the last call, these included; the next image starts anew, as `evaluate` has it."""
+        """The scores of all images added since the last call and of those given here. Then forgets them, as `evaluate` does."""
         if predictions is not None or references is not None:
             self.add_batch(() if predictions is None else predictions, () if references is None else references)
         scores = self._compute()

@@ -17,7 +17,9 @@ from eomt.train_scripts.metrics.overlaps import count_overlaps
 
 class MeanIoU(InMemoryMetric):
     """
-    Counts pixels over all images and gives each class's IoU, their mean, and the share of pixels that are right.
+    Counts pixels over all images. Gives each class's IoU, the mean of these, and the share of pixels that are right.
+
+    Its `state` is a (C, 3) int64 tensor of pixel counts: right, true and predicted.
 
     Args:
         num_classes: C.
@@ -29,17 +31,17 @@ class MeanIoU(InMemoryMetric):
         super().__init__(**kwargs)
 
     def reset(self) -> None:
-        self.state = torch.zeros(self.num_classes, 3, dtype=torch.int64)  # (C, 3) pixels: right, of the truth, predicted
+        self.state = torch.zeros(self.num_classes, 3, dtype=torch.int64)  # (C, 3) pixels: right, true, predicted
 
     def add(self, prediction: Tensor, reference: Sample) -> None:
-        """Scores an image. Pixels of no segment, and of crowds, are void: they are left out altogether.
+        """Scores an image. Pixels of no segment and pixels of crowds are void: they don't count.
 
         Args:
-            prediction: (H, W) integer classes; -1 is none, which is wrong.
-            reference: the truth, each segment painted as its class.
+            prediction: (H, W) integer classes. -1 is no class, which is wrong.
+            reference: its `id_map`, `segment_ids`, `class_labels` and `is_crowd` are read.
 
         Raises:
-            ValueError: the maps differ in size, a class doesn't exist, or ids are negative or come twice.
+            ValueError: the maps differ in size, a class doesn't exist, or an id is negative or listed twice.
         """
         prediction = torch.as_tensor(prediction)
         labels = reference.class_labels
@@ -51,7 +53,7 @@ class MeanIoU(InMemoryMetric):
                 )
         overlaps = count_overlaps(reference.id_map, reference.segment_ids.tolist(), prediction, range(self.num_classes))
         counted = ~reference.is_crowd
-        overlaps = torch.from_numpy(overlaps[1:])[counted]  # (n, 1 + C): the first column is of no class
+        overlaps = torch.from_numpy(overlaps[1:])[counted]  # (n, 1 + C): column 0 is no class
         labels = labels[counted]
         self.state[:, 0].index_add_(0, labels, overlaps.gather(1, 1 + labels[:, None])[:, 0])
         self.state[:, 1].index_add_(0, labels, overlaps.sum(1))
@@ -64,8 +66,8 @@ class MeanIoU(InMemoryMetric):
     def _compute(self) -> dict[str, float | list[float | None]]:
         """
         Returns:
-            In percent: `miou`, the mean over the classes that occur in truth or prediction (0 if none does),
-            `pixel_accuracy`, and `per_class`, a list of C IoUs, None for a class that doesn't occur.
+            In percent: `miou`, the mean over the classes that occur in truth or prediction (0 if none does);
+            `pixel_accuracy`; `per_class`, a list of C IoUs, None for a class that doesn't occur.
         """
         right, true, predicted = self.state.unbind(1)
         union = true + predicted - right
@@ -74,7 +76,7 @@ class MeanIoU(InMemoryMetric):
         return {
             "miou": iou[occurs].mean().item() if occurs.any() else 0.0,
             "pixel_accuracy": 100 * right.sum().item() / max(1, true.sum().item()),
-            "per_class": [value if seen else None for value, seen in zip(iou.tolist(), occurs.tolist(), strict=True)],
+            "per_class": [value if present else None for value, present in zip(iou.tolist(), occurs.tolist(), strict=True)],
         }
 
     def _info(self) -> evaluate.MetricInfo:

@@ -15,12 +15,16 @@ from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.metrics.in_memory_metric import MAP, REFERENCE, InMemoryMetric
 from eomt.train_scripts.metrics.overlaps import count_overlaps
 
-ONE = 1 << 40  # an IoU of 1: sums of whole steps of 2^-40 are exact in any order, up to 8 million matches a class
+# IoUs are added up as integers, in steps of 2^-40: integer sums don't depend on the order, floating-point sums would.
+# int64 has room for 8 million matches a class.
+ONE = 1 << 40
 
 
 class PanopticQuality(InMemoryMetric):
     """
-    Adds up images and gives PQ, SQ and RQ.
+    Adds up the matches of all images and gives PQ, SQ and RQ.
+
+    Its `state` is a (C, 4) int64 tensor: the sum of IoUs in steps of 1 / ONE, true positives, false positives and misses.
 
     Args:
         things: for each class, whether it is a thing.
@@ -32,26 +36,27 @@ class PanopticQuality(InMemoryMetric):
         super().__init__(**kwargs)
 
     def reset(self) -> None:
-        self.state = torch.zeros(len(self.things), 4, dtype=torch.int64)  # (C, 4): IoUs / ONE, true positives, false ones, misses
+        self.state = torch.zeros(len(self.things), 4, dtype=torch.int64)
 
     def add(self, prediction: Mapping, reference: Sample) -> None:
         """Scores an image.
 
-        A predicted and a true segment of one class match when their IoU exceeds .5; void pixels don't count in it, and at most
-        one match is possible. A prediction that lies mostly on void and on crowd of its class is no false positive; crowd is
-        never a miss. (Of several crowds of a class in an image, which COCO doesn't have, all excuse; in its own evaluation one.)
+        A predicted and a true segment of one class match when their IoU exceeds .5. Void pixels don't count in the IoU. Since
+        the segments of a map don't overlap, a segment has at most one match. A prediction of which more than half lies on void
+        and on crowd of its class is no false positive. A crowd is never a miss. An image may have several crowds of a class:
+        all of them excuse predictions, while COCO's evaluation, whose annotations have one at most, takes the last.
 
         Args:
-            prediction: `segmentation`, (H, W) ids, of which those that `segments_info` lacks, -1 for one, are void;
-                `segments_info`, m entries with `id` and `label_id`.
-            reference: `id_map`, `segment_ids`, `class_labels` and `is_crowd` are read.
+            prediction: `segmentation`, (H, W) ids; `segments_info`, m entries with `id` and `label_id`. Ids that
+                `segments_info` lacks, such as -1, are void.
+            reference: its `id_map`, `segment_ids`, `class_labels` and `is_crowd` are read.
 
         Raises:
-            ValueError: the maps differ in size, a class doesn't exist, or ids are negative or come twice.
+            ValueError: the maps differ in size, a class doesn't exist, or an id is negative or listed twice.
         """
         segments = prediction["segments_info"]
-        predicted = self._classes([segment["label_id"] for segment in segments], "segments_info")  # (m,)
-        true = self._classes(reference.class_labels.tolist(), "class_labels")  # (n,)
+        predicted_classes = self._classes([segment["label_id"] for segment in segments], "segments_info")  # (m,)
+        true_classes = self._classes(reference.class_labels.tolist(), "class_labels")  # (n,)
         crowd = reference.is_crowd.numpy()
         overlaps = count_overlaps(
             reference.id_map,
@@ -59,39 +64,40 @@ class PanopticQuality(InMemoryMetric):
             torch.as_tensor(prediction["segmentation"]),
             [segment["id"] for segment in segments],
         )
-        areas, predicted_areas = overlaps.sum(1)[1:], overlaps.sum(0)[1:]
+        true_areas, predicted_areas = overlaps.sum(1)[1:], overlaps.sum(0)[1:]
         on_void, overlaps = overlaps[0, 1:], overlaps[1:, 1:]  # (m,), (n, m)
 
-        same_class = true[:, None] == predicted
-        union = areas[:, None] + predicted_areas - overlaps - on_void
+        same_class = true_classes[:, None] == predicted_classes
+        union = true_areas[:, None] + predicted_areas - overlaps - on_void
         iou = overlaps / np.maximum(union, 1)
-        match = same_class & ~crowd[:, None] & (iou > 0.5)
+        matched = same_class & ~crowd[:, None] & (iou > 0.5)
         on_crowd = (overlaps * (same_class & crowd[:, None])).sum(0)
         excused = on_void + on_crowd > 0.5 * predicted_areas
-        state = self.state.numpy()
-        np.add.at(state, (true, 0), np.rint(iou * match * ONE).astype(np.int64).sum(1))
-        np.add.at(state, (true, 1), match.any(1))
-        np.add.at(state, (predicted, 2), ~match.any(0) & ~excused & (predicted_areas > 0))
-        np.add.at(state, (true, 3), ~match.any(1) & ~crowd & (areas > 0))
+        state = self.state.numpy()  # shares the tensor's memory
+        np.add.at(state, (true_classes, 0), np.rint(iou * matched * ONE).astype(np.int64).sum(1))
+        np.add.at(state, (true_classes, 1), matched.any(1))
+        np.add.at(state, (predicted_classes, 2), ~matched.any(0) & ~excused & (predicted_areas > 0))
+        np.add.at(state, (true_classes, 3), ~matched.any(1) & ~crowd & (true_areas > 0))
 
     def merge(self, states: Sequence[Tensor]) -> None:
-        """Adds up the (C, 4) states of all processes, exactly, since they are whole numbers."""
+        """Adds up the (C, 4) states of all processes. The sum is exact, since they are integers."""
         self.state = torch.stack(list(states)).sum(0)
 
     def _compute(self) -> dict[str, float | list[dict[str, float] | None]]:
         """
         Returns:
-            In percent: `pq`, `sq`, `rq`, means over the classes that occur in truth or prediction (0 if none does), the same
-            with `_things` and `_stuff` where there are such classes, and `per_class`, a list of C dicts of `pq`, `sq`, `rq`,
+            In percent: `pq`, `sq` and `rq`, means over the classes that occur in truth or prediction (0 if none does); the same
+            with `_things` and `_stuff`, where there are such classes; `per_class`, a list of C dicts of `pq`, `sq` and `rq`,
             None for a class that doesn't occur.
         """
-        iou, hits, false, missed = self.state.double().unbind(1)
+        iou, hits, false_positives, misses = self.state.double().unbind(1)
         iou = iou / ONE
-        occurs = hits + false + missed > 0
+        occurs = hits + false_positives + misses > 0
+        weight = (hits + 0.5 * false_positives + 0.5 * misses).clamp(min=0.5)
         quality = {
-            "pq": 100 * iou / (hits + 0.5 * false + 0.5 * missed).clamp(min=0.5),
+            "pq": 100 * iou / weight,
             "sq": 100 * iou / hits.clamp(min=1),
-            "rq": 100 * hits / (hits + 0.5 * false + 0.5 * missed).clamp(min=0.5),
+            "rq": 100 * hits / weight,
         }
         result = {}
         for suffix, group in (("", torch.ones_like(self.things)), ("_things", self.things), ("_stuff", ~self.things)):
@@ -101,7 +107,7 @@ class PanopticQuality(InMemoryMetric):
                 result |= {f"{name}{suffix}": mean for name, mean in means.items()}
         table = zip(*(quality[name].tolist() for name in ("pq", "sq", "rq")), strict=True)
         rows = [dict(zip(("pq", "sq", "rq"), row, strict=True)) for row in table]
-        result["per_class"] = [row if seen else None for row, seen in zip(rows, occurs.tolist(), strict=True)]
+        result["per_class"] = [row if present else None for row, present in zip(rows, occurs.tolist(), strict=True)]
         return result
 
     def _classes(self, labels: Sequence[int], name: str) -> np.ndarray:

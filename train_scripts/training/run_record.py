@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eomt.train_scripts.data.training_stream import WorkerPlace
+from eomt.train_scripts.data.training_stream import WorkerPosition
 
 
 @dataclass
@@ -27,15 +27,15 @@ class RunRecord:
 
     order: dict[str, Any]
     settings: dict[str, Any] = field(default_factory=dict)
-    positions: dict[int, WorkerPlace] = field(default_factory=dict)
+    positions: dict[int, WorkerPosition] = field(default_factory=dict)
     seconds: float = 0.0
     skipped: int = 0
 
     def add(self, images: Sequence[Mapping]) -> None:
         """A batch that is trained on, as the collator names its images: all of one worker, in the order of its stream."""
         worker, last = images[-1]["worker"], images[-1]
-        batches = self.positions.get(worker, WorkerPlace()).batches + 1
-        self.positions[worker] = WorkerPlace(batches, last["epoch"], last["row"])
+        batches = self.positions.get(worker, WorkerPosition()).batches + 1
+        self.positions[worker] = WorkerPosition(batches, last["epoch"], last["row"])
 
     def write(self, path: Path, seconds: float, skipped: int) -> None:
         """Stores the record.
@@ -55,7 +55,7 @@ class RunRecord:
         if not path.is_file():
             return cls(order={})
         stored = json.loads(path.read_text())
-        positions = {int(worker): WorkerPlace(**place) for worker, place in stored["places"].items()}
+        positions = {int(worker): WorkerPosition(**place) for worker, place in stored["places"].items()}
         return cls(stored["order"], stored.get("settings", {}), positions, stored["seconds"], stored["skipped"])
 
 

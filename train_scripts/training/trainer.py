@@ -20,7 +20,8 @@ from eomt.collectives import mean_over_processes
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream
-from eomt.train_scripts.data.training_stream import TrainingCollator, TrainingStream
+from eomt.train_scripts.data.training_collator import TrainingCollator
+from eomt.train_scripts.data.training_stream import TrainingStream
 from eomt.train_scripts.evaluation.checkpoints import checkpoint_of, is_checkpoint_folder
 from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.best_model import LaterOfEqualScores

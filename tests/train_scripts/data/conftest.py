@@ -1,6 +1,10 @@
-"""Small datasets of scenes that streams are tried on."""
+"""Small datasets that streams are tried on, and small photos that are prepared."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import write_labels
@@ -26,4 +30,16 @@ def partly_bad(tmp_path):
     rows[4]["segments"].pop()
     write_labels(tmp_path, scenes.LABELS)
     write_split(tmp_path, "train", rows, 6)
+    return tmp_path
+
+
+@pytest.fixture
+def ten_photos(tmp_path) -> Path:
+    """A folder with ten photos in `images`, and in `masks` for each the same mask of two classes and void."""
+    mask = np.array([[0, 0, 1, 255], [0, 1, 1, 255]], dtype=np.uint8)
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    for number in range(10):
+        Image.fromarray(np.full((2, 4, 3), 20 * number, np.uint8)).save(tmp_path / "images" / f"{number}.png")
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{number}.png")
     return tmp_path

@@ -1,6 +1,8 @@
 """Rows to samples: every way to store ids, EXIF, and an error that names image and reason for every bad row."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -113,6 +115,14 @@ def test_a_bad_row_is_named(kind):
     with pytest.raises(ValueError, match=message) as caught:
         decode_row(row(**changes), 3, "data/coco, split train")
     assert str(caught.value).startswith("data/coco, split train: image_id 'scene 9'")
+
+
+def test_a_map_that_claims_to_be_huge_is_a_bad_sample():
+    png = bytearray(encode(IDS.astype(np.uint8))["bytes"])
+    png[16:24] = struct.pack(">II", 60000, 60000)  # width and height in the header
+    png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
+    with pytest.raises(BadSample, match=r"here: image_id 'scene 9': id_map: can't be decoded \(DecompressionBombError"):
+        decode_row(row(id_map={"bytes": bytes(png), "path": None}), 3, "here")
 
 
 def test_present_segments():

@@ -7,12 +7,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from eomt.image_processing.augmentation import training_augmentation
-from eomt.randomness import key_of
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import write_labels
-from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.data.shard_writer import write_split
-from eomt.train_scripts.data.training_stream import ATTEMPTS, EVEN_SHARE, TrainingCollator, augment, training_stream
+from eomt.train_scripts.data.sharing import EVEN_GROUPS
+from eomt.train_scripts.data.training_collator import TrainingCollator
+from eomt.train_scripts.data.training_stream import WorkerPosition, training_stream
 
 ROWS = 50
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -40,8 +40,8 @@ def test_each_row_comes_once_an_epoch(folder, world_size, workers):
 
 
 def test_whole_row_groups_are_shared_out_when_there_are_enough(folder, monkeypatch):
-    assert training_stream(folder, "train", training_augmentation(32), 0).rows.num_shards < EVEN_SHARE * 2
-    monkeypatch.setattr("eomt.train_scripts.data.training_stream.EVEN_SHARE", 1)
+    assert training_stream(folder, "train", training_augmentation(32), 0).rows.num_shards < EVEN_GROUPS * 2
+    monkeypatch.setattr("eomt.train_scripts.data.sharing.EVEN_GROUPS", 1)
     test_each_row_comes_once_an_epoch(folder, 2, 2)
 
 
@@ -54,7 +54,7 @@ def test_augmentation_is_the_same_in_any_process_and_differs_between_epochs_and_
     assert alone == shared[0] | shared[1]
     assert all(alone[name, 0] != alone[name, 1] for name, epoch in alone)
     other = prints(epochs_of(folder, 1, 0, 0, seed=1))
-    assert all(alone[place] != other[place] for place in alone)
+    assert all(alone[image] != other[image] for image in alone)
 
 
 def test_order_is_reproducible_and_changes_with_the_epoch(folder):
@@ -72,52 +72,28 @@ def test_the_global_generator_is_left_alone(folder):
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_training_batch(folder):
-    stream = training_stream(folder, "train", training_augmentation(48), 0)
-    batch = next(iter(DataLoader(stream, batch_size=4, collate_fn=TrainingCollator(MEAN, STD))))
-    assert batch["pixel_values"].shape == (4, 3, 48, 48) and batch["pixel_values"].dtype == torch.float32
-    assert batch["id_maps"].shape == (4, 48, 48) and batch["id_maps"].dtype == torch.int32
-    assert batch["sample_keys"].shape == (4,) and batch["sample_keys"].dtype == torch.int64
-    for id_map, ids, labels in zip(batch["id_maps"], batch["segment_ids"], batch["class_labels"], strict=True):
-        assert len(ids) == len(labels) and set(ids.tolist()) == set(id_map.unique().tolist()) - {-1, 0}
-    sample = next(iter(stream))
-    plain = (sample["image"] / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
-    torch.testing.assert_close(batch["pixel_values"][0], plain, atol=1e-5, rtol=1e-5)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_stream_goes_on_after_the_positions_of_its_workers(folder, workers):
+    """With batches of None for those before, also when workers are in different epochs."""
 
+    def batches(positions: dict[int, WorkerPosition], count: int) -> list[list[dict | None]]:
+        stream = training_stream(folder, "train", training_augmentation(32), 0, shuffle_buffer=16)
+        stream.resume(positions, batch_size=4)
+        loader = DataLoader(stream, batch_size=4, num_workers=workers, collate_fn=list)
+        return [batch for batch, _ in zip(loader, range(count), strict=False)]
 
-def crowd_sample(crowd: list[bool], visible: bool = True) -> Sample:
-    ids = torch.zeros(40, 40, dtype=torch.int32)
-    ids[:20], ids[20:] = 1, 2
-    return Sample(
-        "x", torch.zeros(3, 40, 40, dtype=torch.uint8), ids, torch.tensor([1, 2]), torch.tensor([0, 1]), torch.tensor(crowd)
-    )
+    def names(some: list[list[dict]]) -> list[tuple]:
+        fields = ("image_id", "sample_key", "worker", "epoch", "row")
+        return [tuple(sample[field] for field in fields) for batch in some for sample in batch]
 
-
-def test_crowds_are_no_targets_and_nothing_but_crowd_trains_as_an_empty_image():
-    one = augment(crowd_sample([True, False]), training_augmentation(32, 1.0, 1.0), key=0)
-    assert one["segment_ids"].tolist() == [2] and one["class_labels"].tolist() == [1]
-    calls = []
-
-    def counted(image, id_map):
-        calls.append(1)
-        return image, id_map
-
-    empty = augment(crowd_sample([True, True]), counted, key=0)
-    assert empty["segment_ids"].shape == empty["class_labels"].shape == (0,) and len(calls) == 1
-
-
-def test_crops_without_segments_are_drawn_again_but_not_for_ever():
-    draws = []
-
-    def hide(image, id_map, until):
-        draws.append(torch.rand(()).item())
-        return image, id_map if len(draws) > until else torch.full_like(id_map, -1)
-
-    found = augment(crowd_sample([False, False]), lambda *inputs: hide(*inputs, until=3), key=7)
-    assert len(draws) == 4 and len(set(draws)) == 4 and found["segment_ids"].tolist() == [1, 2]
-    draws.clear()
-    empty = augment(crowd_sample([False, False]), lambda *inputs: hide(*inputs, until=99), key=7)
-    assert len(draws) == ATTEMPTS and len(empty["segment_ids"]) == 0
+    whole, trained = batches({}, 20), 13
+    positions = {}
+    for batch in whole[:trained]:
+        worker, last = batch[-1]["worker"], batch[-1]
+        positions[worker] = WorkerPosition(positions.get(worker, WorkerPosition()).batches + 1, last["epoch"], last["row"])
+    resumed = batches(positions, 20)
+    assert all(sample is None for batch in resumed[:trained] for sample in batch)
+    assert names(resumed[trained:]) == names(whole[trained:]) and whole[-1][-1]["epoch"] == 1
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -169,8 +145,3 @@ def test_bad_rows_raise_by_default_and_nothing_but_bad_ones_always(partly_bad, t
     write_split(tmp_path, "none", [row], 1)
     with pytest.raises(ValueError, match="none of 1 rows can be used; the first: .*id_map has the ids"):
         next(iter(training_stream(tmp_path, "none", training_augmentation(32), 0, bad_samples="skip")))
-
-
-def test_keys_are_spread_and_fit_int64():
-    keys = {key_of(seed, epoch, f"image {index}") for seed in range(3) for epoch in range(3) for index in range(50)}
-    assert len(keys) == 450 and 0 <= min(keys) and max(keys) < 1 << 63

@@ -17,7 +17,7 @@ from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.metrics.average_precision import AveragePrecision
 
 
-def found(*detections: tuple[list[list[int]], float, int]) -> dict:
+def detections_of(*detections: tuple[list[list[int]], float, int]) -> dict:
     """A prediction of (mask, score, label)s."""
     masks, scores, labels = zip(*detections, strict=True)
     rles = [segments_to_rles(torch.tensor(mask), [1])[0] for mask in masks]
@@ -29,7 +29,7 @@ NOTHING = {"rles": [], "scores": torch.zeros(0), "labels": torch.zeros(0, dtype=
 
 def test_a_perfect_prediction(sample):
     truth = sample([[5, 5, 9], [5, 5, 9]], {5: 0, 9: 2})
-    result = AveragePrecision(3).compute([found(([[1, 1, 0]] * 2, 0.5, 0), ([[0, 0, 1]] * 2, 0.1, 2))], [truth])
+    result = AveragePrecision(3).compute([detections_of(([[1, 1, 0]] * 2, 0.5, 0), ([[0, 0, 1]] * 2, 0.1, 2))], [truth])
     assert result["per_class"] == [100.0, None, 100.0]
     assert {name: result[name] for name in ("ap", "ap50", "ap75", "ap_small")} == dict.fromkeys(
         ["ap", "ap50", "ap75", "ap_small"], 100.0
@@ -40,7 +40,7 @@ def test_a_perfect_prediction(sample):
 def test_by_hand(sample):
     """Two objects of four pixels. By score: an IoU of 3/4, a false one, a perfect one."""
     truth = sample([[1, 1, 1, 1, 0, 0], [2, 2, 2, 2, 0, 0]], {1: 0, 2: 0})
-    prediction = found(
+    prediction = detections_of(
         ([[1, 1, 1, 0, 0, 0], [0] * 6], 0.9, 0),
         ([[0, 0, 0, 0, 1, 1], [0] * 6], 0.8, 0),
         ([[0] * 6, [1, 1, 1, 1, 0, 0]], 0.7, 0),
@@ -54,7 +54,7 @@ def test_by_hand(sample):
 
 def test_an_object_is_found_once(sample):
     truth = sample([[1, 1, 0]], {1: 0})
-    twice = found(([[1, 1, 0]], 0.9, 0), ([[1, 1, 0]], 0.8, 0), ([[1, 1, 0]], 0.95, 0))
+    twice = detections_of(([[1, 1, 0]], 0.9, 0), ([[1, 1, 0]], 0.8, 0), ([[1, 1, 0]], 0.95, 0))
     metric = AveragePrecision(1)
     metric.add(twice, truth)
     (table,) = metric.state["detections"].values()
@@ -68,26 +68,26 @@ def test_an_object_is_found_once(sample):
 
 def test_crowd_excuses_any_number_of_detections_and_is_not_to_be_found(sample):
     truth = sample([[1, 1, 1, 1, 2]], {1: 0, 2: 0}, crowd=(1,))
-    prediction = found(([[1, 1, 0, 0, 0]], 0.9, 0), ([[0, 0, 1, 0, 0]], 0.8, 0), ([[0, 0, 0, 0, 1]], 0.7, 0))
+    prediction = detections_of(([[1, 1, 0, 0, 0]], 0.9, 0), ([[0, 0, 1, 0, 0]], 0.8, 0), ([[0, 0, 0, 0, 1]], 0.7, 0))
     assert AveragePrecision(1).compute([prediction], [truth])["ap"] == 100.0
 
 
 def test_nothing_found_and_nothing_to_find(sample):
     assert AveragePrecision(1).compute([NOTHING], [sample([[1]], {1: 0})])["ap"] == 0.0
     assert AveragePrecision(1, boundary=True).compute()["boundary_ap"] == -1
-    result = AveragePrecision(2).compute([found(([[1, 0]], 0.5, 0))], [sample([[0, 0]], {})])
+    result = AveragePrecision(2).compute([detections_of(([[1, 0]], 0.5, 0))], [sample([[0, 0]], {})])
     assert result["ap"] == -1 and result["per_class"] == [None, None]
     assert AveragePrecision(1).compute([NOTHING], [sample([[0]], {1: 0})])["ap"] == -1  # an object without a pixel
 
 
 def test_scores_may_be_of_any_precision(sample):
-    truth, prediction = sample([[1, 1]], {1: 0}), found(([[1, 1]], 0.5, 0))
+    truth, prediction = sample([[1, 1]], {1: 0}), detections_of(([[1, 1]], 0.5, 0))
     for dtype in (torch.bfloat16, torch.float16, torch.float64):
         assert AveragePrecision(1).compute([prediction | {"scores": prediction["scores"].to(dtype)}], [truth])["ap"] == 100.0
 
 
 def test_wrong_arguments(sample):
-    truth, prediction = sample([[1, 1]], {1: 0}), found(([[1, 1]], 0.5, 0))
+    truth, prediction = sample([[1, 1]], {1: 0}), detections_of(([[1, 1]], 0.5, 0))
 
     def refused(match: str, truth: Sample = truth, **changes) -> None:
         with pytest.raises(ValueError, match=match):
@@ -121,12 +121,13 @@ class BoundaryEval(COCOeval):
 
     def computeIoU(self, image, category):  # noqa: N802
         ious = super().computeIoU(image, category)
-        true, found = self._gts[image, category], self._dts[image, category]
-        if not len(true) or not len(found):
+        objects, detected = self._gts[image, category], self._dts[image, category]
+        if not len(objects) or not len(detected):
             return ious
-        found = [found[i] for i in np.argsort([-one["score"] for one in found], kind="stable")][: self.params.maxDets[-1]]
-        crowd = np.array([one["iscrowd"] for one in true], dtype=bool)
-        boundaries = [[boundary_rle(one["segmentation"]) for one in group] for group in (found, true)]
+        ranked = np.argsort([-one["score"] for one in detected], kind="stable")[: self.params.maxDets[-1]]
+        detected = [detected[i] for i in ranked]
+        crowd = np.array([one["iscrowd"] for one in objects], dtype=bool)
+        boundaries = [[boundary_rle(one["segmentation"]) for one in group] for group in (detected, objects)]
         return np.where(crowd, ious, np.minimum(ious, coco_mask.iou(*boundaries, crowd.astype(np.uint8))))
 
 

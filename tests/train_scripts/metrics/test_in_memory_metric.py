@@ -103,8 +103,8 @@ def test_they_load_from_their_paths_without_a_network_and_store_nothing(monkeypa
 def test_memory_for_a_large_photo_is_bounded():
     """200 segments at 4000 x 3000: dense masks of them would be 2.4 GB. numpy reports what it allocates to tracemalloc."""
     rows, columns = torch.arange(3000)[:, None] // 300, torch.arange(4000) // 200
-    places = (rows * 20 + columns).to(torch.int32)  # 0..199
-    ids = 80000 * (places + 1)  # up to 24 bits, as in COCO's PNGs
+    cells = (rows * 20 + columns).to(torch.int32)  # 0..199
+    ids = 80000 * (cells + 1)  # up to 24 bits, as in COCO's PNGs
     segment_ids, labels = 80000 * torch.arange(1, 201), torch.arange(200) % 5
     truth = Sample("a", None, ids, segment_ids, labels, torch.zeros(200, dtype=torch.bool))
     moved = ids.roll((9, -11), (0, 1))
@@ -112,7 +112,7 @@ def test_memory_for_a_large_photo_is_bounded():
     rles = segments_to_rles(moved, segment_ids.tolist()) + segments_to_rles(torch.ones_like(ids), [1])  # and one over all
     predictions = {
         "panoptic_quality": {"segmentation": moved, "segments_info": info},
-        "mean_iou": places % 5,
+        "mean_iou": cells % 5,
         "average_precision": {"rles": rles, "scores": torch.rand(201), "labels": torch.arange(201) % 5},
     }
     for name, prediction in predictions.items():

@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from eomt.train_scripts.metrics.matching import THRESHOLDS, match_detections, outside
+from eomt.train_scripts.metrics.matching import IOU_THRESHOLDS, match_detections, outside_ranges
 
 MEDIUM = 50.0**2  # pixels
 
 
-def matched(ious: list[list[float]], crowd: list[bool], true_areas=None, found_areas=None) -> tuple[np.ndarray, np.ndarray]:
+def matched(ious: list[list[float]], crowd: list[bool], object_areas=None, detected_areas=None) -> tuple[np.ndarray, np.ndarray]:
     ious = np.array(ious)
-    true_areas = np.full(ious.shape[1], MEDIUM) if true_areas is None else np.array(true_areas)
-    found_areas = np.full(ious.shape[0], MEDIUM) if found_areas is None else np.array(found_areas)
-    return match_detections(ious, found_areas, true_areas, np.array(crowd, dtype=bool))
+    object_areas = np.full(ious.shape[1], MEDIUM) if object_areas is None else np.array(object_areas)
+    detected_areas = np.full(ious.shape[0], MEDIUM) if detected_areas is None else np.array(detected_areas)
+    return match_detections(ious, detected_areas, object_areas, np.array(crowd, dtype=bool))
 
 
 def test_ranges_include_both_ends():
-    assert outside(np.array([32**2, 96**2, 1, 1e6])).tolist() == [
+    assert outside_ranges(np.array([32**2, 96**2, 1, 1e6])).tolist() == [
         [False] * 4,
         [False, True, False, True],
         [False, False, True, True],
@@ -24,7 +24,7 @@ def test_ranges_include_both_ends():
 
 
 def test_an_iou_equal_to_the_threshold_matches():
-    hits, _ = matched([[THRESHOLDS[3]]], [False])
+    hits, _ = matched([[IOU_THRESHOLDS[3]]], [False])
     assert hits[0, 0].tolist() == [True] * 4 + [False] * 6
 
 
@@ -46,12 +46,12 @@ def test_what_counts_comes_before_a_crowd_of_higher_iou_which_many_may_take():
 
 
 def test_objects_and_misses_out_of_the_area_range_are_ignored():
-    hits, ignored = matched([[1.0, 0.0], [0.0, 0.0]], [False, False], true_areas=[100, MEDIUM], found_areas=[MEDIUM, 100])
+    hits, ignored = matched([[1.0, 0.0], [0.0, 0.0]], [False, False], object_areas=[100, MEDIUM], detected_areas=[MEDIUM, 100])
     assert hits[0].all() and not hits[1].any()
     assert ignored[0].all(1).tolist() == [False, False, True, True]  # its object is small
     assert ignored[1].all(1).tolist() == [False, False, True, True]  # it is small itself
 
 
 def test_nothing_to_match():
-    hits, ignored = matched(np.zeros((2, 0)), [], true_areas=[])
+    hits, ignored = matched(np.zeros((2, 0)), [], object_areas=[])
     assert not hits.any() and ignored.all(2).tolist() == [[False, True, False, True]] * 2

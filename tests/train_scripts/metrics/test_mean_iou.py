@@ -58,13 +58,13 @@ def test_wrong_arguments(sample):
 def class_maps(sample: Sample, num_classes: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The truth painted as classes, -1 being void, and a prediction: shifted, some segments of another class, some of none."""
     true = np.full(sample.id_map.shape, -1)
-    found = np.full(sample.id_map.shape, random.integers(num_classes))
+    predicted = np.full(sample.id_map.shape, random.integers(num_classes))
     ids, shifted = sample.id_map.numpy(), np.roll(sample.id_map.numpy(), (3, -5), (0, 1))
     columns = sample.segment_ids.tolist(), sample.class_labels.tolist(), sample.is_crowd.tolist()
     for segment, label, crowd in zip(*columns, strict=True):
         true[ids == segment] = -1 if crowd else label
-        found[shifted == segment] = random.choice([label, label, label, random.integers(num_classes), -1])
-    return true, found
+        predicted[shifted == segment] = random.choice([label, label, label, random.integers(num_classes), -1])
+    return true, predicted
 
 
 def check_against_others(samples: list[Sample], num_classes: int) -> None:
@@ -72,13 +72,13 @@ def check_against_others(samples: list[Sample], num_classes: int) -> None:
     other = SemanticEval(num_classes + 1, ignore_index=1000)  # a last class for "no class"
     sums = np.zeros((4, num_classes))  # by masks: both, either; pixels that count, that are right
     for sample in samples:
-        true, found = class_maps(sample, num_classes, random)
-        metric.add(torch.from_numpy(found), sample)
-        other.update(np.where(true < 0, 1000, true), np.where(found < 0, num_classes, found))
-        true, found = true[true >= 0], found[true >= 0]
-        for label in np.union1d(true, found)[np.union1d(true, found) >= 0]:
-            one, two = true == label, found == label
-            sums[:, label] += (one & two).sum(), (one | two).sum(), one.sum(), (found[one] == label).sum()
+        true, predicted = class_maps(sample, num_classes, random)
+        metric.add(torch.from_numpy(predicted), sample)
+        other.update(np.where(true < 0, 1000, true), np.where(predicted < 0, num_classes, predicted))
+        true, predicted = true[true >= 0], predicted[true >= 0]
+        for label in np.union1d(true, predicted)[np.union1d(true, predicted) >= 0]:
+            one, two = true == label, predicted == label
+            sums[:, label] += (one & two).sum(), (one | two).sum(), one.sum(), (predicted[one] == label).sum()
     result = metric.compute()
     assert 20 < result["miou"] < 90
     both, either, counted, right = sums

@@ -9,14 +9,14 @@ from eomt.train_scripts.metrics.overlaps import CHUNK, count_overlaps
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
 def test_counts_are_those_of_masks(dtype):
     generator = torch.Generator().manual_seed(0)
-    true, found = (torch.randint(0, 9, (700, 601), generator=generator, dtype=dtype) for _ in range(2))
+    true, predicted = (torch.randint(0, 9, (700, 601), generator=generator, dtype=dtype) for _ in range(2))
     assert true.numel() > CHUNK and true.numel() % CHUNK  # several parts, the last one shorter
-    true_ids, found_ids = [3, 0, 8], [7, 1, 2, 100]  # 100 has no pixel, and what isn't listed is void
-    counts = torch.from_numpy(count_overlaps(true, true_ids, found, found_ids))
-    true_masks, found_masks = ([map_ == i for i in ids] for map_, ids in ((true, true_ids), (found, found_ids)))
+    true_ids, predicted_ids = [3, 0, 8], [7, 1, 2, 100]  # 100 has no pixel, and what isn't listed is void
+    counts = torch.from_numpy(count_overlaps(true, true_ids, predicted, predicted_ids))
+    true_masks, predicted_masks = ([map_ == i for i in ids] for map_, ids in ((true, true_ids), (predicted, predicted_ids)))
     true_masks.insert(0, ~torch.stack(true_masks).any(0))
-    found_masks.insert(0, ~torch.stack(found_masks).any(0))
-    assert counts.tolist() == [[(one & two).sum().item() for two in found_masks] for one in true_masks]
+    predicted_masks.insert(0, ~torch.stack(predicted_masks).any(0))
+    assert counts.tolist() == [[(one & two).sum().item() for two in predicted_masks] for one in true_masks]
 
 
 def test_minus_one_is_void_and_a_transposed_map_is_read_as_it_looks():

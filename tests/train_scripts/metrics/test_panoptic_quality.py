@@ -15,17 +15,17 @@ from eomt.train_scripts.metrics.panoptic_quality import ONE, PanopticQuality
 
 @pytest.fixture
 def score(sample) -> Callable[..., PanopticQuality]:
-    """`score(truth, prediction, true, found)`: the metric after one image, given as ids and {id: class}; class 2 is stuff."""
+    """`score(truth, prediction, true, predicted)`: the metric after one image, given as ids and {id: class}; class 2 is stuff."""
 
     def run(
         truth: list[list[int]],
         prediction: list[list[int]],
         true: dict[int, int],
-        found: dict[int, int],
+        predicted: dict[int, int],
         crowd: tuple[int, ...] = (),
     ) -> PanopticQuality:
         quality = PanopticQuality([True, True, False])
-        info = [{"id": i, "label_id": label, "score": 1.0} for i, label in found.items()]
+        info = [{"id": i, "label_id": label, "score": 1.0} for i, label in predicted.items()]
         quality.add({"segmentation": torch.tensor(prediction), "segments_info": info}, sample(truth, true, crowd))
         return quality
 
@@ -49,8 +49,8 @@ def test_a_perfect_prediction_under_other_ids(score):
 
 
 def test_iou_must_exceed_one_half(score):
-    found = sums(score([[1, 1, 2, 2]], [[1, 2, 2, 2]], {1: 0, 2: 2}, {1: 0, 2: 2}))
-    assert found == [[0, 0, 1, 1], NOTHING, [pytest.approx(2 / 3, abs=1e-12), 1, 0, 0]]  # class 0 has an IoU of 1/2
+    scored = sums(score([[1, 1, 2, 2]], [[1, 2, 2, 2]], {1: 0, 2: 2}, {1: 0, 2: 2}))
+    assert scored == [[0, 0, 1, 1], NOTHING, [pytest.approx(2 / 3, abs=1e-12), 1, 0, 0]]  # class 0 has an IoU of 1/2
 
 
 def test_another_class_is_a_miss_and_a_false_positive(score):
@@ -102,13 +102,13 @@ def test_states_add(score):
 def test_sums_of_ious_are_exact_in_any_order(sample):
     """Thirds, sevenths and so on, whose floating sums would depend on the order."""
     truths = [sample([[1] * width + [0]], {1: 0}) for width in range(2, 60)]
-    found = [torch.tensor([[1] * (width - 1) + [-1, 1]]) for width in range(2, 60)]
+    predictions = [torch.tensor([[1] * (width - 1) + [-1, 1]]) for width in range(2, 60)]
     states = set()
     for seed in range(5):
         order, quality = list(range(58)), PanopticQuality([True])
         random.Random(seed).shuffle(order)
         for i in order:
-            quality.add({"segmentation": found[i], "segments_info": [{"id": 1, "label_id": 0}]}, truths[i])
+            quality.add({"segmentation": predictions[i], "segments_info": [{"id": 1, "label_id": 0}]}, truths[i])
         states.add(tuple(quality.state[0].tolist()))
     (state,) = states
     assert state[0] / ONE == pytest.approx(sum((width - 1) / width for width in range(3, 60)), abs=1e-10)
@@ -133,19 +133,19 @@ def test_wrong_arguments(score, sample):
 def perturbed(sample: Sample, generator: np.random.Generator, num_classes: int, shift: int) -> dict:
     """A prediction like a model's: shifted, some segments merged into void, split, relabelled, some inventions."""
     ids = np.roll(sample.id_map.numpy(), generator.integers(-shift, shift + 1, 2), (0, 1))
-    prediction, found = np.zeros_like(ids), {}
+    prediction, classes = np.zeros_like(ids), {}
     for number, (segment, label) in enumerate(zip(sample.segment_ids.tolist(), sample.class_labels.tolist(), strict=True)):
         fate, inside = generator.random(), ids == segment
         if fate < 0.15 or not inside.any():
             continue
-        prediction[inside], found[number + 1] = number + 1, label if fate > 0.3 else (label + 1) % num_classes
+        prediction[inside], classes[number + 1] = number + 1, label if fate > 0.3 else (label + 1) % num_classes
         if fate > 0.8:
             half = inside & (np.arange(ids.shape[1]) < generator.integers(1, ids.shape[1]))
-            prediction[half], found[number + 501] = number + 501, label
+            prediction[half], classes[number + 501] = number + 501, label
     top, left = generator.integers(0, 100, 2)
-    prediction[top : top + 60, left : left + 60], found[900] = 900, int(generator.integers(num_classes))
+    prediction[top : top + 60, left : left + 60], classes[900] = 900, int(generator.integers(num_classes))
     areas = dict(zip(*np.unique(prediction, return_counts=True), strict=True))
-    info = [{"id": i, "label_id": label} for i, label in found.items() if areas.get(i)]
+    info = [{"id": i, "label_id": label} for i, label in classes.items() if areas.get(i)]
     return {"segmentation": torch.from_numpy(prediction), "segments_info": info}
 
 
@@ -155,7 +155,7 @@ def save_rgb(ids: np.ndarray, path) -> None:
 
 def hotcoco_scores(samples: list[Sample], predictions: list[dict], things: list[bool], folder) -> dict:
     """What hotcoco's evaluation makes of the same, written out as COCO has it."""
-    true, found, images = [], [], []
+    true, predicted, images = [], [], []
     for number, (sample, prediction) in enumerate(zip(samples, predictions, strict=True), 1):
         height, width = sample.id_map.shape
         images.append({"id": number, "file_name": f"{number}.jpg", "height": height, "width": width})
@@ -176,12 +176,12 @@ def hotcoco_scores(samples: list[Sample], predictions: list[dict], things: list[
         entry = {"image_id": number, "file_name": f"{number}.png"}
         true.append({**entry, "segments_info": table})
         table = [{"id": segment["id"], "category_id": segment["label_id"] + 1} for segment in prediction["segments_info"]]
-        found.append({**entry, "segments_info": table})
+        predicted.append({**entry, "segments_info": table})
     categories = [{"id": label + 1, "name": str(label), "isthing": int(thing)} for label, thing in enumerate(things)]
     content = {"images": images, "categories": categories}
     evaluation = PanopticEval(
         {**content, "annotations": true},
-        {**content, "annotations": found},
+        {**content, "annotations": predicted},
         gt_folder=str(folder / "truth"),
         pred_folder=str(folder / "prediction"),
     )

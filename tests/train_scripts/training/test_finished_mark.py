@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from eomt.train_scripts.data.training_stream import WorkerPlace
+from eomt.train_scripts.data.training_stream import WorkerPosition
 from eomt.train_scripts.evaluation.checkpoints import FINISHED
 from eomt.train_scripts.training.finished_mark import FinishedMark, is_complete
 from eomt.train_scripts.training.progress import TrainingProgress
@@ -16,13 +16,13 @@ from eomt.train_scripts.training.skipped_samples import SkippedSamples
 def mark():
     progress, skipped = TrainingProgress(), SkippedSamples()
     progress.total, skipped.total = 12.5, 3
-    return FinishedMark(RunRecord({"seed": 1}, {"bf16": True}, {0: WorkerPlace(4, 1, 2)}), progress, skipped)
+    return FinishedMark(RunRecord({"seed": 1}, {"bf16": True}, {0: WorkerPosition(4, 1, 2)}), progress, skipped)
 
 
 def test_it_holds_the_record_with_the_time_of_the_whole_training(mark, tmp_path):
     mark.write(SimpleNamespace(output_dir=str(tmp_path), should_save=True))
     stored = RunRecord.read(tmp_path / FINISHED)
-    assert stored == RunRecord({"seed": 1}, {"bf16": True}, {0: WorkerPlace(4, 1, 2)}, 12.5, 3)
+    assert stored == RunRecord({"seed": 1}, {"bf16": True}, {0: WorkerPosition(4, 1, 2)}, 12.5, 3)
 
 
 def test_a_run_is_complete_when_it_says_so(mark, tmp_path):

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from eomt.train_scripts.data.training_stream import TrainingCollator
+from eomt.train_scripts.data.training_collator import TrainingCollator
 from eomt.train_scripts.training.finite_loss import FILE, FiniteLoss
 
 

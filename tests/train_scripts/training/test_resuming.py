@@ -15,7 +15,7 @@ from transformers import TrainerState
 
 from eomt.train_scripts import train
 from eomt.train_scripts.data.scenes import write_scenes
-from eomt.train_scripts.data.training_stream import WorkerPlace
+from eomt.train_scripts.data.training_stream import WorkerPosition
 from eomt.train_scripts.evaluation.checkpoints import AUTO, FINISHED, MARK, last_whole, mark_whole
 from eomt.train_scripts.training.finite_loss import FiniteLoss
 from eomt.train_scripts.training.resuming import Resumption, Start
@@ -116,7 +116,7 @@ def stored_checkpoint(output_dir, step, settings=SETTINGS, order=ORDER, seconds=
     folder = output_dir / f"checkpoint-{step}"
     folder.mkdir()
     for process in range(2):
-        record = RunRecord(order, settings, {0: WorkerPlace(step * (process + 1), 0, step)})
+        record = RunRecord(order, settings, {0: WorkerPosition(step * (process + 1), 0, step)})
         record.write(folder / record_file(process), seconds[process], skipped=process)
     TrainerState(global_step=step).save_to_json(str(folder / "trainer_state.json"))
     mark_whole(folder)
@@ -138,7 +138,7 @@ def test_each_process_has_its_own_record_and_the_first_ones_clock(tmp_path, aske
     for process in range(2):
         start = resumption(tmp_path, process).start(str(tmp_path / asked) if asked == "checkpoint-4" else asked)
         assert (start.folder, start.seconds, start.ended) == (folders[1], 30.0, False)
-        assert start.record.positions == {0: WorkerPlace(4 * (process + 1), 0, 4)} and start.record.skipped == process
+        assert start.record.positions == {0: WorkerPosition(4 * (process + 1), 0, 4)} and start.record.skipped == process
 
 
 @pytest.mark.parametrize(("max_steps", "minutes", "ended"), [(10, None, False), (4, None, True), (4, 0.6, False), (10, 0.5, True)])
@@ -149,7 +149,7 @@ def test_a_checkpoint_of_the_last_step_or_minute_is_the_end(tmp_path, max_steps,
 
 def test_a_finished_run_is_the_end_and_only_for_the_same_data_and_settings(tmp_path):
     stored_checkpoint(tmp_path, 4)
-    RunRecord(ORDER, SETTINGS, {0: WorkerPlace(9, 1, 1)}).write(tmp_path / FINISHED, 50.0, skipped=2)
+    RunRecord(ORDER, SETTINGS, {0: WorkerPosition(9, 1, 1)}).write(tmp_path / FINISHED, 50.0, skipped=2)
     start = resumption(tmp_path).start(AUTO)
     assert (start.folder, start.seconds, start.ended, start.record.skipped) == (tmp_path, 50.0, True, 2)
     with pytest.raises(

@@ -2,7 +2,7 @@
 
 import json
 
-from eomt.train_scripts.data.training_stream import WorkerPlace
+from eomt.train_scripts.data.training_stream import WorkerPosition
 from eomt.train_scripts.training.run_record import RunRecord, differences, record_file
 
 
@@ -14,7 +14,7 @@ def test_a_batch_moves_its_worker_to_its_last_row():
     record = RunRecord({"seed": 1})
     for images in (batch(0, 0, 1, 2), batch(1, 0, 1, 2), batch(0, 0, 3, 4), batch(0, 1, 1, 2)):
         record.add(images)
-    assert record.positions == {0: WorkerPlace(batches=3, epoch=1, rows=2), 1: WorkerPlace(batches=1, epoch=0, rows=2)}
+    assert record.positions == {0: WorkerPosition(batches=3, epoch=1, rows=2), 1: WorkerPosition(batches=1, epoch=0, rows=2)}
 
 
 def test_it_is_stored_and_read_again(tmp_path):
@@ -33,7 +33,7 @@ def test_the_stored_format_stays(tmp_path):
     stored = {"order": {"seed": 42}, "settings": {"bf16": False}, "places": {"0": place}, "seconds": 0.5, "skipped": 1}
     (tmp_path / "stored.json").write_text(json.dumps(stored))
     record = RunRecord.read(tmp_path / "stored.json")
-    assert record == RunRecord({"seed": 42}, {"bf16": False}, {0: WorkerPlace(12, 4, 5)}, 0.5, 1)
+    assert record == RunRecord({"seed": 42}, {"bf16": False}, {0: WorkerPosition(12, 4, 5)}, 0.5, 1)
     record.write(tmp_path / "again.json", 0.5, 1)
     assert json.loads((tmp_path / "again.json").read_text()) == stored
 

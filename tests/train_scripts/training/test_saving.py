@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import TrainerControl, TrainerState
 from transformers.trainer_utils import IntervalStrategy
 
-from eomt.train_scripts.data.training_stream import WorkerPlace
+from eomt.train_scripts.data.training_stream import WorkerPosition
 from eomt.train_scripts.evaluation.checkpoints import MARK, check_whole, checkpoint_of, mark_whole
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.run_record import RunRecord, record_file
@@ -26,7 +26,7 @@ def arguments(output_dir, **changed):
 def saver_of(limit=None, average=None):
     skipped = SkippedSamples()
     skipped.total = 7
-    return CheckpointSaver(RunRecord({"seed": 1}, {}, {0: WorkerPlace(4, 1, 2)}), TrainingProgress(), skipped, average, limit)
+    return CheckpointSaver(RunRecord({"seed": 1}, {}, {0: WorkerPosition(4, 1, 2)}), TrainingProgress(), skipped, average, limit)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_checkpoint_holds_the_record_and_is_whole(model, tmp_path):
     folder = save(saver_of(), arguments(tmp_path, process_index=2), model, 3)
     check_whole(folder)
     record = RunRecord.read(folder / record_file(2))
-    assert record.positions == {0: WorkerPlace(4, 1, 2)} and record.skipped == 7 and record.seconds > 0
+    assert record.positions == {0: WorkerPosition(4, 1, 2)} and record.skipped == 7 and record.seconds > 0
     assert names(folder) == ["model.safetensors", "place_in_data_2.json", MARK]
 
 

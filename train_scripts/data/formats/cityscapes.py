@@ -1,6 +1,6 @@
-"""Cityscapes' official form, for semantic segmentation: `*_leftImg8bit.png` and `*_gtFine_labelIds.png` in a folder a city.
+"""Cityscapes' official form, for semantic segmentation: `*_leftImg8bit.png` and `*_gtFine_labelIds.png` in a folder for each city.
 
-The 19 classes of the benchmark, in its order; the values of all others are void.
+The classes are the 19 of the benchmark, in its order. The values of all others are void.
 """
 
 from pathlib import Path
@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.source import Options, Source, encoded_file, images_by_stem, read_indices, recoded_map
+from eomt.train_scripts.data.formats.image_files import encoded_file, images_by_stem, read_indices
+from eomt.train_scripts.data.formats.segment_rows import recoded_map
+from eomt.train_scripts.data.formats.source import Options, Source
 
 CLASSES = {  # value in labelIds -> name
     7: "road",
@@ -40,30 +42,22 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
         ValueError: a folder is missing or empty.
     """
     photos = {stem.removesuffix(IMAGE_END): path for stem, path in images_by_stem(images).items()}
-    labels = {
-        stem: path for stem, path in images_by_stem(annotations, (".png",), "annotations").items() if stem.endswith(LABEL_END)
-    }
-    labels = {stem.removesuffix(LABEL_END): path for stem, path in labels.items()}
-    alone = [
-        f"{photos[stem]} has no *{LABEL_END}.png in {annotations}. Unpack gtFine there." for stem in photos if stem not in labels
+    pngs = {stem: path for stem, path in images_by_stem(annotations, (".png",), "annotations").items() if stem.endswith(LABEL_END)}
+    pngs = {stem.removesuffix(LABEL_END): path for stem, path in pngs.items()}
+    problems = [
+        f"{photos[stem]} has no *{LABEL_END}.png in {annotations}. Unpack gtFine there." for stem in photos if stem not in pngs
     ]
-    alone += [
-        f"{labels[stem]} has no *{IMAGE_END}.png in {images}. Unpack leftImg8bit there." for stem in labels if stem not in photos
+    problems += [
+        f"{pngs[stem]} has no *{IMAGE_END}.png in {images}. Unpack leftImg8bit there." for stem in pngs if stem not in photos
     ]
-    items = [(stem, photos[stem], labels[stem]) for stem in photos if stem in labels]
+    items = [(stem, photos[stem], pngs[stem]) for stem in photos if stem in pngs]
     names = list(CLASSES.values())
-    return Source(
-        Labels(names, [False] * len(names)),
-        items,
-        _row,
-        lambda item: list(item[1:]),
-        problems=alone,
-    )
+    return Source(Labels(names, [False] * len(names)), items, _row, lambda item: list(item[1:]), problems=problems)
 
 
 def _row(item: tuple[str, Path, Path]) -> dict:
-    stem, photo, labels = item
-    values = read_indices(labels)
+    stem, photo, png = item
+    values = read_indices(png)
     index = {value: position for position, value in enumerate(CLASSES)}
     present = [value for value in np.unique(values).tolist() if value in index]
     return {

@@ -1,6 +1,9 @@
 """COCO's two official forms: panoptic segments with PNGs, and instances as polygons or run lengths.
 
-The PNGs lie in the folder of the json's name, as in COCO's archive. Class indices follow the order of the json's categories.
+Class indices follow the order of the json's categories. The PNGs lie in a folder beside the json that has its name without the
+suffix, as in COCO's archive.
+
+Shapes: H, W pixels.
 """
 
 import functools
@@ -11,29 +14,28 @@ from typing import Any
 from pycocotools import mask as coco_mask
 
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.source import (
-    Options,
-    Source,
-    check_names_differ,
-    encoded_file,
-    image_size,
-    polygon_mask,
-    row_of_masks,
-    thing_labels,
-)
+from eomt.train_scripts.data.formats.image_files import check_names_differ, encoded_file, image_size
+from eomt.train_scripts.data.formats.polygons import polygon_mask
+from eomt.train_scripts.data.formats.segment_rows import row_of_masks
+from eomt.train_scripts.data.formats.source import Options, Source, thing_labels
 from eomt.train_scripts.data.run_lengths import rle_to_edges
 from eomt.train_scripts.data.samples import BadSample
 
 
 def read_json(path: Path) -> Any:
-    """Raises ValueError for a missing or broken file."""
+    """The content of a json file of annotations.
+
+    Raises:
+        ValueError: the file is missing or broken.
+    """
     if not path.is_file():
         raise ValueError(f"annotations={path}: no such file.")
     return _read_version(path, path.stat().st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=1)  # detection and reader both look at it, and it may be large
+@functools.lru_cache(maxsize=1)  # detection and reader both take it, and it may be large
 def _read_version(path: Path, changed: int) -> Any:
+    """The file as it was at the time of its last change, which makes a changed file another entry of the cache."""
     try:
         return json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -43,7 +45,7 @@ def _read_version(path: Path, changed: int) -> Any:
 def read_panoptic(images: Path, annotations: Path, options: Options) -> Source:
     """
     Raises:
-        ValueError: the file is missing, isn't of COCO's panoptic form, an annotation has no image, or an image two.
+        ValueError: the file is missing or isn't of COCO's panoptic form, an annotation has no image, or an image has two.
     """
     content, pngs = read_json(annotations), annotations.with_suffix("")
     try:
@@ -57,20 +59,21 @@ def read_panoptic(images: Path, annotations: Path, options: Options) -> Source:
         raise ValueError(f"annotations={annotations} can't be read as COCO panoptic annotations ({error!r}).") from error
 
     check_names_differ(file_names, annotations)
-
-    def files_of(pair: tuple[dict, dict]) -> list[Path]:
-        return [images / pair[0]["file_name"], pngs / pair[1]["file_name"]]
-
     annotated = {image["id"] for image, _ in pairs}
-    alone = [
+    problems = [
         f"{images / image['file_name']} has no entry in the annotations of {annotations}. Add one, or take the image out there."
         for image in by_id.values()
         if image["id"] not in annotated
     ]
-    return Source(labels, pairs, lambda pair: _panoptic_row(*pair, index, images, pngs), files_of, context=index, problems=alone)
+
+    def files_of(pair: tuple[dict, dict]) -> list[Path]:
+        return [images / pair[0]["file_name"], pngs / pair[1]["file_name"]]
+
+    return Source(labels, pairs, lambda pair: _panoptic_row(*pair, index, images, pngs), files_of, context=index, problems=problems)
 
 
 def _panoptic_row(image: dict, annotation: dict, index: dict[int, int], images: Path, pngs: Path) -> dict:
+    """The row of an image and its annotation. `index` is {category id: class index}."""
     table = []
     for segment in annotation["segments_info"]:
         category, crowd = _category(segment, index, f"image_id {image['id']}"), bool(segment.get("iscrowd", 0))
@@ -86,7 +89,7 @@ def _panoptic_row(image: dict, annotation: dict, index: dict[int, int], images: 
 def read_instances(images: Path, annotations: Path, options: Options) -> Source:
     """
     Raises:
-        ValueError: the file is missing, isn't of COCO's instance form, an annotation has no image, or two images have one name.
+        ValueError: the file is missing or isn't of COCO's instance form, an annotation has no image, or two images have one name.
     """
     content = read_json(annotations)
     try:
@@ -110,7 +113,10 @@ def read_instances(images: Path, annotations: Path, options: Options) -> Source:
 
 
 def _without_roots(content: dict) -> list[dict]:
-    """The categories, less those that stand for a group of others and have no annotation, as some exports add."""
+    """The categories, without those that some exports add as roots of others.
+
+    A category is left out if no annotation has it, and it is the supercategory of another or has the name of a later one.
+    """
     used = {annotation["category_id"] for annotation in content["annotations"]}
     groups = {entry.get("supercategory") for entry in content["categories"] if entry.get("supercategory") != entry["name"]}
     names = [entry["name"] for entry in content["categories"]]
@@ -123,7 +129,6 @@ def _without_roots(content: dict) -> list[dict]:
 
 def _instance_row(image: dict, annotations: list[dict], index: dict[int, int], images: Path) -> dict:
     path = images / image["file_name"]
-    encoded_file(path)
     size = image_size(path)
     name = f"{path}, image_id {image['id']}"
     if size != (image.get("height", size[0]), image.get("width", size[1])):
@@ -134,22 +139,25 @@ def _instance_row(image: dict, annotations: list[dict], index: dict[int, int], i
     masks = [_mask(annotation, size, f"{name}: annotation {annotation.get('id')}") for annotation in annotations]
     categories = [_category(annotation, index, name) for annotation in annotations]
     crowd = [annotation.get("iscrowd", 0) for annotation in annotations]
-    return row_of_masks(Path(image["file_name"]).with_suffix("").as_posix(), path, masks, categories, crowd)
+    return row_of_masks(Path(image["file_name"]).with_suffix("").as_posix(), path, size, masks, categories, crowd)
 
 
 def _mask(annotation: dict, size: tuple[int, int], name: str) -> dict | None:
-    shape = annotation.get("segmentation")
-    if not shape:
+    """The mask of an annotation in compressed run lengths; None if it has no pixel."""
+    segmentation = annotation.get("segmentation")
+    if not segmentation:
         raise BadSample(f"{name} has no segmentation, a box perhaps. Leave it out of the json.")
-    if isinstance(shape, list):
-        return polygon_mask(shape if isinstance(shape[0], list) else [shape], size, name)
-    if tuple(shape.get("size", ())) != size:
-        raise BadSample(f"{name} has run lengths of size {shape.get('size')}, but the image is {list(size)}. Mend one of them.")
-    counts = shape["counts"]
-    if isinstance(counts, list):
+    if isinstance(segmentation, list):  # of polygons; some tools write one polygon without the list around it
+        return polygon_mask(segmentation if isinstance(segmentation[0], list) else [segmentation], size, name)
+    if tuple(segmentation.get("size", ())) != size:
+        raise BadSample(
+            f"{name} has run lengths of size {segmentation.get('size')}, but the image is {list(size)}. Mend one of them."
+        )
+    counts = segmentation["counts"]
+    if isinstance(counts, list):  # not compressed
         if min(counts, default=0) < 0 or sum(counts) != size[0] * size[1]:
             raise BadSample(f"{name} has run lengths that fill {sum(counts)} pixels of {size[0] * size[1]}. Export it again.")
-        mask = coco_mask.frPyObjects(shape, *size)
+        mask = coco_mask.frPyObjects(segmentation, *size)
     else:
         mask = {"size": list(size), "counts": counts.encode() if isinstance(counts, str) else counts}
         rle_to_edges(mask, size, f"{name}: segmentation")
@@ -157,6 +165,7 @@ def _mask(annotation: dict, size: tuple[int, int], name: str) -> dict | None:
 
 
 def _category(segment: dict, index: dict[int, int], name: str) -> int:
+    """The class index of a segment."""
     if segment["category_id"] not in index:
         raise BadSample(f"{name}: category_id {segment['category_id']} is not in the json's categories.")
     return index[segment["category_id"]]

@@ -1,31 +1,16 @@
-"""Which format annotations have, and where the splits of a downloaded dataset lie."""
+"""Detection of the format of annotations, and of the splits of a dataset by its folders and files."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, masks, via, yolo
-from eomt.train_scripts.data.formats.source import Options, Source
+from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, masks, via
+from eomt.train_scripts.data.formats.readers import READERS
 
-READERS: dict[str, Callable[[Path, Path, Options], Source]] = {
-    "coco_panoptic": coco.read_panoptic,
-    "coco_instances": coco.read_instances,
-    "cityscapes": cityscapes.read,
-    "ade20k_semantic": ade20k.read_semantic,
-    "ade20k_panoptic": ade20k.read_panoptic,
-    "yolo": yolo.read,
-    "via": via.read,
-    "masks": masks.read,
-}
-OPTIONS = {  # of `Options`, by format; others have none
-    "coco_instances": {"stuff"},
-    "yolo": {"classes", "stuff"},
-    "via": {"classes", "stuff", "class_key"},
-    "masks": {"classes", "kind", "void"},
-}
-NOTES = ("classes.txt", "readme.txt")  # lie beside annotations of several formats
-SPLIT_NAMES = {"training": "train", "validation": "val", "valid": "val"}
+NOTES = ("classes.txt", "readme.txt")  # text files that several tools leave beside annotations that are no text
+SPLIT_NAMES = {"training": "train", "validation": "val", "valid": "val"}  # folder -> split
+# the layouts that `find_splits` knows, as its error message lists them
 KNOWN = """\
     coco_panoptic    annotations/panoptic_train2017.json with the folder of its PNGs, and train2017
     coco_instances   annotations/instances_train2017.json and train2017; or train/_annotations.coco.json among its images
@@ -39,7 +24,14 @@ KNOWN = """\
 
 @dataclass(frozen=True)
 class Split:
-    """A split's images and annotations, and the format of these."""
+    """A split to be read.
+
+    Args:
+        name: of the split.
+        format: of the annotations, a key of `READERS`.
+        images: a folder.
+        annotations: a json file or a folder.
+    """
 
     name: str
     format: str
@@ -51,12 +43,10 @@ def detect_format(annotations: Path) -> str:
     """The format of one split's annotations, a json file or a folder.
 
     Raises:
-        ValueError: it can't be determined.
+        ValueError: it can't be determined, or the file is missing or broken.
     """
-    if annotations.is_dir():
-        detected = _format_of_folder(annotations)
-    else:
-        detected = _format_of_json(coco.read_json(annotations))
+    is_folder = annotations.is_dir()
+    detected = _format_of_folder(annotations) if is_folder else _format_of_json(coco.read_json(annotations))
     if not detected:
         raise ValueError(f"annotations={annotations}: the format can't be determined. Give it: {', '.join(READERS)}")
     return detected
@@ -82,14 +72,14 @@ def _format_of_folder(folder: Path) -> str | None:
 
 
 def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
-    """The splits of a dataset in one of the layouts that its makers, or exporting tools, give it.
+    """The splits of a dataset whose folders and files lie as its makers, or exporting tools, leave them; see `KNOWN`.
 
     Args:
         folder: of the dataset.
-        chosen: a format, where the folder has annotations of several.
+        chosen: the format to look for, if the folder has annotations of several.
 
     Raises:
-        ValueError: the folder isn't there, has no known layout, or annotations of several formats.
+        ValueError: the folder doesn't exist, has no known layout, or has annotations of several formats.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -108,13 +98,13 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
 
 def _all_splits(folder: Path) -> Iterator[Split]:
     yield from _pairs("cityscapes", folder / "leftImg8bit", folder / "gtFine", only=("train", "val"))  # test has no labels
-    scenes = list(_pairs("ade20k_semantic", folder / "images", folder / "annotations", only=SPLIT_NAMES))
-    scenes = [split for split in scenes if _format_of_folder(split.annotations) == "ade20k_semantic"]
-    yield from scenes
+    candidates = _pairs("ade20k_semantic", folder / "images", folder / "annotations", only=SPLIT_NAMES)
+    of_ade20k = [split for split in candidates if _format_of_folder(split.annotations) == "ade20k_semantic"]
+    yield from of_ade20k
     if (folder / ade20k.INSTANCES).is_dir():
-        yield from (Split(split.name, "ade20k_panoptic", split.images, split.annotations) for split in scenes)
+        yield from (Split(split.name, "ade20k_panoptic", split.images, split.annotations) for split in of_ade20k)
     yield from _coco_splits(folder)
-    if not scenes:
+    if not of_ade20k:  # whose annotations are index images too, and would count as masks
         for name, form in (("labels", "yolo"), ("masks", "masks"), ("labels", "masks"), ("annotations", "masks")):
             yield from _folder_splits(folder, name, form)
     for path in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
@@ -122,15 +112,15 @@ def _all_splits(folder: Path) -> Iterator[Split]:
             yield Split(_split_name(path.parent.name) if path.parent != folder else "train", "via", path.parent, path)
 
 
-def _pairs(form: str, images: Path, annotations: Path, only: object = None) -> Iterator[Split]:
-    """Subfolders of the same name."""
+def _pairs(form: str, images: Path, annotations: Path, only: Container[str] | None = None) -> Iterator[Split]:
+    """A split for each subfolder that both folders have, or for those of the names in `only`."""
     for subfolder in sorted(annotations.glob("*")):
         if subfolder.is_dir() and (images / subfolder.name).is_dir() and (only is None or subfolder.name in only):
             yield Split(_split_name(subfolder.name), form, images / subfolder.name, subfolder)
 
 
 def _folder_splits(folder: Path, name: str, form: str) -> Iterator[Split]:
-    """images/train and masks/train, train/images and train/masks, or images and masks."""
+    """With `name` "masks": images/train and masks/train, train/images and train/masks, or images and masks."""
     pairs = list(_pairs(form, folder / "images", folder / name))
     pairs += [
         Split(_split_name(labelled.parent.name), form, labelled.parent / "images", labelled)
@@ -145,16 +135,14 @@ def _folder_splits(folder: Path, name: str, form: str) -> Iterator[Split]:
 def _coco_splits(folder: Path) -> Iterator[Split]:
     for path in sorted([*folder.glob("*.json"), *folder.glob("annotations/*.json")]):
         if match := re.fullmatch(r"(panoptic|instances)_(\w+)", path.stem):
-            photos = next(
-                (candidate for candidate in (folder / match[2], folder / "images" / match[2]) if candidate.is_dir()), None
-            )
-            if photos is not None:
-                yield Split(_split_name(match[2]), f"coco_{match[1]}", photos, path)
+            candidates = [folder / match[2], folder / "images" / match[2]]
+            if images := [candidate for candidate in candidates if candidate.is_dir()]:
+                yield Split(_split_name(match[2]), f"coco_{match[1]}", images[0], path)
     for path in sorted(folder.glob("*/_annotations.coco.json")):
         yield Split(_split_name(path.parent.name), "coco_instances", path.parent, path)
 
 
 def _split_name(name: str) -> str:
-    """`train` for train2017 and training, `val` for validation and valid."""
+    """The split of a folder's name: `train` of train2017 and training, `val` of validation and valid."""
     bare = re.sub(r"^(train|val|test)\d+$", r"\1", name)
     return SPLIT_NAMES.get(bare, bare)

@@ -1,7 +1,7 @@
-"""A folder of images and one of index images with the same stems.
+"""A folder of images, and one of index images with the same stems.
 
-Of kind semantic: class indices, with `--classes` in their order. Of kind instance: ids of objects of one class, 0 for
-background. 8-bit or 16-bit grey, or a palette, whose indices count.
+Kind "semantic": the values are indices of `--classes`, or void. Kind "instance": the values are ids of objects of one class, and
+0 is background. The index images are 8-bit or 16-bit grey, or have a palette; then the palette's indices are the values.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.source import (
-    IMAGE_SUFFIXES,
-    Options,
-    Source,
-    encoded_file,
-    images_by_stem,
-    read_indices,
-    recoded_map,
-)
+from eomt.train_scripts.data.formats.image_files import encoded_file, images_by_stem, read_indices
+from eomt.train_scripts.data.formats.segment_rows import recoded_map
+from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.samples import BadSample
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")  # JPEG changes values
@@ -39,26 +33,38 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
         raise ValueError(f"classes={classes}, void={void}: kind='instance' has one class, and 0 is background; no void")
     if wrong := sorted(value for value in void if 0 <= value < len(classes)):
         raise ValueError(f"void={void} has {wrong}, which classes names {[classes[value] for value in wrong]}; name it once")
-    pairs, alone = find_pairs(images, annotations)
+    pairs, problems = find_pairs(images, annotations)
     labels = Labels(list(classes), [kind == "instance"] * len(classes))
-    return Source(labels, pairs, lambda pair: make_row(*pair, kind, classes, void), lambda pair: list(pair[1:]), problems=alone)
+    return Source(labels, pairs, lambda pair: make_row(*pair, kind, classes, void), lambda pair: list(pair[1:]), problems=problems)
 
 
 def find_pairs(images: Path, masks: Path) -> tuple[list[tuple[str, Path, Path]], list[str]]:
-    """Stem, image and mask, in the order of the stems, and what is to be said of each file without a partner."""
-    files = [images_by_stem(images, IMAGE_SUFFIXES, "images"), images_by_stem(masks, MASK_SUFFIXES, "annotations")]
-    alone = []
-    for these, those, name in ((*files, masks), (*files[::-1], images)):
-        lonely = sorted(these.keys() - those.keys())
-        alone += [f"{these[stem]} has no file of the same stem in {name}. Add it, or take this one away." for stem in lonely]
-    return [(stem, files[0][stem], files[1][stem]) for stem in sorted(files[0].keys() & files[1].keys())], alone
+    """Images and masks by their stems.
+
+    Returns:
+        Stem, image and mask of each pair, in the order of the stems; and a sentence for each file without a partner.
+
+    Raises:
+        ValueError: a folder is missing or empty, or two files of one have one stem.
+    """
+    photos, index_images = images_by_stem(images), images_by_stem(masks, MASK_SUFFIXES, "annotations")
+    problems = []
+    for files, partners, folder in ((photos, index_images, masks), (index_images, photos, images)):
+        unpaired = sorted(files.keys() - partners.keys())
+        problems += [f"{files[stem]} has no file of the same stem in {folder}. Add it, or take this one away." for stem in unpaired]
+    return [(stem, photos[stem], index_images[stem]) for stem in sorted(photos.keys() & index_images.keys())], problems
 
 
 def make_row(stem: str, image: Path, mask: Path, kind: str, classes: Sequence[str], void: Sequence[int]) -> dict:
+    """The row of an image and its mask.
+
+    Raises:
+        BadSample: a file is missing or broken, or the mask has a value that is neither listed nor void.
+    """
     values = read_indices(mask)
     present = np.unique(values).tolist()
     if kind == "semantic":
-        table = {value: (value + 1, value) for value in present if value not in void}  # value -> id, class: id 0 is void
+        table = {value: (value + 1, value) for value in present if value not in void}  # value -> id, class; id 0 is void
         unknown = [value for value in table if not 0 <= value < len(classes)]
         known = f"0..{len(classes) - 1} by classes and {sorted(void)} by void"
     else:

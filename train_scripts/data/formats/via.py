@@ -1,6 +1,9 @@
-"""Polygons of the VGG Image Annotator (VIA 2): one json a split; circles, ellipses and rectangles as well.
+"""Polygons of the VGG Image Annotator (VIA 1 and 2), one json for each split. Circles, ellipses and rectangles become polygons.
 
-A region's class is its attribute `--class_key`, or its only one; regions without attributes are of the only name in `--classes`.
+The class of a region is its attribute `--class_key`; without that option, its only attribute. A region without attributes is of
+the only class in `--classes`.
+
+Shapes: H, W pixels.
 """
 
 import math
@@ -8,23 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eomt.train_scripts.data.formats.coco import read_json
-from eomt.train_scripts.data.formats.source import (
-    Options,
-    Source,
-    check_names_differ,
-    encoded_file,
-    image_size,
-    polygon_mask,
-    row_of_masks,
-    thing_labels,
-)
+from eomt.train_scripts.data.formats.image_files import check_names_differ, image_size
+from eomt.train_scripts.data.formats.polygons import polygon_mask
+from eomt.train_scripts.data.formats.segment_rows import row_of_masks
+from eomt.train_scripts.data.formats.source import Options, Source, thing_labels
 from eomt.train_scripts.data.samples import BadSample
 
-ROUND = 64  # vertices of a circle
+CIRCLE_VERTICES = 64
 
 
 def entries(content: object) -> dict[str, dict] | None:
-    """The annotated images of a VIA project or export; None for another json."""
+    """{key: entry} of the annotated images of a VIA project or export; None if `content` is of another json."""
     if not isinstance(content, dict):
         return None
     by_key = content.get("_via_img_metadata", content)
@@ -58,7 +55,7 @@ def _regions(entry: dict) -> Iterator[dict]:
 
 
 def _class_of(region: dict, options: Options) -> str | None:
-    """None if it can't be determined."""
+    """The class of a region; None if it can't be determined."""
     attributes = region.get("region_attributes") or {}
     key = options.class_key or (next(iter(attributes)) if len(attributes) == 1 else None)
     value = attributes.get(key)
@@ -74,7 +71,6 @@ def _class_of(region: dict, options: Options) -> str | None:
 
 def _row(filename: str, regions: list[dict], images: Path, names: list[str], options: Options) -> dict:
     path = images / filename
-    encoded_file(path)
     size = image_size(path)
     masks, categories = [], []
     for number, region in enumerate(regions):
@@ -85,25 +81,32 @@ def _row(filename: str, regions: list[dict], images: Path, names: list[str], opt
             raise BadSample(f"{name} has {problem}; classes are {names}.")
         masks.append(polygon_mask([_polygon(region["shape_attributes"], name)], size, name))
         categories.append(names.index(label))
-    return row_of_masks(Path(filename).with_suffix("").as_posix(), path, masks, categories, [False] * len(masks))
+    return row_of_masks(Path(filename).with_suffix("").as_posix(), path, size, masks, categories, [False] * len(masks))
 
 
 def _polygon(shape: dict, name: str) -> list[float]:
+    """The outline of a shape: x0, y0, x1, y1, ... in pixels."""
     kind = shape.get("name")
     if kind in ("polygon", "polyline"):
         return [edge for point in zip(shape["all_points_x"], shape["all_points_y"], strict=True) for edge in point]
     if kind == "rect":
         left, top, right, bottom = shape["x"], shape["y"], shape["x"] + shape["width"], shape["y"] + shape["height"]
         return [left, top, right, top, right, bottom, left, bottom]
-    if kind in ("circle", "ellipse"):
-        radii = (shape["r"],) * 2 if kind == "circle" else (shape["rx"], shape["ry"])
-        turn, polygon = shape.get("theta", 0.0), []
-        for step in range(ROUND):
-            angle = 2 * math.pi * step / ROUND
-            x, y = radii[0] * math.cos(angle), radii[1] * math.sin(angle)
-            polygon += [
-                shape["cx"] + x * math.cos(turn) - y * math.sin(turn),
-                shape["cy"] + x * math.sin(turn) + y * math.cos(turn),
-            ]
-        return polygon
+    if kind == "circle":
+        return _ellipse(shape["cx"], shape["cy"], shape["r"], shape["r"], shape.get("theta", 0.0))
+    if kind == "ellipse":
+        return _ellipse(shape["cx"], shape["cy"], shape["rx"], shape["ry"], shape.get("theta", 0.0))
     raise BadSample(f"{name} is a {kind}, which has no area. Draw a polygon, or take it away.")
+
+
+def _ellipse(center_x: float, center_y: float, radius_x: float, radius_y: float, turn: float) -> list[float]:
+    """A polygon of an ellipse that is turned by an angle in radians."""
+    polygon = []
+    for step in range(CIRCLE_VERTICES):
+        angle = 2 * math.pi * step / CIRCLE_VERTICES
+        x, y = radius_x * math.cos(angle), radius_y * math.sin(angle)
+        polygon += [
+            center_x + x * math.cos(turn) - y * math.sin(turn),
+            center_y + x * math.sin(turn) + y * math.cos(turn),
+        ]
+    return polygon

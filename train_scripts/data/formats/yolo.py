@@ -1,22 +1,19 @@
-"""YOLO's polygons: a text file an image, a line a segment: class index and x, y of each vertex, as shares of width and height.
+"""YOLO's polygons: a text file for each image, and in it a line for each segment.
 
-Names come from `--classes`, or from the `names` of the nearest `*.yaml` above the labels. An image without a text file has no
-segment.
+A line has the class index, and x and y of each vertex as shares of width and height. An image without a text file has no segment.
+The names of the classes are those in `--classes`, or the `names` in the nearest `*.yaml` above the text files.
+
+Shapes: H, W pixels.
 """
 
 from pathlib import Path
 
 import yaml
 
-from eomt.train_scripts.data.formats.source import (
-    Options,
-    Source,
-    image_size,
-    images_by_stem,
-    polygon_mask,
-    row_of_masks,
-    thing_labels,
-)
+from eomt.train_scripts.data.formats.image_files import image_size, images_by_stem
+from eomt.train_scripts.data.formats.polygons import polygon_mask
+from eomt.train_scripts.data.formats.segment_rows import row_of_masks
+from eomt.train_scripts.data.formats.source import Options, Source, thing_labels
 from eomt.train_scripts.data.samples import BadSample
 
 
@@ -26,19 +23,24 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
         ValueError: a folder is missing or empty, or there are no names.
     """
     photos = images_by_stem(images)
-    files = images_by_stem(annotations, (".txt",), "annotations")
-    files.pop("classes", None)  # a list of names that some tools leave there
-    alone = [
-        f"{files[stem]} has no image of the same stem in {images}. Take it away." for stem in sorted(files.keys() - photos.keys())
+    texts = images_by_stem(annotations, (".txt",), "annotations")
+    texts.pop("classes", None)  # a list of names that some tools leave there
+    problems = [
+        f"{texts[stem]} has no image of the same stem in {images}. Take it away." for stem in sorted(texts.keys() - photos.keys())
     ]
     labels = thing_labels(options.classes or _names_above(annotations), options.stuff)
-    items = [(stem, photo, files.get(stem)) for stem, photo in photos.items()]
+    items = [(stem, photo, texts.get(stem)) for stem, photo in photos.items()]
     return Source(
-        labels, items, lambda item: _row(*item, len(labels)), lambda item: [path for path in item[1:] if path], problems=alone
+        labels, items, lambda item: _row(*item, len(labels)), lambda item: [path for path in item[1:] if path], problems=problems
     )
 
 
 def _names_above(folder: Path) -> list[str]:
+    """The names in the nearest yaml file that has some, in the folder or up to three above it.
+
+    Raises:
+        ValueError: there is none, or its names are numbered with gaps.
+    """
     for above in (folder, *folder.resolve().parents[:3]):
         for path in sorted([*above.glob("*.yaml"), *above.glob("*.yml")]):
             content = yaml.safe_load(path.read_text())
@@ -52,20 +54,20 @@ def _names_above(folder: Path) -> list[str]:
 
 def _by_index(names: dict, path: Path) -> list[str]:
     """Names of a mapping whose keys are the indices, as numbers or text."""
-    places = {str(key): str(name) for key, name in names.items()}
-    wanted = list(map(str, range(len(names))))
-    if places.keys() != set(wanted):
+    by_index = {str(key): str(name) for key, name in names.items()}
+    indices = list(map(str, range(len(names))))
+    if by_index.keys() != set(indices):
         raise ValueError(f"{path}: the keys of names are {list(names)}, but must be 0..{len(names) - 1}, the indices in the labels")
-    return [places[key] for key in wanted]
+    return [by_index[index] for index in indices]
 
 
-def _row(stem: str, photo: Path, labels: Path | None, num_classes: int) -> dict:
+def _row(stem: str, photo: Path, text: Path | None, num_classes: int) -> dict:
     height, width = size = image_size(photo)
     masks, categories = [], []
-    for number, line in enumerate(labels.read_text(encoding="utf-8-sig").splitlines() if labels else (), 1):
+    for number, line in enumerate(text.read_text(encoding="utf-8-sig").splitlines() if text else (), 1):
         if not line.strip():
             continue
-        name = f"{labels}, line {number}"
+        name = f"{text}, line {number}"
         try:
             category, *shares = (float(word) for word in line.split())
         except ValueError:
@@ -79,4 +81,4 @@ def _row(stem: str, photo: Path, labels: Path | None, num_classes: int) -> dict:
         polygon = [share * (height if index % 2 else width) for index, share in enumerate(shares)]
         masks.append(polygon_mask([polygon], size, name))
         categories.append(int(category))
-    return row_of_masks(stem, photo, masks, categories, [False] * len(masks))
+    return row_of_masks(stem, photo, size, masks, categories, [False] * len(masks))

@@ -48,3 +48,36 @@ def prepared(tmp_path) -> Callable[..., list[Sample]]:
         return [decode_row(row, len(read_labels(out)), "here") for row in load_split(out, "train")]
 
     return run
+
+
+@pytest.fixture
+def instances_json() -> Callable[..., dict]:
+    """`instances_json(polygons, **changes)`: COCO's annotations of one photo of 20 x 30 pixels, cats and dogs by turns."""
+
+    def build(polygons: list[list[float]], **changes) -> dict:
+        annotations = [
+            {"id": index, "image_id": 7, "category_id": 3 + index % 2, "segmentation": [polygon], "iscrowd": 0}
+            for index, polygon in enumerate(polygons)
+        ]
+        categories = [{"id": 3, "name": "cat"}, {"id": 4, "name": "dog"}]
+        image = {"id": 7, "file_name": "pets.png", "height": 20, "width": 30}
+        return {"images": [image], "annotations": annotations, "categories": categories} | changes
+
+    return build
+
+
+@pytest.fixture
+def via_json() -> Callable[..., dict]:
+    """`via_json(polygons, attributes=("cat", "dog"))`: VIA's annotations of one photo, with these values by turns."""
+
+    def build(polygons: list[list[float]], attributes: tuple[str, ...] | None = ("cat", "dog")) -> dict:
+        regions = [
+            {
+                "shape_attributes": {"name": "polygon", "all_points_x": polygon[::2], "all_points_y": polygon[1::2]},
+                "region_attributes": {"animal": attributes[index % 2]} if attributes else {},
+            }
+            for index, polygon in enumerate(polygons)
+        ]
+        return {"pets.png123": {"filename": "pets.png", "size": 123, "regions": regions, "file_attributes": {}}}
+
+    return build

@@ -1,15 +1,20 @@
-"""COCO's official forms to parquet shards."""
+"""COCO's two official forms to parquet shards."""
 
 import json
 
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from eomt.train_scripts.data.dataset_folder import Labels, count_rows, load_split, read_labels
 from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.preparation import prepare
-from eomt.train_scripts.data.samples import decode_row
+from eomt.train_scripts.data.samples import BadSample, decode_row
+
+SIZE = (20, 30)
+CAT = [2.0, 2.0, 12.0, 2.0, 12.0, 14.0, 2.0, 14.0]
+BIRD = [20.0, 1.0, 25.0, 1.0, 25.0, 5.0, 20.0, 5.0]
 
 
 @pytest.fixture
@@ -69,7 +74,7 @@ def test_a_second_split_joins_and_must_agree(coco):
         run(coco, "test")
 
 
-def test_an_image_without_an_entry_is_told(coco):
+def test_an_image_without_an_entry_is_reported(coco):
     change(coco, lambda content: content["annotations"].pop(1))
     with pytest.raises(ValueError, match="000000000001.jpg has no entry in the annotations of .*coco.json. Add one"):
         run(coco)
@@ -77,7 +82,7 @@ def test_an_image_without_an_entry_is_told(coco):
 
 
 @pytest.mark.parametrize("form", ["coco_panoptic", "coco_instances"])
-def test_an_image_twice_is_told(coco, form):
+def test_an_image_twice_is_reported(coco, form):
     change(coco, lambda c: c["images"].append({**c["images"][0], "id": 9, "file_name": "000000000001.png"}))
     change(coco, lambda c: c["annotations"].append({**c["annotations"][0], "image_id": 9, "category_id": 90}))
     change(coco, lambda c: [annotation.setdefault("category_id", 90) for annotation in c["annotations"]])
@@ -116,3 +121,64 @@ def test_real_annotations(shared_data, tmp_path):
     samples = [decode_row(row, 133, "coco") for row in load_split(tmp_path, "train")]
     assert sum(len(sample.segment_ids) for sample in samples) == 1111
     assert sum(int(sample.is_crowd.sum()) for sample in samples) == 6
+
+
+def test_categories_that_stand_for_groups_are_no_classes(photo, prepared, instances_json, tmp_path):
+    photo(tmp_path / "images" / "pets.png", SIZE)
+    content = instances_json([CAT, BIRD])
+    content["categories"] = [
+        {"id": 0, "name": "pets", "supercategory": "none"},
+        {"id": 3, "name": "cat", "supercategory": "pets"},
+        {"id": 4, "name": "dog", "supercategory": "pets"},
+    ]
+    content["annotations"][0]["segmentation"] = CAT  # flat, as some tools write them
+    (tmp_path / "pets.json").write_text(json.dumps(content))
+    [sample] = prepared("coco_instances", tmp_path / "images", tmp_path / "pets.json")
+    assert read_labels(tmp_path / "out").names == ["cat", "dog"] and sample.class_labels.tolist() == [0, 1]
+
+
+def test_run_lengths_and_crowds(photo, prepared, instances_json, tmp_path):
+    photo(tmp_path / "images" / "pets.png", SIZE)
+    counts = coco_mask.frPyObjects({"size": list(SIZE), "counts": [5, 100, 495]}, *SIZE)
+    content = instances_json([CAT])
+    content["annotations"].append(
+        {"id": 9, "image_id": 7, "category_id": 4, "segmentation": {"size": list(SIZE), "counts": [500, 90, 10]}, "iscrowd": 1}
+    )
+    content["annotations"][0]["segmentation"] = {"size": list(SIZE), "counts": counts["counts"].decode()}
+    (tmp_path / "pets.json").write_text(json.dumps(content))
+    [sample] = prepared("coco_instances", tmp_path / "images", tmp_path / "pets.json")
+    assert sample.is_crowd.tolist() == [False, True] and [int((sample.id_map == i).sum()) for i in (1, 2)] == [100, 90]
+
+
+BAD_INSTANCES = {
+    "a box": (lambda c: c["annotations"][0].pop("segmentation"), "annotation 0 has no segmentation, a box perhaps"),
+    "another size": (lambda c: c["images"][0].update(height=30, width=20), r"says 20 x 30 pixels, but the .* image has 30 x 20"),
+    "unknown category": (lambda c: c["annotations"][0].update(category_id=99), "category_id 99 is not in the json's categories"),
+    "run lengths of another size": (
+        lambda c: c["annotations"][0].update(segmentation={"size": [3, 3], "counts": [0, 9]}),
+        r"run lengths of size \[3, 3\], but the image is \[20, 30\]",
+    ),
+    "run lengths of too few pixels": (
+        lambda c: c["annotations"][0].update(segmentation={"size": list(SIZE), "counts": [100, 100]}),
+        "run lengths that fill 200 pixels of 600",
+    ),
+    "broken run lengths": (
+        lambda c: c["annotations"][0].update(segmentation={"size": list(SIZE), "counts": "52"}),
+        "segmentation has broken counts",
+    ),
+    "no counts": (lambda c: c["annotations"][0].update(segmentation={"size": list(SIZE)}), "pets.png: KeyError.'counts'"),
+    "text in place of polygons": (lambda c: c["annotations"][0].update(segmentation="1 2 3 4 5 6"), "pets.png: AttributeError"),
+    "two points": (lambda c: c["annotations"][0].update(segmentation=[[1, 2, 3, 4]]), "polygon of 4 numbers"),
+    "no photo": (lambda c: c["images"][0].update(file_name="gone.png"), "gone.png: no such file"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INSTANCES)
+def test_bad_instances(photo, prepared, instances_json, tmp_path, case):
+    spoil, said = BAD_INSTANCES[case]
+    content = instances_json([CAT])
+    spoil(content)
+    (tmp_path / "pets.json").write_text(json.dumps(content))
+    photo(tmp_path / "images" / "pets.png", SIZE)
+    with pytest.raises(BadSample, match=said):
+        prepared("coco_instances", tmp_path / "images", tmp_path / "pets.json")

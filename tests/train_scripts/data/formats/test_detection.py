@@ -1,4 +1,4 @@
-"""Formats are told from annotations, and splits found in the layouts of makers and exporting tools."""
+"""Formats are detected from annotations, and splits from the folders of makers and exporting tools."""
 
 import json
 

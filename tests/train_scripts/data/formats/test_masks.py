@@ -6,7 +6,8 @@ from PIL import Image
 
 from eomt.train_scripts.data.dataset_folder import Labels, count_rows, load_split, read_labels
 from eomt.train_scripts.data.formats.detection import Split
-from eomt.train_scripts.data.formats.source import Options, read_indices
+from eomt.train_scripts.data.formats.image_files import read_indices
+from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.samples import decode_row
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eomt.train_scripts.metrics.precision import average_precision
+from eomt.train_scripts.metrics.precision_recall import average_precision
 
 
 def precision(ranking: str, objects: int) -> float:

@@ -1,0 +1,25 @@
+"""The annotation formats that `prepare` reads: a reader and a line here for each."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, masks, via, yolo
+from eomt.train_scripts.data.formats.source import Options, Source
+
+# (images, annotations, options) -> the images of a split
+READERS: dict[str, Callable[[Path, Path, Options], Source]] = {
+    "coco_panoptic": coco.read_panoptic,
+    "coco_instances": coco.read_instances,
+    "cityscapes": cityscapes.read,
+    "ade20k_semantic": ade20k.read_semantic,
+    "ade20k_panoptic": ade20k.read_panoptic,
+    "yolo": yolo.read,
+    "via": via.read,
+    "masks": masks.read,
+}
+OPTIONS = {  # the fields of `Options` that a format has use for; formats that aren't listed have use for none
+    "coco_instances": {"stuff"},
+    "yolo": {"classes", "stuff"},
+    "via": {"classes", "stuff", "class_key"},
+    "masks": {"classes", "kind", "void"},
+}

@@ -2,6 +2,9 @@
 
 python train_scripts/demo.py --out outputs/demo
 python train_scripts/demo.py --out outputs/demo --backbone vit_small_patch14_dinov2     (needs a network)
+
+Interrupted, the same command goes on with the training; once that has finished, it draws and serves the model again. `--overwrite`
+trains anew.
 """
 
 import time
@@ -22,6 +25,7 @@ class DemoOptions:
     backbone: str | None = field(default=None, metadata={"help": "timm ViT to start from, in place of random weights"})
     scenes: int = field(default=12000, metadata={"help": "training scenes to make"})
     minutes: float = field(default=6.0, metadata={"help": "training time"})
+    overwrite: bool = field(default=False, metadata={"help": "train anew, where there is a model already"})
 
 
 def main() -> None:
@@ -31,7 +35,8 @@ def main() -> None:
     write_scenes(scenes, train=options.scenes, val=200)
     recipe = ["--recipe", "demo_pretrained", "--timm_model", options.backbone] if options.backbone else ["--recipe", "demo"]
     paths = ["--data", str(scenes), "--output_dir", str(folder)]
-    launch_training([*recipe, *paths, "--minutes", str(options.minutes)], batch_size=8)
+    anew = ["--overwrite"] if options.overwrite else []
+    launch_training([*recipe, *paths, "--minutes", str(options.minutes), *anew], batch_size=8)
     draw_and_serve(scenes, folder, out)
     print(f"picture: {out / 'picture.png'}   model: {folder}   {(time.monotonic() - start) / 60:.1f} minutes in all")
 

@@ -2,6 +2,9 @@
 
 python train_scripts/demo.py --out outputs/demo
 python train_scripts/demo.py --out outputs/demo --backbone vit_small_patch14_dinov2     (needs a network)
+
+Interrupted, the same command goes on with the training; once that has finished, it draws and serves the model again. `--overwrite`
+trains anew.
 """
 
 import time
@@ -30,6 +33,7 @@ class DemoOptions:
     minutes: float | None = field(
         default=None, metadata={"help": "training time; by default 6 where the machine is fast in bfloat16, else 8"}
     )
+    overwrite: bool = field(default=False, metadata={"help": "train anew, where there is a model already"})
 
     def __post_init__(self):
         if self.minutes is None:
@@ -44,7 +48,8 @@ def main(words: Sequence[str]) -> None:
     write_scenes(scenes, train=options.scenes, val=200)
     recipe = ["--recipe", "demo_pretrained", "--timm_model", options.backbone] if options.backbone else ["--recipe", "demo"]
     paths = ["--data", str(scenes), "--output_dir", str(folder)]
-    launch_training([*recipe, *paths, "--minutes", str(options.minutes)], batch_size=8)
+    anew = ["--overwrite"] if options.overwrite else []
+    launch_training([*recipe, *paths, "--minutes", str(options.minutes), *anew], batch_size=8)
     draw_and_serve(scenes, folder, out)
     print(f"\npicture:  {out / 'picture.png'}\nmodel:    {folder}\n{(time.monotonic() - start) / 60:.1f} minutes in all")
     print(next_line(predict_words(str(folder), "panoptic"), ("prepare", "--help")))

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -23,14 +24,17 @@ from eomt.train_scripts.data.shard_writer import write_split
 from eomt.train_scripts.data.training_collator import TrainingCollator
 from eomt.train_scripts.evaluation.checkpoints import last_whole
 from eomt.train_scripts.training.finite_loss import FILE
+from eomt.train_scripts.training.interruption import exits_when_interrupted
 from eomt.train_scripts.training.trainer import EomtTrainer
 from eomt.train_scripts.training.validation import Validation
 
 SPLIT = ["--total_batch_size", "4", "--per_device_train_batch_size", "1", "--eval_split", ""]  # 2 processes x 2 batches
 
 
-def launch(words: list[str], mode: str) -> list[tuple[int, str]]:
-    """Exit status and errors of both processes."""
+def launch(
+    words: list[str], mode: str, meanwhile: Callable[[list[subprocess.Popen]], None] = lambda _: None
+) -> list[tuple[int, str]]:
+    """Exit status and errors of both processes, with which something may be done meanwhile."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -47,6 +51,7 @@ def launch(words: list[str], mode: str) -> list[tuple[int, str]]:
         env = {**os.environ, "MASTER_ADDR": "127.0.0.1", "CUDA_VISIBLE_DEVICES": "", **{k: str(v) for k, v in names.items()}}
         command = [sys.executable, __file__, mode, *words]
         processes.append(subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True))
+    meanwhile(processes)
     errors = [process.communicate(timeout=240)[1] for process in processes]
     return [(process.returncode, error) for process, error in zip(processes, errors, strict=True)]
 
@@ -139,7 +144,7 @@ def accelerate(mode: str, words: list[str]) -> subprocess.CompletedProcess:
 def test_a_lost_process_ends_the_launch_which_then_resumes_bit_for_bit(tiny_words, tmp_path):
     """It ends with an error, in seconds, and without a model or a checkpoint that is not whole."""
     words = [*tiny_words, *SPLIT, "--max_steps", "7", "--save_strategy", "steps", "--save_steps", "2", "--learning_rate", "1e-2"]
-    words += ["--max_grad_norm", "1", "--ema_decay", "0.9", "--resume_from_checkpoint", "auto", "--output_dir"]
+    words += ["--max_grad_norm", "1", "--ema_decay", "0.9", "--output_dir"]
     lost = accelerate("lost", [*words, str(tmp_path / "lost")])
     assert lost.returncode != 0 and "Signal 9" in lost.stderr + lost.stdout
     assert last_whole(tmp_path / "lost").name == "checkpoint-2" and not (tmp_path / "lost" / "model.safetensors").exists()
@@ -150,6 +155,26 @@ def test_a_lost_process_ends_the_launch_which_then_resumes_bit_for_bit(tiny_word
     assert all(torch.equal(weight, whole[name]) for name, weight in resumed.items())
     losses = [json.loads((tmp_path / name / "trainer_state.json").read_text())["log_history"] for name in ("lost", "whole")]
     assert [entry["loss"] for entry in losses[0] if "loss" in entry] == [entry["loss"] for entry in losses[1] if "loss" in entry]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [[1], [0, 1, 0, 1]], ids=["one", "both, twice as by a launcher"])
+def test_a_signal_to_one_process_stops_both_at_the_same_step(tiny_words, tmp_path, ranks):
+    words = [*tiny_words, *SPLIT, "--max_steps", "100000", "--output_dir", str(tmp_path), "--save_strategy", "steps"]
+
+    def interrupt(processes: list[subprocess.Popen]) -> None:
+        while last_whole(tmp_path) is None:
+            assert all(process.poll() is None for process in processes)
+            time.sleep(0.1)
+        for rank in ranks:
+            processes[rank].send_signal(signal.SIGINT)
+
+    ended = launch([*words, "--save_steps", "2"], "plain", interrupt)
+    assert [status for status, _ in ended] == [130, 130], ended
+    folder = last_whole(tmp_path)
+    assert list(tmp_path.glob("checkpoint-*")) == [folder]
+    assert ended[0][1].endswith(f"saved in {folder}: the same command goes on from there\n")
+    assert "Traceback" not in ended[0][1] + ended[1][1]
 
 
 def _run(mode: str, words: list[str]) -> None:
@@ -176,7 +201,8 @@ def _run(mode: str, words: list[str]) -> None:
         TrainingCollator.__call__ = vanish
     elif mode == "averages":
         Validation.score = second_is_best()
-    trainer = train.run(words)
+    with exits_when_interrupted():
+        trainer = train.run(words)
     torch.save(outcome(trainer), os.path.join(trainer.args.output_dir, f"outcome-{rank}.pt"))
 
 

@@ -9,6 +9,7 @@ import time
 
 EXIT_CODE = 130  # of a process that Ctrl-C has ended, by the shells' convention
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+END = b"\0"  # no signal has this number
 SAME_PRESS = 2.0  # seconds: `accelerate launch` passes on a signal that the terminal has sent to all processes already
 
 
@@ -49,14 +50,15 @@ class Signals:
         signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        self._writer.close()
+        self._writer.send(END)  # closing it ends nothing: DataLoader's workers, which are forks, have it too
         self._listener.join()
+        self._writer.close()
         self._listener = None
 
     def _listen(self, reader: socket.socket) -> None:
         """Every signal that has a handler in Python arrives as its number, those of others too."""
         with reader:
-            while number := reader.recv(1):
+            while (number := reader.recv(1)) != END:
                 if number[0] in SIGNALS:
                     self._take(number[0])
 

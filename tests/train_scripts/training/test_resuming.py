@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,12 +53,35 @@ def _run(when: str, words: list[str]) -> None:
     if when == "in a checkpoint":
         save = EomtTrainer._save_rng_state
         EomtTrainer._save_rng_state = lambda self, folder: _kill() if self.state.global_step == 9 else save(self, folder)
-    train.run(words)
+    if when.isdigit():
+        training_step = EomtTrainer.training_step
+        EomtTrainer.training_step = lambda self, *inputs: [_await_signal(self, int(when)), training_step(self, *inputs)][1]
+    sys.argv = ["train.py", *words]
+    train.main()
+
+
+def _await_signal(trainer: EomtTrainer, step: int) -> None:
+    if trainer.state.global_step == step - 1 and not trainer.signals.received:
+        print("in the step", flush=True)
+        while not trainer.signals.received:
+            time.sleep(0.01)
 
 
 def killed(when: str, words: list[str]) -> None:
     done = subprocess.run([sys.executable, __file__, when, *words], capture_output=True, text=True, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+
+
+def interrupted(number: signal.Signals, step: int, words: list[str]) -> str:
+    """A process that gets a signal in a step, as do its workers; what it has printed since."""
+    command = [sys.executable, __file__, str(step), *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while (line := process.stdout.readline()) != "in the step\n":
+        assert line, process.stderr.read()[-3000:]
+    os.killpg(process.pid, number)
+    errors = process.communicate(timeout=300)[1]
+    assert process.returncode == 130, errors[-3000:]
+    return errors
 
 
 def result_of(folder: Path) -> dict:
@@ -106,6 +130,21 @@ def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(uninterrupted, 
     train.run(words)
     assert_identical(result_of(tmp_path), result_of(whole))
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-11"]
+
+
+# in step 5 an evaluation is due, after which another step is taken
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "step", "stopped"), [(signal.SIGINT, 8, 8), (signal.SIGTERM, 8, 8), (signal.SIGINT, 5, 6)])
+def test_stopped_by_a_signal_and_given_again_is_bit_for_bit_the_uninterrupted_run(uninterrupted, number, step, stopped, tmp_path):
+    words, whole = uninterrupted
+    words = [*words, "--output_dir", str(tmp_path)]
+    errors = interrupted(number, step, words)
+    folder = tmp_path / f"checkpoint-{stopped}"
+    assert last_whole(tmp_path) == folder and "Traceback" not in errors
+    assert f"{number.name}: the step at hand is finished and a checkpoint saved; press Ctrl-C again to end at once\n" in errors
+    assert errors.endswith(f"stopped after step {stopped}, saved in {folder}: the same command goes on from there\n")
+    assert train.run(words).state.global_step == 11
+    assert_identical(result_of(tmp_path), result_of(whole))
 
 
 ORDER, SETTINGS = {"seed": 1}, {"rate": 0.5}

@@ -61,7 +61,7 @@ def test_of_equal_scores_the_later_counts(tiny_run, monkeypatch):
 
 def test_once_an_epoch(tiny_run, tmp_path, scores):
     """8 images in batches of 4: two steps an epoch."""
-    words = ["--eval_strategy", "epoch", "--save_strategy", "epoch"]
+    words = ["--eval_strategy", "epoch", "--save_strategy", "epoch", "--save_total_limit", "2"]
     trainer = tiny_run(*TRAINING, *words)
     assert [entry["step"] for entry in trainer.state.log_history if "eval_pq" in entry] == [2, 4, 4]
     assert sorted(folder.name for folder in tmp_path.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]

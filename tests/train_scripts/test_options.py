@@ -24,28 +24,28 @@ TRAINING = ["--max_steps", "4", "--learning_rate", "1e-2", "--optim", "sgd", "--
 def test_activation_checkpointing_trains_alike(tiny_run, frozen):
     """Also where blocks are masked, at random, and where the first ones are frozen."""
     words = [*TRAINING, "--frozen_blocks", frozen]
-    plain, again = tiny_run(*words), tiny_run(*words, "--activation_checkpointing", "true")
+    plain, again = tiny_run(*words), tiny_run(*words, "--activation_checkpointing", "true", "--overwrite")
     assert again.model.is_activation_checkpointing and not plain.model.is_activation_checkpointing
     assert losses_of(again) == losses_of(plain)
     torch.testing.assert_close(weights_of(again), weights_of(plain), atol=1e-6, rtol=0)
 
 
 def test_bf16_is_autocast_over_float32_weights(tiny_run):
-    exact, half = tiny_run(*TRAINING), tiny_run(*TRAINING, "--bf16", "true")
+    exact, half = tiny_run(*TRAINING), tiny_run(*TRAINING, "--bf16", "true", "--overwrite")
     assert {parameter.dtype for parameter in half.model.parameters()} == {torch.float32}
     assert losses_of(half) != losses_of(exact) and losses_of(half) == pytest.approx(losses_of(exact), rel=0.02)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="fp16 needs a CUDA device")
 def test_fp16_trains_where_there_is_a_gpu(tiny_run):
-    exact, half = tiny_run(*TRAINING), tiny_run(*TRAINING, "--fp16", "true")
+    exact, half = tiny_run(*TRAINING), tiny_run(*TRAINING, "--fp16", "true", "--overwrite")
     assert losses_of(half) == pytest.approx(losses_of(exact), rel=0.02)
 
 
 def test_frozen_blocks_stay_as_they_were(tiny_run, tmp_path):
     words = [*TRAINING, "--checkpoint", str(tmp_path / "start"), "--head_warmup", "0.1", "--encoder_warmup", "0.1"]
     start = tiny_run("--max_steps", "1", "--eval_split", "", "--output_dir", str(tmp_path / "start"))
-    trained = weights_of(tiny_run(*words, "--frozen_blocks", "1"))
+    trained = weights_of(tiny_run(*words, "--frozen_blocks", "1", "--output_dir", str(tmp_path / "frozen")))
     for name, weight in weights_of(start).items():
         if weight.numel():
             assert torch.equal(weight, trained[name]) == name.startswith(("embeddings.", "layers.0.")), name
@@ -63,7 +63,7 @@ def test_accumulated_gradients_are_those_of_the_large_batch(tiny_run, size, monk
     monkeypatch.setattr(EomtTrainer, "_get_grad_norm", record)
     words = ["--total_batch_size", "8", "--max_grad_norm", "0", "--eval_split", ""]
     for images in ("8", size):
-        tiny_run(*words, "--per_device_train_batch_size", images)
+        tiny_run(*words, "--per_device_train_batch_size", images, "--overwrite")
     torch.testing.assert_close(gradients[1], gradients[0], atol=1e-5, rtol=1e-5)
     assert max(gradient.abs().max() for gradient in gradients[0].values() if gradient.numel()) > 0.1
 

@@ -109,6 +109,7 @@ def test_stock_and_this_package_load_it_by_name_and_compute_the_same(local_hub, 
 
 def test_a_checkpoint_is_whole_before_it_is_pushed(local_hub, tiny_words, tmp_path):
     words = [*tiny_words, "--hub_strategy", "all_checkpoints", "--hub_always_push", "true", "--ema_decay", "0.9"]
+    words += ["--save_total_limit", "0"]
     done = script(local_hub, words, tmp_path / "strategy", tmp_path / "home")
     assert done.returncode == 0, done.stderr[-3000:]
     files = local_hub.repos["org/strategy"]

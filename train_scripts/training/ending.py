@@ -32,11 +32,11 @@ def end_run(trainer: EomtTrainer, metrics: Mapping[str, float]) -> None:
         trainer.save_metrics("before", before)
     if trainer.eval_dataset is not None:
         trainer.save_metrics("eval", trainer.evaluate())
-    if args.push_to_hub:
-        trainer.push_to_hub()  # writes the card too
-    else:
+    if not args.push_to_hub:
         trainer.create_model_card()
     trainer.finished_mark.complete(args)
+    if args.push_to_hub:
+        trainer.push_to_hub()  # writes the card too; a run that is to be pushed is pushed again when it is given again
 
 
 def finished_message(output_dir: str, data_args: DataArguments) -> str:

@@ -1,8 +1,10 @@
 """What keeps an interruption from costing more than minutes: checkpoints by the clock, and one when a signal stops the training."""
 
+import gc
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -101,6 +103,8 @@ def exits_when_interrupted() -> Iterator[None]:
     except KeyboardInterrupt as interrupted:
         if os.environ.get("RANK", "0") == "0":  # of several processes the first
             print(str(interrupted) or "interrupted: nothing stored is lost, and the same command goes on", file=sys.stderr)
+        traceback.clear_frames(interrupted.__traceback__)  # DataLoader ends its workers when the loop lets it go
+        gc.collect()
         if dist.is_initialized():
             dist.destroy_process_group()  # threads of it that are left may abort the process at its end
         sys.exit(EXIT_CODE)

@@ -7,6 +7,9 @@ import sys
 import threading
 import time
 
+import torch
+from torch import Tensor
+
 EXIT_CODE = 130  # of a process that Ctrl-C has ended, by the shells' convention
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 END = b"\0"  # no signal has this number
@@ -25,10 +28,12 @@ class Signals:
 
     Attributes:
         received: whether there was a signal.
+        listening: one element, in memory shared with processes that get it: whether a signal is noted now.
     """
 
     def __init__(self, speaks: bool = True):
         self.speaks, self.received = speaks, False
+        self.listening = torch.zeros(1, dtype=torch.bool).share_memory_()
         self._since = 0.0
         self._listener: threading.Thread | None = None
 
@@ -42,11 +47,13 @@ class Signals:
         self._listener.start()
         self._handlers = {number: signal.signal(number, _pass_over) for number in SIGNALS}
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self.listening.fill_(True)
         return self
 
     def __exit__(self, *_) -> None:
         if self._listener is None:
             return
+        self.listening.fill_(False)
         signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
@@ -76,22 +83,30 @@ class Signals:
             print(f"\n{text}", file=sys.stderr, flush=True)  # a progress bar is on the line before
 
 
-def shield_worker(worker: int) -> None:
-    """Keeps a DataLoader's worker alive when a terminal or job scheduler signals all processes: the step at hand needs it.
+class WorkerShield:
+    """
+    Keeps a DataLoader's worker alive when a terminal or a job scheduler signals all processes: the step at hand needs it.
 
-    Of SIGTERM only the first is passed over: by another one DataLoader ends workers that hang.
+    After the training, SIGTERM ends it as ever: that is how Python ends workers that are left when the process exits.
 
     Args:
-        worker: its index, which DataLoader's `worker_init_fn` gets.
+        listening: of the training process's [`Signals`].
     """
-    signal.set_wakeup_fd(-1)  # a fork has that of the training process
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _once)
+
+    def __init__(self, listening: Tensor):
+        self.listening = listening
+
+    def __call__(self, worker: int) -> None:
+        """To be called in the worker, as DataLoader's `worker_init_fn`."""
+        signal.set_wakeup_fd(-1)  # a fork has that of the training process
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._terminate)
+
+    def _terminate(self, number: int, frame: object) -> None:
+        if not self.listening.item():
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
 
 def _pass_over(number: int, frame: object) -> None:
     pass
-
-
-def _once(number: int, frame: object) -> None:
-    signal.signal(number, signal.SIG_DFL)

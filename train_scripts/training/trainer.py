@@ -35,7 +35,7 @@ from eomt.train_scripts.training.progress_bar import TrainingBar
 from eomt.train_scripts.training.resuming import Resumption, Start
 from eomt.train_scripts.training.saving import CheckpointSaver, LogsEndWithCheckpoints
 from eomt.train_scripts.training.schedules import learning_rate_factor
-from eomt.train_scripts.training.signals import Signals, shield_worker
+from eomt.train_scripts.training.signals import Signals, WorkerShield
 from eomt.train_scripts.training.validation import Validation
 from eomt.train_scripts.training.weight_average import refuse_averages
 
@@ -136,7 +136,7 @@ class EomtTrainer(Trainer):
             collate_fn=self.data_collator,
             num_workers=workers,
             persistent_workers=workers > 0,
-            worker_init_fn=shield_worker,
+            worker_init_fn=WorkerShield(self.signals.listening),
             pin_memory=self.args.dataloader_pin_memory and torch.cuda.is_available(),
         )
 

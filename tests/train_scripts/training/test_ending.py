@@ -50,11 +50,13 @@ STORED = [
 ]
 
 
-@pytest.mark.parametrize(("push", "last"), [(False, "create_model_card"), (True, "push_to_hub")])
+@pytest.mark.parametrize(
+    ("push", "last"), [(False, ["create_model_card", "complete"]), (True, ["complete", "push_to_hub"])], ids=["kept", "pushed"]
+)
 def test_the_model_comes_first_and_then_the_mark_and_a_push_comes_last(tmp_path, push, last):
     trainer = Recorder(tmp_path, push)
     end_run(trainer, {"train_loss": 5.0})
-    assert trainer.calls == [*STORED, ("eval", {"eval_pq": 3.0}), last, "complete"]
+    assert trainer.calls == [*STORED, ("eval", {"eval_pq": 3.0}), *last]
 
 
 def test_without_images_to_evaluate_on_nothing_is_scored(tmp_path):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from eomt.train_scripts.training import signals
-from eomt.train_scripts.training.signals import EXIT_CODE, SIGNALS, Signals, shield_worker
+from eomt.train_scripts.training.signals import EXIT_CODE, SIGNALS, Signals, WorkerShield
 
 
 def wait_for(condition, seconds=10.0):
@@ -79,10 +79,19 @@ def test_the_second_ends_the_process_in_the_middle_of_an_operation():
     assert errors.strip() == "SIGINT again: ended at once; the same command goes on from the last whole checkpoint"
 
 
-def test_a_worker_passes_over_ctrl_c_and_one_sigterm():
+def test_a_worker_passes_over_what_the_training_notes_and_can_be_ended_after_it():
     """In a process of its own, which the second SIGTERM ends."""
-    code = f"import os, signal; from {signals.__name__} import {shield_worker.__name__} as shield; shield(0)\n"
-    code += "for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):\n    os.kill(os.getpid(), number)\n"
-    code += "print('alive', flush=True)\nos.kill(os.getpid(), signal.SIGTERM)\nprint('still')"
+    code = f"import os, signal, torch; from {signals.__name__} import {WorkerShield.__name__} as Shield\n"
+    code += "listening = torch.ones(1, dtype=torch.bool)\nShield(listening)(0)\n"
+    code += "for number in (signal.SIGINT, signal.SIGTERM):\n    os.kill(os.getpid(), number)\n"
+    code += "print('alive', flush=True)\nlistening.fill_(False)\nos.kill(os.getpid(), signal.SIGTERM)\nprint('still')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (-signal.SIGTERM, "alive\n")
+
+
+def test_others_see_whether_signals_are_noted():
+    noted = Signals()
+    assert noted.listening.is_shared() and not noted.listening.item()
+    with noted:
+        assert noted.listening.item()
+    assert not noted.listening.item()

@@ -92,7 +92,7 @@ def test_the_best_averages_of_two_processes_are_those_of_one(tiny_words, tiny_ru
     """With an evaluation and a picture after every step."""
     words = ["--max_steps", "3", "--ema_decay", "0.5", "--learning_rate", "1e-3", "--max_grad_norm", "1", *SPLIT]
     words += ["--eval_split", "val", "--eval_strategy", "steps", "--eval_steps", "1", "--task", "semantic", "--overlays", "2"]
-    words += ["--save_strategy", "best", "--load_best_model_at_end", "true"]
+    words += ["--save_strategy", "best", "--load_best_model_at_end", "true", "--save_total_limit", "0"]
     ended = launch([*tiny_words, *words, "--output_dir", str(tmp_path)], "averages")
     assert [status for status, _ in ended] == [0, 0], ended
     one, other = (torch.load(tmp_path / f"outcome-{rank}.pt") for rank in range(2))

@@ -15,9 +15,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from eomt.image_processing.name_tags import NAME_SIZE, write_names
+
 CELL = 336  # pixels, the long side of an image in a grid: three times the demo's scenes
-GAP = 8
-TITLE_SIZE, NAME_SIZE = 17, 12  # of fonts, pixels
+GAP, GROUP_GAP = 8, 28  # between an image and its parts, and between images side by side
+SHAPE = 1.1  # width over height that a grid comes near: of two shapes, screens suit the wider one
+TITLE_SIZE = 17  # of the font, pixels
 GOLDEN = 0.618034  # of the circle of hues lies between a class and the next: the golden ratio keeps any few neighbours apart
 SHADES = ((0.0, 1.0), (0.035, 0.78), (-0.035, 0.9), (0.02, 0.62), (-0.02, 0.7))  # of a class's instances: hue shift, brightness
 OPACITY = 0.55  # of the segments over the image
@@ -72,7 +75,7 @@ def draw_segments(
     isthing: list[bool],
     size: tuple[int, int] | None = None,
 ) -> Image.Image:
-    """Draws the segments over an image, with contours, and with names where there is room.
+    """Draws the segments over an image, with contours, and with names in or beside them where there is room.
 
     Args:
         image: (3, H, W) uint8.
@@ -97,7 +100,7 @@ def draw_segments(
         layer[inside] = (1 - OPACITY) * pixels[inside] + OPACITY * np.array(color, np.float32)
     layer[_contours(ids)] = 255
     picture = Image.fromarray(layer.round().astype(np.uint8))
-    _write_names(picture, ids, segmentation.classes, names)
+    write_names(picture, ids, segmentation.classes, names)
     return picture
 
 
@@ -108,13 +111,13 @@ def picture_grid(
     isthing: list[bool],
     titles: Sequence[str] = ("image", "truth", "prediction"),
 ) -> None:
-    """Writes a PNG with a row for each image, a title above each column, and below the rows a legend of the classes that occur.
+    """Writes a PNG about as wide as high: images beside their truths and predictions, and a legend of the classes that occur.
 
     Args:
         rows: the images, each with truth and, if there is any, prediction. All have as many parts as there are titles.
         path: of the PNG.
         names, isthing: of the C classes.
-        titles: of the columns.
+        titles: of an image and its parts.
 
     Raises:
         ValueError: there are no rows, or a map doesn't fit its image.
@@ -123,22 +126,38 @@ def picture_grid(
         raise ValueError("rows is empty. Give at least one image.")
     cells = [_row_cells(row, names, isthing) for row in rows]
     seen = {label for row in rows for part in row.parts for label in part.classes.values()}
-    width = len(titles) * (CELL + GAP) + GAP
+    header, group = TITLE_SIZE + 2 * GAP, len(titles) * (CELL + GAP) + GROUP_GAP
+    columns = _columns([row[0].height for row in cells], group, header + 2 * TITLE_SIZE)
+    lines = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    width = columns * group - GROUP_GAP + GAP
     legend = _legend(sorted(seen), names, isthing, width)
-    header = TITLE_SIZE + 2 * GAP
-    height = header + sum(row[0].height + GAP for row in cells) + legend.height
+    height = header + sum(max(row[0].height for row in line) + GAP for line in lines) + legend.height
     grid = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(grid)
-    lefts = [GAP + column * (CELL + GAP) for column in range(len(titles))]
-    for left, title in zip(lefts, titles, strict=True):
+    lefts = [[GAP + column * group + part * (CELL + GAP) for part in range(len(titles))] for column in range(columns)]
+    for left, title in ((left, title) for column in lefts for left, title in zip(column, titles, strict=True)):
         draw.text((left + CELL / 2, header / 2), title, "black", _font(TITLE_SIZE), anchor="mm")
     top = header
-    for row in cells:
-        for left, cell in zip(lefts, row, strict=True):
-            grid.paste(cell, (left + (CELL - cell.width) // 2, top))
-        top += row[0].height + GAP
+    for line in lines:
+        for column, row in zip(lefts, line, strict=False):  # the last line may be shorter
+            for left, cell in zip(column, row, strict=True):
+                grid.paste(cell, (left + (CELL - cell.width) // 2, top))
+        top += max(row[0].height for row in line) + GAP
     grid.paste(legend, (0, top))
     grid.save(path, "PNG")  # optimising takes six times as long, for a file 4% smaller
+
+
+def _columns(heights: Sequence[int], width: int, more: int) -> int:
+    """How many images of these heights side by side, each `width` wide with its parts, make a grid about as wide as high.
+
+    `more` pixels of height are for what is above and below.
+    """
+
+    def ratio(columns: int) -> float:
+        lines = [heights[start : start + columns] for start in range(0, len(heights), columns)]
+        return columns * width / (more + sum(max(line) + GAP for line in lines))
+
+    return min(range(1, len(heights) + 1), key=lambda columns: abs(math.log(ratio(columns) / SHAPE)))
 
 
 def _row_cells(row: GridRow, names: Sequence[str], isthing: list[bool]) -> list[Image.Image]:
@@ -175,24 +194,6 @@ def _contours(ids: np.ndarray) -> np.ndarray:
     edges[:, :-1] = ids[:, :-1] != ids[:, 1:]
     edges[:-1] |= ids[:-1] != ids[1:]
     return edges
-
-
-def _write_names(picture: Image.Image, ids: np.ndarray, classes: Mapping[int, int], names: Sequence[str]) -> None:
-    """Writes each segment's name at its innermost pixel, if the segment is as high as a line there and no other name is."""
-    from scipy import ndimage  # here, since only pictures with names need it
-
-    draw, font = ImageDraw.Draw(picture), _font(NAME_SIZE)
-    taken = np.zeros(ids.shape, dtype=bool)
-    for segment, label in classes.items():
-        depth = ndimage.distance_transform_edt(np.pad(ids == segment, 1))[1:-1, 1:-1]
-        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-        half = draw.textlength(names[label], font) / 2 + 2
-        x = min(max(float(x), half), picture.width - half)
-        box = np.s_[max(0, int(y) - NAME_SIZE // 2) : int(y) + NAME_SIZE // 2, max(0, int(x - half)) : int(x + half)]
-        if depth.max() < 0.6 * NAME_SIZE or half * 2 > picture.width or taken[box].any():
-            continue
-        taken[box] = True
-        draw.text((x, float(y)), names[label], "white", font, anchor="mm", stroke_width=2, stroke_fill="black")
 
 
 def _legend(labels: Sequence[int], names: Sequence[str], isthing: list[bool], width: int) -> Image.Image:

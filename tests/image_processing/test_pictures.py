@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from eomt.image_processing.pictures import CELL, GridRow, Segmentation, class_color, draw_segments, picture_grid
+from eomt.image_processing.pictures import CELL, GAP, GridRow, Segmentation, class_color, draw_segments, picture_grid
 
 NAMES, ISTHING = ["cat", "dog", "sky", "road"], [True, True, False, False]
 
@@ -25,17 +25,6 @@ def test_segments_void_and_contours():
     sky, cat = picture[5, 5].astype(float), picture[30, 5].astype(float)
     assert np.abs(sky - (0.45 * 128 + 0.55 * np.array(class_color(2, ISTHING)))).max() <= 1
     assert np.abs(cat - (0.45 * 128 + 0.55 * np.array(class_color(0, ISTHING)))).max() <= 1
-
-
-def test_names_are_written_where_there_is_room():
-    image, segmentation = scene(80, 120)
-    plain, named = (draw_segments(image, segmentation, names, ISTHING) for names in ([""] * 4, NAMES))
-    changed = (np.asarray(plain) != np.asarray(named)).any(-1)
-    assert changed[:40].any() and changed[40:, :60].any() and not changed[45:, 70:].any()
-    tiny = Segmentation(torch.zeros(80, 120, dtype=torch.int32), {5: 0})
-    tiny.id_map[:3, :3] = 5
-    pictures = [np.asarray(draw_segments(image, tiny, names, ISTHING)) for names in ([""] * 4, NAMES)]
-    assert np.array_equal(*pictures)
 
 
 def test_things_differ_stuff_does_not_and_classes_are_apart():
@@ -59,15 +48,26 @@ def test_results_of_post_processing_can_be_drawn():
 def test_a_grid_holds_rows_of_any_shape_and_a_legend(tmp_path):
     rows = [GridRow(image, segmentation, segmentation) for image, segmentation in (scene(), scene(112, 112), scene(300, 100))]
     picture_grid(rows, tmp_path / "grid.png", NAMES, ISTHING)
-    short, tall = Image.open(tmp_path / "grid.png"), None
     picture_grid(rows[:1], tmp_path / "one.png", NAMES, ISTHING)
-    tall, short = short, Image.open(tmp_path / "one.png")
+    tall, short = (Image.open(tmp_path / name) for name in ("grid.png", "one.png"))
     assert short.format == "PNG" and short.width == tall.width > 3 * CELL
     assert tall.height - short.height > 2 * CELL
     legend = np.asarray(short)[-40:]
     for label in (0, 2):
         assert (legend == class_color(label, ISTHING)).all(-1).any()
     assert not (legend == class_color(3, ISTHING)).all(-1).any()  # not to be seen in any picture
+
+
+@pytest.mark.parametrize(("count", "parts"), [(12, 2), (6, 3), (5, 3), (30, 2)])
+@pytest.mark.parametrize("size", [(112, 112), (90, 120), (120, 90)])
+def test_a_grid_is_about_as_wide_as_high(tmp_path, count, parts, size):
+    image, segmentation = scene(*size)
+    row = GridRow(image, segmentation, segmentation if parts == 3 else None)
+    picture_grid([row] * count, tmp_path / "grid.png", NAMES, ISTHING, titles=("image", "truth", "prediction")[:parts])
+    grid = Image.open(tmp_path / "grid.png")
+    assert 0.5 < grid.width / grid.height < 2
+    pixels = np.asarray(grid)
+    assert (pixels[100:, -GAP:] == 255).all() and (pixels[100:, -CELL // 2] != 255).any()  # the last column holds pictures
 
 
 def test_wrong_arguments(tmp_path):

@@ -29,7 +29,7 @@ def test_the_report_counts_what_is_there(ten_photos):
     assert "sky     stuff         9         9     33.75" in text and "22.5 % void" in text
     assert SplitReport.load(folder / "out" / "train_report.json") == report
     picture = Image.open(folder / "out" / "train_samples.png")
-    assert picture.width == 2 * 344 + 8 and picture.height > 10 * 168
+    assert picture.width > 4 * 344 and picture.height > 5 * 168  # ten images with labels, two in a line
 
 
 @pytest.fixture

@@ -28,7 +28,6 @@ def main(words: Sequence[str]) -> None:
             print(f"pictures: {Path(options.output) / 'overlays'}")
         if counts["broken"]:
             print(f"what couldn't be read is in {Path(options.output) / 'broken.json'}")
-    PartialState().destroy_process_group()  # threads of it that are left may abort the process at its end
 
 
 if __name__ == "__main__":

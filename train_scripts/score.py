@@ -33,7 +33,6 @@ def main(words: Sequence[str]) -> None:
             if path:
                 print(f"{name + ':':<9} {path}")
         print(next_line(predict_words(options.checkpoint, options.task)))
-    PartialState().destroy_process_group()  # threads of it that are left may abort the process at its end
 
 
 if __name__ == "__main__":

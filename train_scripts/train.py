@@ -9,12 +9,9 @@ Interrupted, the same command goes on.
 
 from collections.abc import Callable, Sequence
 
-from accelerate import PartialState
-
 from eomt.train_scripts.data.command import command
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.building import build_model
-from eomt.train_scripts.training.interruption import exits_when_interrupted
 from eomt.train_scripts.training.recipe import parse_arguments
 from eomt.train_scripts.training.run import run_training
 from eomt.train_scripts.training.summary import run_summary
@@ -33,11 +30,9 @@ def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer 
 
 @command
 def main(words: Sequence[str]) -> None:
-    with exits_when_interrupted():
-        trainer = run(words)
-        if trainer is not None and trainer.is_world_process_zero():
-            print(run_summary(trainer))
-        PartialState().destroy_process_group()  # threads of it that are left may abort the process at its end
+    trainer = run(words)
+    if trainer is not None and trainer.is_world_process_zero():
+        print(run_summary(trainer))
 
 
 if __name__ == "__main__":

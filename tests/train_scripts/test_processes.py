@@ -20,11 +20,11 @@ from eomt.train_scripts import train
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import write_labels
 from eomt.train_scripts.data.formats.segment_rows import encoded_ids
+from eomt.train_scripts.data.process_end import orderly_end
 from eomt.train_scripts.data.shard_writer import write_split
 from eomt.train_scripts.data.training_collator import TrainingCollator
 from eomt.train_scripts.evaluation.checkpoints import last_whole
 from eomt.train_scripts.training.finite_loss import FILE
-from eomt.train_scripts.training.interruption import exits_when_interrupted
 from eomt.train_scripts.training.trainer import EomtTrainer
 from eomt.train_scripts.training.validation import Validation
 
@@ -201,8 +201,12 @@ def _run(mode: str, words: list[str]) -> None:
         TrainingCollator.__call__ = vanish
     elif mode == "averages":
         Validation.score = second_is_best()
-    with exits_when_interrupted():
-        trainer = train.run(words)
+    with orderly_end():
+        _train_and_store(rank, words)
+
+
+def _train_and_store(rank: int, words: list[str]) -> None:
+    trainer = train.run(words)
     torch.save(outcome(trainer), os.path.join(trainer.args.output_dir, f"outcome-{rank}.pt"))
 
 

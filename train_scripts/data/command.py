@@ -11,6 +11,7 @@ from pathlib import Path
 
 from huggingface_hub.errors import StrictDataclassError
 
+from eomt.train_scripts.data.process_end import orderly_end
 from eomt.train_scripts.data.quiet import quiet_libraries
 
 USER_ERRORS = (ValueError, OSError, FloatingPointError, ImportError, StrictDataclassError)
@@ -23,8 +24,9 @@ def command(main: Callable[[list[str]], None]) -> Callable[..., None]:
     """Wraps the function of a command, which gets the words after the command's name.
 
     An error of the user's ends the process with exit code 2 and `error: ...` on stderr; `--debug` lets the traceback through. Of
-    several processes on a machine the first one to fail prints, and those that lose their connection by it say nothing. Where the
-    words are this process's, the bars and warnings of other libraries are kept off the screen.
+    several processes on a machine the first one to fail prints, and those that lose their connection by it say nothing. Ctrl-C ends
+    it in one line, too, with exit code 130. Where the words are this process's, the bars and warnings of other libraries are kept
+    off the screen.
     """
 
     @functools.wraps(main)
@@ -33,7 +35,8 @@ def command(main: Callable[[list[str]], None]) -> Callable[..., None]:
         if argv is None:  # else a program calls it, whose screen this is not
             quiet_libraries()
         try:
-            main(words)
+            with orderly_end():
+                main(words)
         except subprocess.CalledProcessError as error:  # it has said why
             if debug:
                 raise

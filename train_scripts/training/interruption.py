@@ -1,19 +1,13 @@
 """What keeps an interruption from costing more than minutes: checkpoints by the clock, and one when a signal stops the training."""
 
-import gc
-import os
-import sys
 import time
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from eomt.train_scripts.evaluation.checkpoints import checkpoint_of
-from eomt.train_scripts.training.signals import EXIT_CODE, Signals
+from eomt.train_scripts.training.signals import Signals
 
 MOST_TIME_SAVING = 0.05  # share of the time between two checkpoints by the clock that writing one may take
 NOTHING, SAVE, STOP = range(3)
@@ -93,18 +87,3 @@ def stop_message(args: TrainingArguments, state: TrainerState) -> str:
         return f"stopped after step {state.global_step}: {folder} has only the model, by save_only_model: no run goes on from it"
     without = " without --overwrite" if args.overwrite else ""
     return f"stopped after step {state.global_step}, saved in {folder}: the same command{without} goes on from there"
-
-
-@contextmanager
-def exits_when_interrupted() -> Iterator[None]:
-    """Ends the process in one line and with exit code 130 when what is within was interrupted."""
-    try:
-        yield
-    except KeyboardInterrupt as interrupted:
-        if os.environ.get("RANK", "0") == "0":  # of several processes the first
-            print(str(interrupted) or "interrupted: nothing stored is lost, and the same command goes on", file=sys.stderr)
-        traceback.clear_frames(interrupted.__traceback__)  # DataLoader ends its workers when the loop lets it go
-        gc.collect()
-        if dist.is_initialized():
-            dist.destroy_process_group()  # threads of it that are left may abort the process at its end
-        sys.exit(EXIT_CODE)

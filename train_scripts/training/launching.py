@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from eomt.train_scripts.training.signals import EXIT_CODE
+from eomt.train_scripts.data.process_end import EXIT_CODE
 
 
 def process_count(batch_size: int) -> int:

@@ -10,7 +10,8 @@ import time
 import torch
 from torch import Tensor
 
-EXIT_CODE = 130  # of a process that Ctrl-C has ended, by the shells' convention
+from eomt.train_scripts.data.process_end import EXIT_CODE
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 END = b"\0"  # no signal has this number
 SAME_PRESS = 2.0  # seconds: `accelerate launch` passes on a signal that the terminal has sent to all processes already

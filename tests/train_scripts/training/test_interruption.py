@@ -1,7 +1,5 @@
 """Checkpoints by the clock and at a signal: when they are asked for, and what stops the training."""
 
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +8,7 @@ from transformers import TrainerControl, TrainerState
 from eomt.train_scripts.evaluation.checkpoints import last_whole
 from eomt.train_scripts.training import interruption
 from eomt.train_scripts.training.interruption import Interrupted, TimelyCheckpoints, stop_message
-from eomt.train_scripts.training.signals import EXIT_CODE, Signals
+from eomt.train_scripts.training.signals import Signals
 
 
 @pytest.fixture
@@ -100,15 +98,6 @@ def test_the_message_says_what_the_same_command_would_do():
     state = TrainerState(global_step=3)
     assert stop_message(arguments(overwrite=True), state).endswith("the same command without --overwrite goes on from there")
     assert stop_message(arguments(save_only_model=True), state).endswith("by save_only_model: no run goes on from it")
-
-
-@pytest.mark.parametrize(
-    ("raised", "shown"), [("Interrupted('saved')", "saved\n"), ("KeyboardInterrupt", "interrupted: nothing stored")]
-)
-def test_an_interruption_ends_the_process_in_one_line(raised, shown):
-    code = f"from eomt.train_scripts.training.interruption import *\nwith exits_when_interrupted():\n    raise {raised}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == EXIT_CODE and done.stderr.startswith(shown) and done.stderr.count("\n") == 1
 
 
 def test_by_the_clock_one_stays_while_the_run_goes_on_and_none_when_it_has_finished(tiny_run, tmp_path, monkeypatch):

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
+from eomt.train_scripts.data.process_end import EXIT_CODE
 from eomt.train_scripts.training import signals
-from eomt.train_scripts.training.signals import EXIT_CODE, SIGNALS, Signals, WorkerShield
+from eomt.train_scripts.training.signals import SIGNALS, Signals, WorkerShield
 
 
 def wait_for(condition, seconds=10.0):

@@ -38,12 +38,13 @@ def stored_model(checkpoint: str | Path) -> str:
     return str(last)
 
 
-def load_model(checkpoint: str, masked: bool = False) -> EomtForUniversalSegmentation:
+def load_model(checkpoint: str, masked: bool = False, attn_implementation: str = "sdpa") -> EomtForUniversalSegmentation:
     """A complete checkpoint, in float32.
 
     Args:
         checkpoint: a folder or a Hub name.
         masked: whether the last L2 blocks are masked, whatever the checkpoint says.
+        attn_implementation: transformers' name of an attention implementation.
 
     Raises:
         OSError: there is no such checkpoint.
@@ -56,6 +57,7 @@ def load_model(checkpoint: str, masked: bool = False) -> EomtForUniversalSegment
     # transformers' own checkpoints lack buffers that are only for training
     if missing := sorted(set(loaded["missing_keys"]) & {name for name, _ in model.named_parameters()}):
         raise ValueError(f"checkpoint={checkpoint!r} lacks the weights {missing[:5]}; give a complete EoMT checkpoint")
+    model.set_attn_implementation(attn_implementation)
     model.set_attn_mask_probs([float(masked)] * len(model.attn_mask_probs))
     return model
 

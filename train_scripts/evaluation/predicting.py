@@ -17,11 +17,12 @@ from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.coco import read_json
 from eomt.train_scripts.data.image_sources import ImageStream, open_source
+from eomt.train_scripts.evaluation import inference_options
 from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor, stored_model
 from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
-from eomt.train_scripts.evaluation.tasks import TASKS, task_of
+from eomt.train_scripts.evaluation.tasks import task_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,14 +31,14 @@ logger = logging.getLogger(__name__)
 class PredictOptions:
     """What is predicted on, by what, and where to."""
 
-    checkpoint: str = field(metadata={"help": "EoMT checkpoint, a folder (also of an interrupted run) or a Hub name"})
+    checkpoint: str = field(metadata=inference_options.CHECKPOINT)
     images: str = field(metadata={"help": "image, folder of images or of parquet shards, parquet file, or dataset of the Hub"})
-    task: str = field(metadata={"help": "what the model segments", "choices": list(TASKS)})
+    task: str = field(metadata=inference_options.TASK)
     output: str = field(metadata={"help": "folder for the predictions"})
     split: str = field(default="val", metadata={"help": "split of a dataset"})
     column: str = field(default="image", metadata={"help": "column of a dataset that holds the images"})
-    batch_size: int = field(default=1, metadata={"help": "images a process and forward pass"})
-    threshold: float = field(default=THRESHOLD, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
+    batch_size: int = field(default=1, metadata=inference_options.BATCH_SIZE)
+    threshold: float = field(default=THRESHOLD, metadata=inference_options.THRESHOLD)
     overlays: bool = field(default=False, metadata={"help": "pictures of the images with their segments"})
     categories: str | None = field(
         default=None,
@@ -47,9 +48,9 @@ class PredictOptions:
         },
     )
     threads: int = field(default=2, metadata={"help": "threads that decode images, a process"})
-    bf16: bool | None = field(default=None, metadata={"help": "bfloat16 autocast; by default where the machine is faster in it"})
-    attn_implementation: str = field(default="sdpa", metadata={"help": "eager, sdpa, flash_attention_2 or flex_attention"})
-    masked: bool = field(default=False, metadata={"help": "mask the last blocks, for a model trained with --masking always"})
+    bf16: bool | None = field(default=None, metadata=inference_options.BF16)
+    attn_implementation: str = field(default="sdpa", metadata=inference_options.ATTENTION)
+    masked: bool = field(default=False, metadata=inference_options.MASKED)
 
     def __post_init__(self):
         task_of(self.task)  # raises for an unknown name
@@ -71,8 +72,7 @@ def predict(options: PredictOptions) -> dict[str, int]:
     state = PartialState(cpu=not torch.accelerator.is_available())
     dtype = chosen_dtype(state.device, options.bf16)
     checkpoint = stored_model(options.checkpoint)
-    model = load_model(checkpoint, options.masked).to(state.device)
-    model.set_attn_implementation(options.attn_implementation)
+    model = load_model(checkpoint, options.masked, options.attn_implementation).to(state.device)
     names = class_names(model)
     category_ids, things = _read_categories(options.categories, names)
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), Labels(names, things))

@@ -16,11 +16,12 @@ from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.data.samples import BAD_SAMPLES
+from eomt.train_scripts.evaluation import inference_options
 from eomt.train_scripts.evaluation.inference import SCORE_TOLERANCE, predictions, score_predictions
 from eomt.train_scripts.evaluation.loading import check_classes, class_names, load_model, load_processor, stored_model
 from eomt.train_scripts.evaluation.pictures import keep_rows
 from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
-from eomt.train_scripts.evaluation.tasks import TASKS, task_of
+from eomt.train_scripts.evaluation.tasks import task_of
 
 PICTURED = 6  # images
 
@@ -29,12 +30,12 @@ PICTURED = 6  # images
 class ScoreOptions:
     """What is scored, and how."""
 
-    checkpoint: str = field(metadata={"help": "EoMT checkpoint, a folder (also of an interrupted run) or a Hub name"})
+    checkpoint: str = field(metadata=inference_options.CHECKPOINT)
     data: str = field(metadata={"help": "folder of parquet shards and labels.json"})
     split: str = field(metadata={"help": "prefix of the shards to score", "default": "val"})
-    task: str = field(metadata={"help": "what the model segments", "choices": list(TASKS)})
-    batch_size: int = field(default=1, metadata={"help": "images a process and forward pass"})
-    threshold: float = field(default=THRESHOLD, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
+    task: str = field(metadata=inference_options.TASK)
+    batch_size: int = field(default=1, metadata=inference_options.BATCH_SIZE)
+    threshold: float = field(default=THRESHOLD, metadata=inference_options.THRESHOLD)
     boundary: bool = field(default=False, metadata={"help": "boundary AP as well (instance)"})
     picture: str | None = field(
         default=None, metadata={"help": f"PNG for a grid of {PICTURED} images over the split, with truths and predictions"}
@@ -42,9 +43,9 @@ class ScoreOptions:
     bad_samples: str = field(
         default="raise", metadata={"help": "images that can't be used: stop, or leave out and count", "choices": list(BAD_SAMPLES)}
     )
-    bf16: bool | None = field(default=None, metadata={"help": "bfloat16 autocast; by default where the machine is faster in it"})
-    attn_implementation: str = field(default="sdpa", metadata={"help": "eager, sdpa, flash_attention_2 or flex_attention"})
-    masked: bool = field(default=False, metadata={"help": "mask the last blocks, for a model trained with --masking always"})
+    bf16: bool | None = field(default=None, metadata=inference_options.BF16)
+    attn_implementation: str = field(default="sdpa", metadata=inference_options.ATTENTION)
+    masked: bool = field(default=False, metadata=inference_options.MASKED)
     tolerance: float = field(
         default=SCORE_TOLERANCE,
         metadata={
@@ -74,8 +75,7 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
     metric = task.metric(labels, options.boundary)
     dtype = chosen_dtype(state.device, options.bf16)
     checkpoint = stored_model(options.checkpoint)
-    model = load_model(checkpoint, options.masked).to(state.device)
-    model.set_attn_implementation(options.attn_implementation)
+    model = load_model(checkpoint, options.masked, options.attn_implementation).to(state.device)
     check_classes(class_names(model), labels.names, checkpoint)
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), labels)
     stream = evaluation_stream(

@@ -56,18 +56,6 @@ def tiny_model(tiny_config) -> Callable[..., EomtForUniversalSegmentation]:
 
 
 @pytest.fixture
-def checkpoint_activations() -> Callable[..., None]:
-    """`checkpoint_activations(model, on=True, **kwargs)`: transformers 5.24 renamed the methods."""
-
-    def switch(model: torch.nn.Module, on: bool = True, **kwargs) -> None:
-        verb = "enable" if on else "disable"
-        known = hasattr(model, f"activation_checkpointing_{verb}")
-        getattr(model, f"{'activation' if known else 'gradient'}_checkpointing_{verb}")(*([kwargs] if kwargs else []))
-
-    return switch
-
-
-@pytest.fixture
 def segments() -> Callable[..., tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]]:
     """`segments(counts, size)`: random blobs as `id_maps, segment_ids, class_labels` and the same as `mask_labels`."""
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eomt.image_processing import EomtImageProcessor, EomtImageProcessorPil
+from eomt.image_processing import EomtImageProcessor
 
 IMAGE = np.zeros((40, 60, 3), np.uint8)
 MAP = np.ones((40, 60), np.uint8)
@@ -93,7 +93,6 @@ TABLE = {
 
 
 @pytest.mark.parametrize("case", TABLE)
-@pytest.mark.parametrize("processor_class", [EomtImageProcessor, EomtImageProcessorPil])
 def test_error_names_what_is_wrong(processor_class, case, tmp_path):
     arguments, message = TABLE[case]
     processor = processor_class(size={"shortest_edge": 64, "longest_edge": 64})

@@ -10,9 +10,8 @@ import transformers
 from PIL import Image
 from transformers import pipeline
 
-from eomt.image_processing import EomtImageProcessor, EomtImageProcessorPil
+from eomt.image_processing import EomtImageProcessor
 
-BOTH = pytest.mark.parametrize("processor_class", [EomtImageProcessor, EomtImageProcessorPil])
 TASKS = ("panoptic", "instance", "semantic")
 SQUARE = {"shortest_edge": 64, "longest_edge": 64}
 BLACK, SHAPE = 0, 1  # the classes of `scene`
@@ -51,7 +50,6 @@ def post_process(processor, task: str, outputs, **call) -> list[torch.Tensor]:
     return [classes_of(result) for result in results]
 
 
-@BOTH
 @pytest.mark.parametrize(
     ("call", "rows"),
     [
@@ -70,7 +68,6 @@ def test_a_row_states_content_and_input(processor_class, call, rows):
     assert all(row.dtype == torch.int64 for row in batch["image_layouts"])
 
 
-@BOTH
 @pytest.mark.parametrize(("kind", "of"), [("pt", torch.Tensor), ("np", np.ndarray)])
 def test_layouts_of_a_batch_are_one_tensor(processor_class, kind, of):
     layouts = processor_class(size=SQUARE)([scene(20, 40)[0]] * 3, return_tensors=kind)["image_layouts"]
@@ -91,7 +88,6 @@ CALLS = pytest.mark.parametrize(
 )
 
 
-@BOTH
 @CALLS
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("state_layouts", [True, False])
@@ -169,7 +165,6 @@ def test_the_model_passes_layouts_on(tiny_model, call, size):
 
 
 @torch.no_grad()
-@BOTH
 def test_stock_takes_our_processors_output(processor_class, tiny_model):
     model = tiny_model()
     stock = transformers.EomtForUniversalSegmentation(transformers.EomtConfig(**model.config.to_dict())).eval()

@@ -11,8 +11,6 @@ from transformers.utils import logging
 
 from eomt.image_processing import EomtImageProcessor, EomtImageProcessorPil
 
-BOTH = pytest.mark.parametrize("processor_class", [EomtImageProcessor, EomtImageProcessorPil])
-
 # as saved by transformers 4.57's EomtImageProcessorFast for a semantic model
 SAVED_BY_4 = {
     "crop_size": None,
@@ -53,7 +51,6 @@ def warnings_of(monkeypatch):
     return messages
 
 
-@BOTH
 def test_round_trip(processor_class, tmp_path, warnings_of):
     processor = processor_class(
         size={"shortest_edge": 96}, do_split_image=True, ignore_index=255, do_reduce_labels=False, stuff_classes={7, 3}
@@ -64,7 +61,6 @@ def test_round_trip(processor_class, tmp_path, warnings_of):
     assert loaded.stuff_classes == [3, 7] and loaded.do_reduce_labels is False and not warnings_of
 
 
-@BOTH
 def test_keyword_class_in_the_processors_module(processor_class):
     keywords = sys.modules[processor_class.__module__].EomtImageProcessorKwargs
     assert processor_class.valid_kwargs is keywords
@@ -73,7 +69,6 @@ def test_keyword_class_in_the_processors_module(processor_class):
     assert extra <= set(dir(processor_class))
 
 
-@BOTH
 def test_always_writes_both_label_settings(processor_class, tmp_path):
     processor_class().save_pretrained(tmp_path)
     saved = json.loads((tmp_path / "preprocessor_config.json").read_text())
@@ -81,14 +76,12 @@ def test_always_writes_both_label_settings(processor_class, tmp_path):
     assert saved["image_processor_type"] == "EomtImageProcessor"
 
 
-@BOTH
 def test_reads_version_4(processor_class, tmp_path):
     processor = processor_class.from_pretrained(write(tmp_path, SAVED_BY_4))
     assert processor(np.zeros((40, 100, 3), np.uint8), return_tensors="pt")["pixel_values"].shape == (3, 3, 64, 64)
     assert processor.do_reduce_labels is False and processor.do_convert_rgb
 
 
-@BOTH
 @pytest.mark.parametrize("load", ["from_pretrained", "from_json_file"])
 def test_stock_ignore_index_means_reducing(processor_class, load, tmp_path, warnings_of):
     folder = write(tmp_path, {**SAVED_BY_4, "ignore_index": 255})
@@ -101,7 +94,6 @@ def test_stock_ignore_index_means_reducing(processor_class, load, tmp_path, warn
     assert len(warnings_of) == 1, "saving settles it"
 
 
-@BOTH
 def test_reducing_can_be_declined(processor_class, tmp_path, warnings_of):
     folder = write(tmp_path, {**SAVED_BY_4, "ignore_index": 255})
     assert processor_class.from_pretrained(folder, do_reduce_labels=False).do_reduce_labels is False

@@ -29,10 +29,10 @@ def test_what_is_below_gets_no_gradient_and_the_rest_does(tiny_model, segments, 
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_no_backward_pass_reaches_them(tiny_model, segments, checkpoint_activations, checkpointing, monkeypatch):
+def test_no_backward_pass_reaches_them(tiny_model, segments, checkpointing, monkeypatch):
     model = tiny_model(probs=0.5, num_hidden_layers=8).train()
     if checkpointing:
-        checkpoint_activations(model)
+        model.activation_checkpointing_enable()
     model.freeze_encoder(-1)
     wanting = []
     for index, layer in enumerate(model.layers):
@@ -44,15 +44,13 @@ def test_no_backward_pass_reaches_them(tiny_model, segments, checkpoint_activati
 
 @pytest.mark.parametrize("use_reentrant", [False, True])
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_checkpointed_blocks_above_frozen_ones_get_the_gradients_they_get_without(
-    tiny_model, segments, checkpoint_activations, use_reentrant, count
-):
+def test_checkpointed_blocks_above_frozen_ones_get_the_gradients_they_get_without(tiny_model, segments, use_reentrant, count):
     gradients = []
     for checkpointing in (False, True):
         model = tiny_model(probs=0.0, num_hidden_layers=8).train()
         model.freeze_encoder(count)
         if checkpointing:
-            checkpoint_activations(model, use_reentrant=use_reentrant)
+            model.activation_checkpointing_enable({"use_reentrant": use_reentrant})
         torch.manual_seed(0)
         gradients.append(backward(model, segments)[0])
     torch.testing.assert_close(gradients[1], gradients[0], atol=1e-6, rtol=1e-5)

@@ -26,27 +26,27 @@ def run(model, segments, **options) -> tuple[torch.Tensor, list[torch.Tensor], i
 
 @pytest.mark.parametrize("use_reentrant", [False, True])
 @pytest.mark.parametrize("drop_path_rate", [0.0, 0.3])
-def test_equal_gradients_for_fewer_bytes(tiny_model, segments, checkpoint_activations, use_reentrant, drop_path_rate):
+def test_equal_gradients_for_fewer_bytes(tiny_model, segments, use_reentrant, drop_path_rate):
     settings = dict(probs=[0.7, 0.2], num_hidden_layers=8, drop_path_rate=drop_path_rate)
     loss, gradients, bytes_kept = run(tiny_model(**settings).train(), segments)
     model = tiny_model(**settings).train()
-    checkpoint_activations(model, use_reentrant=use_reentrant)
+    model.activation_checkpointing_enable({"use_reentrant": use_reentrant})
     other_loss, other_gradients, other_bytes = run(model, segments)
     torch.testing.assert_close(other_loss, loss, atol=0, rtol=0)
     torch.testing.assert_close(other_gradients, gradients, atol=1e-6, rtol=1e-5)
     assert other_bytes < 0.6 * bytes_kept
 
 
-def test_hidden_states_are_recorded_once(tiny_model, segments, checkpoint_activations):
+def test_hidden_states_are_recorded_once(tiny_model, segments):
     model = tiny_model().train()
-    checkpoint_activations(model)
+    model.activation_checkpointing_enable()
     expected = tiny_model().train()(torch.ones(1, 3, 64, 64), output_hidden_states=True).hidden_states
     recorded = model(torch.ones(1, 3, 64, 64), output_hidden_states=True).hidden_states
     torch.testing.assert_close(recorded, expected, atol=0, rtol=0)
 
 
-def test_it_can_be_switched_off_again(tiny_model, segments, checkpoint_activations):
+def test_it_can_be_switched_off_again(tiny_model, segments):
     model = tiny_model(num_hidden_layers=8).train()
-    checkpoint_activations(model)
-    checkpoint_activations(model, on=False)
+    model.activation_checkpointing_enable()
+    model.activation_checkpointing_disable()
     assert run(model, segments)[2] == run(tiny_model(num_hidden_layers=8).train(), segments)[2]

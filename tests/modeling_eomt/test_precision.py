@@ -26,10 +26,10 @@ def test_training_in_pure_half_precision(tiny_model, segments, dtype, counts, im
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_training_under_bfloat16_autocast(tiny_model, segments, checkpoint_activations, checkpointing):
+def test_training_under_bfloat16_autocast(tiny_model, segments, checkpointing):
     model = tiny_model(probs=[0.7, 0.2]).train()
     if checkpointing:
-        checkpoint_activations(model)
+        model.activation_checkpointing_enable()
     id_maps, segment_ids, class_labels, _ = segments([3, 1])
     labels = dict(id_maps=id_maps, segment_ids=segment_ids, class_labels=class_labels, sample_keys=torch.tensor([1, 2]))
     pixel_values = torch.randn(2, 3, 64, 64)

@@ -1,5 +1,6 @@
 """Small datasets that streams are tried on, and small photos that are prepared."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,11 @@ from PIL import Image
 
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import write_labels
+from eomt.train_scripts.data.formats.detection import Split
+from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.shard_writer import write_split
+from eomt.train_scripts.data.split_report import SplitReport
 
 ROWS = 50
 
@@ -43,3 +48,21 @@ def ten_photos(tmp_path) -> Path:
         Image.fromarray(np.full((2, 4, 3), 20 * number, np.uint8)).save(tmp_path / "images" / f"{number}.png")
         Image.fromarray(mask).save(tmp_path / "masks" / f"{number}.png")
     return tmp_path
+
+
+@pytest.fixture
+def put_mask(ten_photos) -> Callable[[int, np.ndarray], None]:
+    """`put_mask(number, mask)`: another mask for one of the ten photos."""
+    return lambda number, mask: Image.fromarray(mask).save(ten_photos / "masks" / f"{number}.png")
+
+
+@pytest.fixture
+def prepare_photos(ten_photos) -> Callable[..., SplitReport]:
+    """`prepare_photos(**options)`: the ten photos as a split `train` in `out`, in shards of three; 9 is no value of a mask."""
+
+    def run(**options) -> SplitReport:
+        split = Split("train", "masks", ten_photos / "images", ten_photos / "masks")
+        kinds = Options(kind="semantic", classes=["sky", "road"], void=[255])
+        return prepare([split], ten_photos / "out", kinds, rows_a_shard=3, **options)["train"]
+
+    return run

@@ -7,28 +7,22 @@ import pytest
 from PIL import Image
 
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
-from eomt.train_scripts.data.formats.detection import Split
-from eomt.train_scripts.data.formats.source import Options
-from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.split_report import NAMED, SplitReport
 
 LABELS = Labels(["sky", "cat", "dog"], [False, True, True])
 
 
-def test_the_report_counts_what_is_there(ten_photos):
-    folder, options = ten_photos, Options(kind="semantic", classes=["sky", "road"], void=[255])
-    Image.fromarray(np.full((2, 4), 1, np.uint8)).save(folder / "masks" / "4.png")
-    report = prepare([Split("train", "masks", folder / "images", folder / "masks")], folder / "out", options, rows_a_shard=3)[
-        "train"
-    ]
+def test_the_report_counts_what_is_there(ten_photos, put_mask, prepare_photos):
+    put_mask(4, np.full((2, 4), 1, np.uint8))
+    report, out = prepare_photos(), ten_photos / "out"
     assert (report.images, report.segments, report.pixels, report.void_pixels) == (10, 19, 80, 18)
     assert report.class_images == {"0": 9, "1": 10} and report.class_pixels == {"0": 27, "1": 35}
     assert report.sizes == {"4 x 2": 10} and not report.skipped
-    text = report.text("train", read_labels(folder / "out"))
+    text = report.text("train", read_labels(out))
     assert "train: 10 images, 19 segments (0 crowds; at most 2 in an image), 0 images without any" in text
     assert "sky     stuff         9         9     33.75" in text and "22.5 % void" in text
-    assert SplitReport.load(folder / "out" / "train_report.json") == report
-    picture = Image.open(folder / "out" / "train_samples.png")
+    assert SplitReport.load(out / "train_report.json") == report
+    picture = Image.open(out / "train_samples.png")
     assert picture.width > 4 * 344 and picture.height > 5 * 168  # ten images with labels, two in a line
 
 

@@ -28,7 +28,7 @@ def _cpu_multiplies_bfloat16() -> bool:
     # what PyTorch's kernels use may be limited by ATEN_CPU_CAPABILITY, to try out how another processor behaves
     if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
         return False
-    # older releases of PyTorch don't tell the features
+    # older releases of PyTorch don't tell the features: with them a CPU computes in float32 unless bfloat16 is asked for
     features = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
 

@@ -39,7 +39,7 @@ def draw_and_serve(scenes: Path, model_folder: Path, out: Path) -> None:
     stream = evaluation_stream(scenes, "val", processor)
     model = AutoModel.from_pretrained(model_folder)
     task = task_of("panoptic")
-    results = predictions(model, processor, stream, task, batch_size=6, threshold=0.5)
+    results = predictions(model, processor, stream, task, batch_size=6, threshold=0.5, show_progress=False)  # a few are drawn
     draw_predictions(results, task, read_labels(scenes), out / "picture.png")
     print_scores(model_folder, "200 unseen scenes")
     to_pil_image(next(iter(stream))["sample"].image).save(out / "scene.png")

@@ -1,12 +1,23 @@
-"""EoMT, the Encoder-only Mask Transformer, for Hugging Face Transformers. Importing it registers the Auto classes."""
+"""EoMT, the Encoder-only Mask Transformer, for Hugging Face Transformers. Importing it registers the Auto classes.
 
-from eomt.configuration import EomtConfig
-from eomt.image_processing.image_processing_eomt import EomtImageProcessor
-from eomt.image_processing.image_processing_pil_eomt import EomtImageProcessorPil
-from eomt.modeling_eomt import EomtForUniversalSegmentation, EomtForUniversalSegmentationOutput, EomtPreTrainedModel
-from eomt.registration import register_auto_classes
+The package's own commands alone put that off until their options are read, so that a wrong option is answered before PyTorch and
+transformers are loaded: there the names below, and the registration with them, come with their first use.
+"""
 
-register_auto_classes()
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from eomt.starting import is_command
+
+if TYPE_CHECKING or not is_command():
+    from eomt.registered import (
+        EomtConfig,
+        EomtForUniversalSegmentation,
+        EomtForUniversalSegmentationOutput,
+        EomtImageProcessor,
+        EomtImageProcessorPil,
+        EomtPreTrainedModel,
+    )
 
 __all__ = [
     "EomtConfig",
@@ -16,3 +27,9 @@ __all__ = [
     "EomtImageProcessorPil",
     "EomtPreTrainedModel",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("eomt.registered"), name)

@@ -12,15 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from eomt.train_scripts.data.command import command
 from eomt.train_scripts.data.command_line import parse_options
 from eomt.train_scripts.data.next_command import next_line, predict_words
-from eomt.train_scripts.data.scenes import write_scenes
-from eomt.train_scripts.evaluation.precision import machine_dtype
-from eomt.train_scripts.evaluation.serving import draw_and_serve
-from eomt.train_scripts.training.launching import launch_training
 
 
 @dataclass
@@ -35,21 +29,24 @@ class DemoOptions:
     )
     overwrite: bool = field(default=False, metadata={"help": "train anew, where there is a model already"})
 
-    def __post_init__(self):
-        if self.minutes is None:
-            self.minutes = 6.0 if machine_dtype() == torch.bfloat16 else 8.0
-
 
 @command
 def main(words: Sequence[str]) -> None:
     options = parse_options(DemoOptions, words, "Trains, scores, draws and serves a small EoMT.")
+    # heavy modules come after the options, so that a wrong option is answered at once
+    from eomt.train_scripts.data.scenes import write_scenes
+    from eomt.train_scripts.evaluation.precision import is_fast_in_bfloat16
+    from eomt.train_scripts.evaluation.serving import draw_and_serve
+    from eomt.train_scripts.training.launching import launch_training
+
+    minutes = options.minutes if options.minutes is not None else 6 if is_fast_in_bfloat16() else 8
     start, out = time.monotonic(), Path(options.out)
     scenes, folder = out / "scenes", out / "model"
     write_scenes(scenes, train=options.scenes, val=200)
     recipe = ["--recipe", "demo_pretrained", "--timm_model", options.backbone] if options.backbone else ["--recipe", "demo"]
     paths = ["--data", str(scenes), "--output_dir", str(folder)]
     anew = ["--overwrite"] if options.overwrite else []
-    launch_training([*recipe, *paths, "--minutes", str(options.minutes), *anew], batch_size=8)
+    launch_training([*recipe, *paths, "--minutes", str(minutes), *anew], batch_size=8)
     draw_and_serve(scenes, folder, out)
     print(f"\npicture:  {out / 'picture.png'}\nmodel:    {folder}\n{(time.monotonic() - start) / 60:.1f} minutes in all")
     print(next_line(predict_words(str(folder), "panoptic"), ("prepare", "--help")))

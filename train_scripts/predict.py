@@ -10,17 +10,25 @@ Interrupted, the same command goes on with the images that are not done. An imag
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-
-from accelerate import PartialState
+from typing import Any
 
 from eomt.train_scripts.data.command import command
 from eomt.train_scripts.data.command_line import parse_options
-from eomt.train_scripts.evaluation.predicting import PredictOptions, predict
+from eomt.train_scripts.evaluation.inference_options import PredictOptions
+
+
+def predict(*args: Any, **kwargs: Any) -> dict[str, int]:
+    """`eomt.train_scripts.evaluation.predicting.predict`, whose arguments are the fields of `PredictOptions`."""
+    from eomt.train_scripts.evaluation import predicting  # heavy: after the options, so that a wrong one is answered at once
+
+    return predicting.predict(*args, **kwargs)
 
 
 @command
 def main(words: Sequence[str]) -> None:
     options = parse_options(PredictOptions, words, "Segments many images with an EoMT checkpoint.")
+    from accelerate import PartialState
+
     counts = predict(**asdict(options))
     if PartialState().is_main_process:
         print(", ".join(f"{count} {name}" for name, count in counts.items()) + f"; in {options.output}")

@@ -11,19 +11,31 @@ or the task's where it has none.
 
 from collections.abc import Sequence
 from dataclasses import asdict
-
-from accelerate import PartialState
+from typing import TYPE_CHECKING, Any
 
 from eomt.train_scripts.data.command import command
 from eomt.train_scripts.data.command_line import parse_options
 from eomt.train_scripts.data.next_command import next_line, predict_words
-from eomt.train_scripts.evaluation.score_tables import score_tables
-from eomt.train_scripts.evaluation.scoring import ScoreOptions, score
+from eomt.train_scripts.evaluation.inference_options import ScoreOptions
+
+if TYPE_CHECKING:
+    from eomt.train_scripts.data.dataset_folder import Labels
+
+
+def score(*args: Any, **kwargs: Any) -> tuple[dict[str, Any], "Labels"]:
+    """`eomt.train_scripts.evaluation.scoring.score`, whose arguments are the fields of `ScoreOptions`."""
+    from eomt.train_scripts.evaluation import scoring  # heavy: after the options, so that a wrong one is answered at once
+
+    return scoring.score(*args, **kwargs)
 
 
 @command
 def main(words: Sequence[str]) -> None:
     options = parse_options(ScoreOptions, words, "Scores an EoMT checkpoint on a prepared dataset.")
+    from accelerate import PartialState
+
+    from eomt.train_scripts.evaluation.score_tables import score_tables
+
     scores, labels = score(**asdict(options))
     if PartialState().is_main_process:
         print(score_tables(scores, labels) + "\n")

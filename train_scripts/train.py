@@ -8,30 +8,39 @@ Interrupted, the same command goes on.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from eomt.train_scripts.data.command import command
+from eomt.train_scripts.data.input_paths import check_data_folder
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
-from eomt.train_scripts.training.building import build_model
 from eomt.train_scripts.training.recipe import parse_arguments
-from eomt.train_scripts.training.run import run_training
-from eomt.train_scripts.training.summary import run_summary
-from eomt.train_scripts.training.trainer import EomtTrainer
+
+if TYPE_CHECKING:
+    from eomt.train_scripts.training.trainer import EomtTrainer
 
 
-def run(argv: Sequence[str], make_model: Callable = build_model) -> EomtTrainer | None:
-    """Trains, scores and saves a model; see [`run_training`].
+def run(argv: Sequence[str], make_model: Callable | None = None) -> "EomtTrainer | None":
+    """Trains, scores and saves a model; see `run_training`.
 
     Args:
         argv: the words after the script's name.
-        make_model: as [`build_model`], for a benchmark that trains another model in this loop.
+        make_model: in place of `build_model`, for a benchmark that trains another model in this loop.
     """
-    return run_training(*parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), argv), make_model)
+    model_args, data_args, args = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), argv)
+    check_data_folder(data_args.data)
+    # heavy modules come after the options, so that a wrong option is answered at once
+    from eomt.train_scripts.training.building import build_model
+    from eomt.train_scripts.training.run import run_training
+
+    return run_training(model_args, data_args, args, make_model or build_model)
 
 
 @command
 def main(words: Sequence[str]) -> None:
     trainer = run(words)
     if trainer is not None and trainer.is_world_process_zero():
+        from eomt.train_scripts.training.summary import run_summary
+
         print(run_summary(trainer))
 
 

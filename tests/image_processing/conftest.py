@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 import transformers
 
-from eomt.image_processing import EomtImageProcessor, EomtImageProcessorPil
+from eomt import EomtImageProcessor, EomtImageProcessorPil
 
 
 @pytest.fixture(params=[EomtImageProcessor, EomtImageProcessorPil])

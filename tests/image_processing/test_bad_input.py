@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eomt.image_processing import EomtImageProcessor
+from eomt import EomtImageProcessor
 
 IMAGE = np.zeros((40, 60, 3), np.uint8)
 MAP = np.ones((40, 60), np.uint8)

@@ -5,7 +5,7 @@ import inspect
 import pytest
 import transformers
 
-from eomt.image_processing import EomtImageProcessor
+from eomt import EomtImageProcessor
 from eomt.image_processing.defaults import MASK_THRESHOLD, OVERLAP_MASK_AREA_THRESHOLD, THRESHOLD
 
 CONSTANTS = {

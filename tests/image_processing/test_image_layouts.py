@@ -10,7 +10,7 @@ import transformers
 from PIL import Image
 from transformers import pipeline
 
-from eomt.image_processing import EomtImageProcessor
+from eomt import EomtImageProcessor
 
 TASKS = ("panoptic", "instance", "semantic")
 SQUARE = {"shortest_edge": 64, "longest_edge": 64}

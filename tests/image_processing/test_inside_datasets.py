@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from eomt.image_processing import EomtImageProcessor, EomtImageProcessorPil
+from eomt import EomtImageProcessor, EomtImageProcessorPil
 
 BOTH = pytest.mark.parametrize("processor_class", [EomtImageProcessor, EomtImageProcessorPil])
 MAPS = pytest.mark.parametrize("with_maps", [False, True])

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 from transformers.image_transforms import get_size_with_aspect_ratio
 
-from eomt.image_processing import EomtImageProcessor
+from eomt import EomtImageProcessor
 
 SQUARE = {"shortest_edge": 64, "longest_edge": 64}
 VOID = -1

@@ -9,7 +9,7 @@ import transformers
 from PIL import Image
 from transformers.models.eomt.image_processing_pil_eomt import EomtImageProcessorPil as StockPil
 
-from eomt.image_processing import EomtImageProcessor, EomtImageProcessorPil
+from eomt import EomtImageProcessor, EomtImageProcessorPil
 
 BOTH = pytest.mark.parametrize("processor_class", [EomtImageProcessor, EomtImageProcessorPil])
 SQUARE = {"shortest_edge": 64, "longest_edge": 64}

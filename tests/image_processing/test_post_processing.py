@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from PIL import Image
 from transformers import pipeline
 
-from eomt.image_processing import EomtImageProcessor
+from eomt import EomtImageProcessor
 
 SQUARE = {"shortest_edge": 64, "longest_edge": 64}
 VOID = -1

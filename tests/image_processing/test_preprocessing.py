@@ -8,7 +8,7 @@ from PIL import Image
 from transformers.models.eomt.image_processing_pil_eomt import EomtImageProcessorPil as StockPil
 from transformers.utils import logging
 
-from eomt.image_processing import EomtImageProcessor, EomtImageProcessorPil
+from eomt import EomtImageProcessor, EomtImageProcessorPil
 
 BOTH = pytest.mark.parametrize("processor_class", [EomtImageProcessor, EomtImageProcessorPil])
 AND_STOCK = pytest.mark.parametrize(

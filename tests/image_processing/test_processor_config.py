@@ -9,7 +9,7 @@ import transformers
 from transformers import AutoImageProcessor, ImagesKwargs
 from transformers.utils import logging
 
-from eomt.image_processing import EomtImageProcessor, EomtImageProcessorPil
+from eomt import EomtImageProcessor, EomtImageProcessorPil
 
 # as saved by transformers 4.57's EomtImageProcessorFast for a semantic model
 SAVED_BY_4 = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from eomt.image_processing import EomtImageProcessor
+from eomt import EomtImageProcessor
 
 SQUARE = {"shortest_edge": 64, "longest_edge": 64}
 VOID = -1

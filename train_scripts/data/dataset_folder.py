@@ -26,6 +26,8 @@ import datasets
 import fsspec
 import pyarrow.parquet as pq
 
+from eomt.train_scripts.data.input_paths import LABELS_FILE, check_data_folder, no_data_folder
+
 FEATURES = datasets.Features(
     {
         "image_id": datasets.Value("string"),
@@ -38,7 +40,6 @@ FEATURES = datasets.Features(
     }
 )
 REQUIRED = set(FEATURES) - {"rles"}
-LABELS_FILE = "labels.json"
 SHARD_NAME = re.compile(r"(?P<split>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.parquet")
 
 
@@ -185,16 +186,14 @@ def _files(folder: str | Path) -> dict[str, Path | str]:
     Raises:
         ValueError: there is no such folder.
     """
-    missing = ValueError(f"data folder {folder} does not exist. Give a folder of parquet shards and {LABELS_FILE}.")
+    check_data_folder(folder)
     if "://" not in str(folder):
-        if not Path(folder).is_dir():
-            raise missing
         return {path.name: path for path in sorted(Path(folder).iterdir())}
     system, root = fsspec.url_to_fs(str(folder))
     try:
         paths = sorted(system.ls(root, detail=False))
     except FileNotFoundError:
-        raise missing from None
+        raise no_data_folder(folder) from None
     return {path.rsplit("/", 1)[-1]: system.unstrip_protocol(path) for path in paths}
 
 

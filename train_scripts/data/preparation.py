@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from eomt.train_scripts.data.dataset_folder import LABELS_FILE, Labels, check_split_is_new, write_labels
+from eomt.train_scripts.data.dataset_folder import Labels, check_split_is_new, write_labels
 from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.readers import OPTIONS, READERS
 from eomt.train_scripts.data.formats.source import Options, Source
+from eomt.train_scripts.data.input_paths import LABELS_FILE
 from eomt.train_scripts.data.samples import BadSample
 from eomt.train_scripts.data.samples_picture import draw_samples
 from eomt.train_scripts.data.shard_writer import SplitWriter, finish_sealed

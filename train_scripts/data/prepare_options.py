@@ -3,12 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eomt.train_scripts.data.choices import BAD_SAMPLES, EMPTY, MASK_KINDS
 from eomt.train_scripts.data.formats.detection import Split, detect_format, find_splits
-from eomt.train_scripts.data.formats.masks import KINDS
 from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.data.formats.source import Options
-from eomt.train_scripts.data.samples import BAD_SAMPLES
-from eomt.train_scripts.data.split_preparation import EMPTY
 
 
 @dataclass
@@ -28,7 +26,7 @@ class PrepareOptions:
         default=None, metadata={"help": "of the annotations, where it can't be detected", "choices": list(READERS)}
     )
     kind: str | None = field(
-        default=None, metadata={"help": "masks: what their values are, classes or ids of objects", "choices": list(KINDS)}
+        default=None, metadata={"help": "masks: what their values are, classes or ids of objects", "choices": list(MASK_KINDS)}
     )
     classes: list[str] = field(
         default_factory=list,

@@ -7,8 +7,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch.distributed as dist
-
 EXIT_CODE = 130  # of a process that Ctrl-C has ended, by the shells' convention
 
 
@@ -31,6 +29,6 @@ def _leave_process_group() -> None:
 
     The threads end with the last reference to the group. Models and callbacks have some, in cycles that only a collection frees.
     """
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    if (distributed := sys.modules.get("torch.distributed")) and distributed.is_initialized():  # else there is no group
+        distributed.destroy_process_group()
     gc.collect()

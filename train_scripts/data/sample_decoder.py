@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from eomt.train_scripts.data.choices import BAD_SAMPLES, check_choice
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.samples import BAD_SAMPLES, BadSample, Sample, decode_row
+from eomt.train_scripts.data.samples import BadSample, Sample, decode_row
 
 
 class SampleDecoder:
@@ -21,8 +22,7 @@ class SampleDecoder:
     """
 
     def __init__(self, labels: Labels, transform: Callable[[Sample, Labels], Sample], source: str, bad_samples: str = "raise"):
-        if bad_samples not in BAD_SAMPLES:
-            raise ValueError(f"bad_samples={bad_samples!r} is unknown; choose one of {', '.join(BAD_SAMPLES)}")
+        check_choice("bad_samples", bad_samples, BAD_SAMPLES)
         self.labels, self.transform, self.source, self.bad_samples = labels, transform, source, bad_samples
         self.skipped: list[str] = []
 

@@ -17,7 +17,6 @@ from eomt.image_processing.pixels import image_to_tensor
 from eomt.train_scripts.data.planes import VOID, stack_rles
 from eomt.train_scripts.data.run_lengths import rle_to_edges
 
-BAD_SAMPLES = ("raise", "skip")  # what streams and `prepare` do with a bad sample
 Pixels = TypeVar("Pixels", Tensor, np.ndarray)
 MAX_ID = (1 << 24) - 1  # the largest id that an RGB map can hold
 

@@ -13,12 +13,11 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from eomt.train_scripts.data.choices import BAD_SAMPLES, EMPTY, check_choice
 from eomt.train_scripts.data.formats.source import Source
-from eomt.train_scripts.data.samples import BAD_SAMPLES, BadSample, Sample, decode_row
+from eomt.train_scripts.data.samples import BadSample, Sample, decode_row
 from eomt.train_scripts.data.shard_writer import SplitWriter
 from eomt.train_scripts.data.split_report import SplitReport
-
-EMPTY = ("raise", "skip", "keep")  # what to do with an image that has no segment, or none but crowds
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,8 @@ class Policy:
     empty: str = "raise"
 
     def __post_init__(self):
-        for name, value, allowed in (("bad_samples", self.bad_samples, BAD_SAMPLES), ("empty", self.empty, EMPTY)):
-            if value not in allowed:
-                raise ValueError(f"{name}={value!r} is unknown; choose one of {', '.join(allowed)}")
+        check_choice("bad_samples", self.bad_samples, BAD_SAMPLES)
+        check_choice("empty", self.empty, EMPTY)
 
 
 def write_source(writer: SplitWriter, source: Source, policy: Policy) -> SplitReport:

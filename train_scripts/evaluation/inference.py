@@ -15,9 +15,8 @@ from eomt.mask_classifier import EomtForUniversalSegmentationOutput, MaskClassif
 from eomt.train_scripts.data.evaluation_stream import collate_evaluation
 from eomt.train_scripts.data.image_sources import NamedImage
 from eomt.train_scripts.data.samples import Sample
+from eomt.train_scripts.evaluation.inference_options import SCORE_TOLERANCE
 from eomt.train_scripts.evaluation.tasks import Result, Task
-
-SCORE_TOLERANCE = 0.001  # of class scores in maps of classes: half precision errs by more
 
 
 class PredictionStream(Protocol):

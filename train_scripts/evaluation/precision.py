@@ -33,9 +33,10 @@ def _cpu_multiplies_bfloat16() -> bool:
     return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
 
 
-def machine_dtype() -> torch.dtype:
-    """[`fast_dtype`] of the device that a run takes unless told otherwise."""
-    return fast_dtype(torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu"))
+def is_fast_in_bfloat16() -> bool:
+    """Whether the device that a run takes, unless options say otherwise, is fastest in bfloat16."""
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+    return fast_dtype(device) == torch.bfloat16
 
 
 def chosen_dtype(device: torch.device, bf16: bool | None) -> torch.dtype:

@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,50 +11,18 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from eomt import EomtConfig
-from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.coco import read_json
 from eomt.train_scripts.data.image_sources import ImageStream, open_source
-from eomt.train_scripts.evaluation import inference_options
 from eomt.train_scripts.evaluation.inference import predictions
+from eomt.train_scripts.evaluation.inference_options import PredictOptions
 from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor, stored_model
 from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
 from eomt.train_scripts.evaluation.tasks import task_of
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class PredictOptions:
-    """What is predicted on, by what, and where to."""
-
-    checkpoint: str = field(metadata=inference_options.CHECKPOINT)
-    images: str = field(metadata={"help": "image, folder of images or of parquet shards, parquet file, or dataset of the Hub"})
-    task: str = field(metadata=inference_options.TASK)
-    output: str = field(metadata={"help": "folder for the predictions"})
-    split: str = field(default="val", metadata={"help": "split of a dataset"})
-    column: str = field(default="image", metadata={"help": "column of a dataset that holds the images"})
-    batch_size: int = field(default=1, metadata=inference_options.BATCH_SIZE)
-    threshold: float = field(default=THRESHOLD, metadata=inference_options.THRESHOLD)
-    overlays: bool = field(default=False, metadata={"help": "pictures of the images with their segments"})
-    categories: str | None = field(
-        default=None,
-        metadata={
-            "help": "a json of COCO, whose category ids are used, by name; it also says what is stuff, for checkpoints that don't, "
-            "as those of transformers, whose classes are all things without it"
-        },
-    )
-    threads: int = field(default=2, metadata={"help": "threads that decode images, a process"})
-    bf16: bool | None = field(default=None, metadata=inference_options.BF16)
-    attn_implementation: str = field(default="sdpa", metadata=inference_options.ATTENTION)
-    masked: bool = field(default=False, metadata=inference_options.MASKED)
-
-    def __post_init__(self):
-        task_of(self.task)  # raises for an unknown name
-        # pathlib paths are taken, too; the record of a run holds text
-        self.checkpoint, self.images, self.output = str(self.checkpoint), str(self.images), str(self.output)
 
 
 @takes_options(PredictOptions)

@@ -1,7 +1,7 @@
 """Scores a checkpoint on a prepared dataset."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,54 +10,16 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
-from eomt.image_processing.defaults import THRESHOLD
 from eomt.image_processing.pictures import picture_grid
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
-from eomt.train_scripts.data.samples import BAD_SAMPLES
-from eomt.train_scripts.evaluation import inference_options
-from eomt.train_scripts.evaluation.inference import SCORE_TOLERANCE, predictions, score_predictions
+from eomt.train_scripts.evaluation.inference import predictions, score_predictions
+from eomt.train_scripts.evaluation.inference_options import PICTURED, ScoreOptions
 from eomt.train_scripts.evaluation.loading import check_classes, class_names, load_model, load_processor, stored_model
 from eomt.train_scripts.evaluation.pictures import keep_rows
 from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
 from eomt.train_scripts.evaluation.tasks import task_of
-
-PICTURED = 6  # images
-
-
-@dataclass
-class ScoreOptions:
-    """What is scored, and how."""
-
-    checkpoint: str = field(metadata=inference_options.CHECKPOINT)
-    data: str = field(metadata={"help": "folder of parquet shards and labels.json"})
-    split: str = field(metadata={"help": "prefix of the shards to score", "default": "val"})
-    task: str = field(metadata=inference_options.TASK)
-    batch_size: int = field(default=1, metadata=inference_options.BATCH_SIZE)
-    threshold: float = field(default=THRESHOLD, metadata=inference_options.THRESHOLD)
-    boundary: bool = field(default=False, metadata={"help": "boundary AP as well (instance)"})
-    picture: str | None = field(
-        default=None, metadata={"help": f"PNG for a grid of {PICTURED} images over the split, with truths and predictions"}
-    )
-    bad_samples: str = field(
-        default="raise", metadata={"help": "images that can't be used: stop, or leave out and count", "choices": list(BAD_SAMPLES)}
-    )
-    bf16: bool | None = field(default=None, metadata=inference_options.BF16)
-    attn_implementation: str = field(default="sdpa", metadata=inference_options.ATTENTION)
-    masked: bool = field(default=False, metadata=inference_options.MASKED)
-    tolerance: float = field(
-        default=SCORE_TOLERANCE,
-        metadata={
-            "help": "a pixel's class may be one whose score is lower than the best by this (semantic); 0 is exact and slower"
-        },
-    )
-    output: str | None = field(default=None, metadata={"help": "JSON file for the scores and the options"})
-
-    def __post_init__(self):
-        task_of(self.task)  # raises for an unknown name
-        if not 0 <= self.tolerance < 1:
-            raise ValueError(f"tolerance={self.tolerance} must lie in 0..1, as class scores do; 0 gives exact maps")
 
 
 @takes_options(ScoreOptions)

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from torchvision.transforms.v2.functional import to_pil_image
-from transformers import AutoImageProcessor, AutoModel
 
+from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.train_scripts.data.dataset_folder import read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.evaluation.inference import predictions
@@ -35,9 +35,9 @@ def draw_and_serve(scenes: Path, model_folder: Path, out: Path) -> None:
         model_folder: the finished run.
         out: an existing folder.
     """
-    processor = AutoImageProcessor.from_pretrained(model_folder)
+    processor = EomtImageProcessor.from_pretrained(model_folder)
     stream = evaluation_stream(scenes, "val", processor)
-    model = AutoModel.from_pretrained(model_folder)
+    model = EomtForUniversalSegmentation.from_pretrained(model_folder)
     task = task_of("panoptic")
     results = predictions(model, processor, stream, task, batch_size=6, threshold=0.5, show_progress=False)  # a few are drawn
     draw_predictions(results, task, read_labels(scenes), out / "picture.png")

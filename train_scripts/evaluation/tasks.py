@@ -14,6 +14,7 @@ from torch import Tensor
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.image_processing.pictures import Segmentation
 from eomt.mask_classifier import EomtForUniversalSegmentationOutput
+from eomt.train_scripts.data.choices import check_choice
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.data.task_samples import instance_sample, panoptic_sample, semantic_sample
@@ -211,6 +212,5 @@ def task_of(name: str) -> Task:
     Raises:
         ValueError: the name isn't in `TASKS`.
     """
-    if name not in TASKS:
-        raise ValueError(f"task={name!r} is unknown; choose one of {', '.join(TASKS)}")
+    check_choice("task", name, TASKS)
     return TASKS[name]

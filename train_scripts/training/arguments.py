@@ -1,24 +1,21 @@
 """The options of a training run, with the paper's recipe as defaults (paper, sections 4.1 and A.2)."""
 
-import difflib
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from eomt.configuration import EomtConfig
 from eomt.image_processing.defaults import THRESHOLD
-from eomt.train_scripts.data.samples import BAD_SAMPLES
+from eomt.train_scripts.data.choices import BAD_SAMPLES, TASK_NAMES, check_choice
+from eomt.train_scripts.data.input_paths import check_checkpoint
 from eomt.train_scripts.evaluation.checkpoints import AUTO, check_whole
 from eomt.train_scripts.evaluation.precision import fast_dtype
-from eomt.train_scripts.evaluation.tasks import TASKS, Task, task_of
 from eomt.train_scripts.training.deciding import Deciding
-from eomt.train_scripts.training.mask_annealing import MASKING_MODES
 from eomt.train_scripts.training.option_groups import DataOption, OutputOption, StartOption, TrainingOption
-from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP
+from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP, MASKING_MODES
 
 
 @dataclass
@@ -52,11 +49,12 @@ class ModelArguments:
             raise ValueError(f"config={self.config!r} is not JSON ({error}); write it like '{{\"num_queries\": 100}}'") from error
         if not isinstance(self.config_fields, dict):
             raise ValueError(f"config={self.config!r} must be a JSON object of EomtConfig fields")
-        known = {config_field.name for config_field in fields(EomtConfig)}
-        for name in self.config_fields.keys() - known:  # a configuration keeps what it doesn't know, and nothing would come of it
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "see EomtConfig's documentation"
-            raise ValueError(f"config={self.config!r}: EomtConfig has no field {name}; {hint}")
+        if self.config_fields:
+            from eomt.configuration.field_names import check_config_fields  # which takes a second to load
+
+            check_config_fields(self.config_fields)
+        if self.checkpoint:
+            check_checkpoint(self.checkpoint)
 
 
 @dataclass
@@ -66,7 +64,9 @@ class DataArguments:
     data: DataOption[Deciding[str]] = field(
         metadata={"help": "folder of parquet shards and labels.json, also hf://datasets/org/name"}
     )
-    task: DataOption[Deciding[str]] = field(default="panoptic", metadata={"help": f"what to train and score: {', '.join(TASKS)}"})
+    task: DataOption[Deciding[str]] = field(
+        default="panoptic", metadata={"help": f"what to train and score: {', '.join(TASK_NAMES)}"}
+    )
     train_split: DataOption[Deciding[str]] = field(default="train", metadata={"help": "prefix of the shards to train on"})
     eval_split: DataOption[str | None] = field(default="val", metadata={"help": "prefix of the shards to evaluate on; '' for none"})
     image_size: DataOption[Deciding[int]] = field(
@@ -87,7 +87,8 @@ class DataArguments:
     threshold: float = field(default=THRESHOLD, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
 
     def __post_init__(self):
-        task_of(self.task)
+        check_choice("task", self.task, TASK_NAMES)
+        check_choice("bad_samples", self.bad_samples, BAD_SAMPLES)
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")
 
@@ -185,8 +186,7 @@ class EomtTrainingArguments(TrainingArguments):
             self.metric_for_best_model, self.greater_is_better = best
         if self.n_gpu > 1:
             self._n_gpu = 1  # DataParallel would cut ragged targets apart: several GPUs take a launcher
-        if self.masking not in MASKING_MODES:
-            raise ValueError(f"masking={self.masking!r} is unknown; choose one of {', '.join(MASKING_MODES)}")
+        check_choice("masking", self.masking, MASKING_MODES)
         if self.fp16 and self.use_cpu:
             raise ValueError("fp16=True needs a GPU; train with bf16 on a CPU")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
@@ -279,11 +279,11 @@ class EomtTrainingArguments(TrainingArguments):
         if self.logging_strategy == IntervalStrategy.EPOCH:
             self.logging_strategy, self.logging_steps = IntervalStrategy.STEPS, epoch
 
-    def settle(self, task: Task, has_images: bool) -> None:
+    def settle(self, main_score: str, has_images: bool) -> None:
         """Settles how the best model is chosen, by the task's main score unless said otherwise.
 
         Args:
-            task: that is trained.
+            main_score: of the task that is trained, such as `pq`.
             has_images: whether there is something to evaluate on.
 
         Raises:
@@ -295,7 +295,7 @@ class EomtTrainingArguments(TrainingArguments):
         if self.eval_on_start and not has_images:
             raise ValueError("eval_on_start=True needs images to evaluate on; give an eval_split, or leave it out")
         if self.metric_for_best_model is None:
-            self.metric_for_best_model, self.greater_is_better = task.main_score, True
+            self.metric_for_best_model, self.greater_is_better = main_score, True
         self.metric_for_best_model = f"eval_{self.metric_for_best_model.removeprefix('eval_')}"
 
     def warmup_shares(self) -> tuple[float, float]:

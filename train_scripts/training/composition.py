@@ -48,7 +48,7 @@ def build_trainer(
         model_args, data_args, args: the run's options, epochs turned into steps.
     """
     train_stream, eval_stream = streams
-    args.settle(task, eval_stream is not None)
+    args.settle(task.main_score, eval_stream is not None)
     model.supervises_blocks = args.masking != "never"
     model.set_attn_implementation(model_args.attn_implementation or fast_attention(args.device, args.autocast_dtype, training=True))
     process, is_first = args.process_index, args.process_index == 0

@@ -3,10 +3,9 @@
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from eomt.mask_classifier import MaskClassifier
+from eomt.train_scripts.data.choices import check_choice
 from eomt.train_scripts.training.progress import TrainingProgress
-from eomt.train_scripts.training.schedules import mask_probability
-
-MASKING_MODES = ("annealed", "always", "never")
+from eomt.train_scripts.training.schedules import MASKING_MODES, mask_probability
 
 
 class MaskAnnealingCallback(TrainerCallback):
@@ -23,8 +22,7 @@ class MaskAnnealingCallback(TrainerCallback):
     """
 
     def __init__(self, progress: TrainingProgress, mode: str = "annealed", power: float = 0.9):
-        if mode not in MASKING_MODES:
-            raise ValueError(f"masking={mode!r} is unknown; choose one of {', '.join(MASKING_MODES)}")
+        check_choice("masking", mode, MASKING_MODES)
         self.progress, self.mode, self.power = progress, mode, power
 
     def probabilities(self, progress: float, num_blocks: int) -> list[float]:

@@ -3,6 +3,7 @@
 # The published 88,692 steps (COCO, 12 epochs) warm new parameters up for 500 steps, then the encoder for 1,000.
 HEAD_WARMUP = 500 / 88692
 ENCODER_WARMUP = 1000 / 88692
+MASKING_MODES = ("annealed", "always", "never")
 
 
 def polynomial_decay(progress: float, power: float = 0.9) -> float:

@@ -9,8 +9,9 @@ import pytest
 from eomt.train_scripts.data.command_line import parse_options, takes_options
 from eomt.train_scripts.data.prepare_options import PrepareOptions
 from eomt.train_scripts.data.scenes import SceneOptions
-from eomt.train_scripts.evaluation.predicting import PredictOptions, predict
-from eomt.train_scripts.evaluation.scoring import ScoreOptions, score
+from eomt.train_scripts.evaluation.inference_options import PredictOptions, ScoreOptions
+from eomt.train_scripts.evaluation.predicting import predict
+from eomt.train_scripts.evaluation.scoring import score
 from eomt.train_scripts.training.arguments import DataArguments, ModelArguments
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eomt.train_scripts.data.choices import MASK_KINDS
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.image_files import encoded_file, images_by_stem, read_indices
 from eomt.train_scripts.data.formats.segment_rows import recoded_map
@@ -16,7 +17,6 @@ from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.samples import BadSample
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")  # JPEG changes values
-KINDS = ("semantic", "instance")
 
 
 def read(images: Path, annotations: Path, options: Options) -> Source:
@@ -25,8 +25,8 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
         ValueError: an option is missing or wrong, or a folder is missing or empty.
     """
     kind, classes, void = options.kind, options.classes, options.void
-    if kind not in KINDS:
-        raise ValueError(f"kind={kind!r}: say what the values of {annotations} are, one of {', '.join(KINDS)}")
+    if kind not in MASK_KINDS:
+        raise ValueError(f"kind={kind!r}: say what the values of {annotations} are, one of {', '.join(MASK_KINDS)}")
     if not classes or len(set(classes)) < len(classes) or not all(classes):
         raise ValueError(f"classes={classes} must be one or more names, each once, in the order of the masks' values")
     if kind == "instance" and (len(classes) > 1 or void):

@@ -16,7 +16,7 @@ class Options:
         classes: names by index.
         stuff: those of the classes that aren't things.
         void: values of semantic masks that are no class.
-        kind: of masks, what their values are; one of `KINDS`.
+        kind: of masks, what their values are; one of `MASK_KINDS`.
         class_key: of VIA, the region attribute that is the class.
     """
 

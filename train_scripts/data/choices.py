@@ -1,0 +1,17 @@
+"""The values that options choose from, in a module that loads nothing: a wrong one is answered before PyTorch is loaded."""
+
+from collections.abc import Iterable
+
+BAD_SAMPLES = ("raise", "skip")  # what streams and `prepare` do with a bad sample
+EMPTY = ("raise", "skip", "keep")  # what `prepare` does with an image that has no segment, or none but crowds
+MASK_KINDS = ("semantic", "instance")  # what the values of masks are: classes, or ids of objects
+TASK_NAMES = ("semantic", "instance", "panoptic")
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    """
+    Raises:
+        ValueError: the value isn't among the choices.
+    """
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is unknown; choose one of {', '.join(choices)}")

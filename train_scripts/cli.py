@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from eomt.train_scripts.data.command import command
+from eomt.train_scripts.data.process_end import orderly_end
 
 COMMANDS = {
     "prepare": "turns images and annotations into a dataset",
@@ -25,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in COMMANDS:
         sys.argv = [f"eomt {words[0]}", *words[1:]]  # by which the command calls itself in its help
-        importlib.import_module(f"eomt.train_scripts.{words[0]}").main()
+        with orderly_end():  # of Ctrl-C, while modules are loaded
+            script = importlib.import_module(f"eomt.train_scripts.{words[0]}")
+        script.main()
     else:
         show_commands(words)
 

@@ -6,12 +6,6 @@ import pytest
 from PIL import Image
 
 from eomt.train_scripts import demo
-from eomt.train_scripts.training.launching import process_count
-
-
-def test_as_many_processes_as_share_a_batch_evenly(monkeypatch):
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(5)))
-    assert [process_count(size) for size in (8, 12, 7, 1)] == [4, 4, 1, 1]
 
 
 @pytest.mark.slow

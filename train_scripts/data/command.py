@@ -9,12 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from huggingface_hub.errors import StrictDataclassError
-
 from eomt.train_scripts.data.process_end import orderly_end
-from eomt.train_scripts.data.quiet import quiet_libraries
 
-USER_ERRORS = (ValueError, OSError, FloatingPointError, ImportError, StrictDataclassError)
+USER_ERRORS = (ValueError, OSError, FloatingPointError, ImportError)
 EXIT_CODE = 2
 DEBUG = "--debug"
 RECENT = 60.0  # seconds, in which the processes of one run end after each other
@@ -32,17 +29,19 @@ def command(main: Callable[[list[str]], None]) -> Callable[..., None]:
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> None:
         words, debug = without_debug(sys.argv[1:] if argv is None else argv)
-        if argv is None:  # else a program calls it, whose screen this is not
-            quiet_libraries()
         try:
             with orderly_end():
+                if argv is None:  # else a program calls it, whose screen this is not
+                    from eomt.train_scripts.data.quiet import quiet_libraries  # which loads them
+
+                    quiet_libraries()
                 main(words)
         except subprocess.CalledProcessError as error:  # it has said why
             if debug:
                 raise
             sys.exit(error.returncode)
-        except (*USER_ERRORS, RuntimeError) as error:
-            if debug or not isinstance(error, USER_ERRORS) and not _follows_another():
+        except Exception as error:
+            if debug or not _is_users(error) and not (isinstance(error, RuntimeError) and _follows_another()):
                 raise
             _end(error)
 
@@ -58,12 +57,22 @@ def without_debug(words: Sequence[str]) -> tuple[list[str], bool]:
 
 def error_line(error: BaseException) -> str:
     """One line that says what is wrong."""
-    if isinstance(error, StrictDataclassError) and error.__cause__ is not None:
+    if _is_of_a_configuration(error) and error.__cause__ is not None:
         error = error.__cause__  # it says the same, without the names of validators
     text = str(error)
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"
     return "error: " + " ".join(" ".join([text or type(error).__name__, *getattr(error, "__notes__", ())]).split())
+
+
+def _is_users(error: BaseException) -> bool:
+    return isinstance(error, USER_ERRORS) or _is_of_a_configuration(error)
+
+
+def _is_of_a_configuration(error: BaseException) -> bool:
+    from huggingface_hub.errors import StrictDataclassError  # late: a command that goes well may not need the Hub's client
+
+    return isinstance(error, StrictDataclassError)
 
 
 def _end(error: BaseException) -> None:

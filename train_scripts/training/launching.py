@@ -1,14 +1,22 @@
 """Launches the training script in as many processes as a machine trains fastest with."""
 
+import logging
 import os
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from eomt.train_scripts.data.process_end import EXIT_CODE
+
+NOISY = [f"torch.distributed.{name}.api" for name in ("launcher", "elastic.agent.server", "elastic.multiprocessing")]  # loggers
+THREADS = "OMP_NUM_THREADS"
+SAVING = 600  # seconds that processes may take to end, once they are interrupted
 
 
 def process_count(batch_size: int) -> int:
@@ -23,38 +31,40 @@ def process_count(batch_size: int) -> int:
 
 
 def launch_training(words: Sequence[str], batch_size: int) -> None:
-    """Runs `train.py` through `accelerate launch`.
+    """Runs `train.py` in [`process_count`] processes with a thread each, by the launcher of PyTorch that `torchrun` is made of.
+
+    `accelerate launch` starts the same processes, but ends in a traceback of its own when they are interrupted or fail.
 
     Args:
         words: options of the training script.
         batch_size: images a step over all processes.
 
     Raises:
-        subprocess.CalledProcessError: the training failed; its error was printed before.
-        SystemExit: it was interrupted, and has said how to go on.
+        SystemExit: the training failed, or was interrupted; it has said why, and how to go on.
     """
     count = process_count(batch_size)
     script = [str(Path(__file__).parents[1] / "train.py"), *words]
     script += ["--total_batch_size", str(batch_size), "--per_device_train_batch_size", str(batch_size // count)]
-    if count == 1:
-        _run([sys.executable, *script])
-        return
-    # accelerate's --cpu ignores the number of processes; --multi_gpu starts them, and the script finds that there is no GPU
-    launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(count), "--num_machines", "1"]
-    launcher += ["--num_cpu_threads_per_process", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    _run([sys.executable, *launcher, *script])
-
-
-def _run(command: Sequence[str]) -> None:
-    """Waits for a command that has to save a checkpoint when the terminal sends Ctrl-C to both of us."""
-    process, interrupted = subprocess.Popen(command), False
-    while True:
-        try:
-            code = process.wait()
-            break
-        except KeyboardInterrupt:
-            interrupted = True
-    if code == EXIT_CODE or (interrupted and code):
+    config = LaunchConfig(1, 1, count, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0, shutdown_timeout=SAVING)
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        with _one_thread_each(count):
+            elastic_launch(config, sys.executable)(*script)
+    except SignalException:
         sys.exit(EXIT_CODE)
-    if code:
-        raise subprocess.CalledProcessError(code, command)
+    except ChildFailedError as error:
+        sys.exit(max(failure.exitcode for failure in error.failures.values()))
+
+
+@contextmanager
+def _one_thread_each(count: int) -> Iterator[None]:
+    """Several processes that are started within it have a thread each; one has PyTorch's default."""
+    before = os.environ.get(THREADS)
+    if count > 1:
+        os.environ[THREADS] = "1"
+    yield
+    if before is None:
+        os.environ.pop(THREADS, None)
+    else:
+        os.environ[THREADS] = before

@@ -6,13 +6,14 @@ Shapes: Q queries, C classes, n instances, H, W pixels of the target.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 
 from eomt.image_processing.sizes import Layout, Size
-from eomt.image_processing.threads import one_thread
+from eomt.image_processing.threads import side_by_side
 from eomt.image_processing.upsampling import upsampled_masks
 
 
@@ -57,7 +58,6 @@ class Instance:
     mask: Any  # a `Mask`, or what `keep` made of it
 
 
-@one_thread()
 def find_instances(
     mask_logits: torch.Tensor,
     class_logits: torch.Tensor,
@@ -94,10 +94,13 @@ def find_instances(
     possible = (class_scores >= threshold) & (mask_logits.amax((1, 2)) > level)[queries]
     class_scores, labels, queries = class_scores[possible].tolist(), labels[possible].tolist(), queries[possible]
     unique, mask_of = queries.unique(return_inverse=True)  # a query may be a candidate for several classes
-    masks = []  # of each unique query: (score, box, what is kept), or None when empty
-    for logits in upsampled_masks(mask_logits[unique], layout, target):
-        mask = _cut_mask(logits, level)
-        masks.append(None if mask is None else (mask.score, mask.box, keep(mask)))
+
+    def masks_of(run: torch.Tensor) -> list[tuple[float, tuple[int, int, int, int], Any] | None]:
+        """Of each query (score, box, what is kept), or None when its mask is empty."""
+        masks = (_cut_mask(logits, level) for logits in upsampled_masks(run, layout, target))
+        return [None if mask is None else (mask.score, mask.box, keep(mask)) for mask in masks]
+
+    masks = list(chain.from_iterable(side_by_side(masks_of, mask_logits[unique], mask_logits.device)))
     instances = []
     for class_score, label, m in zip(class_scores, labels, mask_of.tolist(), strict=True):
         if masks[m] is not None:

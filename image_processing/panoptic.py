@@ -1,23 +1,22 @@
 """Mask and class logits of one image -> panoptic segments.
 
 The result is bit for bit that of transformers. The order of work differs: a query whose class score is too low is never
-upsampled, and the others are upsampled one at a time, with a running arg-max, so that one mask is at full size at a time.
+upsampled, and the others are upsampled one at a time, with a running arg-max, so that a thread has one mask at full size at a time.
 
 Shapes: Q queries, C classes, n confident queries, H, W pixels of the target.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import torch
 
 from eomt.image_processing.sizes import Layout, Size
-from eomt.image_processing.threads import one_thread
+from eomt.image_processing.threads import side_by_side
 from eomt.image_processing.upsampling import upsampled_masks
 
 ROWS = 256  # computed at a time: the intermediate maps of a large image would take more memory than the result
 
 
-@one_thread()
 def panoptic_segmentation(
     mask_logits: torch.Tensor,
     class_logits: torch.Tensor,
@@ -72,11 +71,20 @@ def _winners(
 
     The code of query k is 2 k + 1 inside its mask and 2 k outside: a query may win pixels that don't belong to its mask.
     """
-    # a running arg-max: after query k, `best` and `winners` hold the result over the queries 0..k
-    best = torch.full(target, -1.0, device=mask_logits.device)
-    winners = torch.zeros(target, dtype=torch.int16, device=mask_logits.device)
-    planes = upsampled_masks(mask_logits, layout, target)
-    areas = [_compete(next(planes), k, score, best, winners, mask_threshold) for k, score in enumerate(scores)]
+
+    def run_of(queries: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+        # a running arg-max: after query k, `best` and `winners` hold the result over the run's queries up to k
+        best = torch.full(target, -1.0, device=mask_logits.device)
+        winners = torch.zeros(target, dtype=torch.int16, device=mask_logits.device)
+        planes = upsampled_masks(mask_logits[queries[0] : queries[-1] + 1], layout, target)
+        areas = [_compete(next(planes), k, scores[k], best, winners, mask_threshold) for k in queries]
+        return best, winners, areas
+
+    (best, winners, areas), *others = side_by_side(run_of, range(len(scores)), mask_logits.device)
+    for later_best, later_winners, later_areas in others:  # of equals the first wins, here too
+        torch.where(later_best > best, later_winners, winners, out=winners)
+        torch.maximum(best, later_best, out=best)
+        areas += later_areas
     return winners, torch.stack(areas)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from eomt.image_processing.sizes import Size
-from eomt.image_processing.threads import one_thread
+from eomt.image_processing.threads import one_thread, side_by_side
 from eomt.image_processing.upsampling import resize_rows, rows_under
 
 STRIP = 16  # rows of the content computed at a time
@@ -100,7 +100,6 @@ def class_scores(image: ViewedImage, start: int, end: int, negligible: float = 0
     return total.div_(count.clamp_(min=1)), classes
 
 
-@one_thread()
 def best_classes(image: ViewedImage, tolerance: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
     """Class, int64 (H, W), and score, (H, W), of each pixel of the target. A score may be too low by up to `tolerance`.
 
@@ -111,18 +110,22 @@ def best_classes(image: ViewedImage, tolerance: float = 0.0) -> tuple[torch.Tens
     classes = torch.zeros(image.target, dtype=torch.int64, device=device)
     best = torch.zeros(image.target, device=device)
     strip = math.ceil(STRIP * image.target[0] / image.content[0])  # rows of the target
-    for start in range(0, image.target[0], strip):
-        end = min(start + strip, image.target[0])
-        first, last = rows_under(start, end, image.content[0], image.target[0])
-        scores, labels = class_scores(image, first, last, tolerance)
-        if not len(labels):
-            continue  # all scores are 0: class 0 stays, as the first of equals
-        at_once = max(1, CHUNK // ((end - start) * image.target[1]))
-        for planes, chunk in zip(scores.split(at_once), labels.split(at_once), strict=True):
-            largest, where = resize_rows(planes, image.target, start, end, image.content[0], first).max(0)
-            better = largest > best[start:end]
-            torch.where(better, chunk[where], classes[start:end], out=classes[start:end])
-            torch.maximum(largest, best[start:end], out=best[start:end])
+
+    def fill(starts: Sequence[int]) -> None:
+        for start in starts:
+            end = min(start + strip, image.target[0])
+            first, last = rows_under(start, end, image.content[0], image.target[0])
+            scores, labels = class_scores(image, first, last, tolerance)
+            if not len(labels):
+                continue  # all scores are 0: class 0 stays, as the first of equals
+            at_once = max(1, CHUNK // ((end - start) * image.target[1]))
+            for planes, chunk in zip(scores.split(at_once), labels.split(at_once), strict=True):
+                largest, where = resize_rows(planes, image.target, start, end, image.content[0], first).max(0)
+                better = largest > best[start:end]
+                torch.where(better, chunk[where], classes[start:end], out=classes[start:end])
+                torch.maximum(largest, best[start:end], out=best[start:end])
+
+    side_by_side(fill, range(0, image.target[0], strip), device)
     return classes, best
 
 

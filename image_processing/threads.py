@@ -1,9 +1,16 @@
-"""One thread for work that consists of many short steps."""
+"""Threads that work side by side, each alone on what it was given, in place of threads that share every step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MOST = 4  # threads: each holds maps of the image's size
 
 
 @contextmanager
@@ -19,3 +26,30 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def side_by_side(work: Callable[[Sequence[Item]], Result], items: Sequence[Item], device: torch.device) -> list[Result]:
+    """`work` of each of some runs of `items`, in their order, each in a thread in which PyTorch works alone.
+
+    Threads wait for each other once, at the end. There are as many as PyTorch has, up to `MOST`; on an accelerator, whose work
+    isn't done in threads, there is one.
+
+    Args:
+        work: is called with successive items.
+        items: for instance (n, h, w) logits of n masks.
+        device: that computes.
+    """
+    count = max(1, min(torch.get_num_threads(), MOST, len(items))) if device.type == "cpu" else 1
+    if count == 1:
+        with one_thread():
+            return [work(items)]
+    bounds = [len(items) * i // count for i in range(count + 1)]
+    runs = [items[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    inference = torch.is_inference_mode_enabled()
+
+    def in_thread(run: Sequence[Item]) -> Result:
+        with torch.inference_mode(inference), torch.no_grad():  # a thread begins without either
+            return work(run)
+
+    with one_thread(), ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(in_thread, runs))

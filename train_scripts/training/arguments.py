@@ -165,6 +165,7 @@ class EomtTrainingArguments(TrainingArguments):
     remove_unused_columns: bool = field(default=False, metadata={"help": "must stay off: the collator makes the columns"})
     ddp_find_unused_parameters: bool = field(default=False, metadata={"help": "every parameter is used in every step"})
     ddp_broadcast_buffers: bool = field(default=False, metadata={"help": "every process sets its own masking probabilities"})
+    disable_tqdm: bool = field(default=False, metadata={"help": "print the logged values, line by line, in place of a bar"})
     report_to: OutputOption[list[str]] = field(
         default_factory=lambda: ["none"], metadata={"help": "none, tensorboard, wandb, or several"}
     )

@@ -4,7 +4,9 @@ import re
 
 import pytest
 from transformers import TrainerState
+from transformers.utils import logging
 
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.progress_bar import TrainingBar
 
@@ -19,6 +21,17 @@ def test_bars_say_what_is_done_and_how_long_it_takes(tiny_run, capfd):
     assert re.search(r"predicting: +\d+%\|.*\| 3/3 \[00:\d\d<00:00", shown.err)
     lines = re.findall(r"step (\d): eval_pq \d+\.\d, eval_sq \d+\.\d, eval_rq \d+\.\d$", shown.out, re.MULTILINE)
     assert lines == ["2", "4", "4"]  # the last is of the finished model
+
+
+def test_bars_are_shown_also_where_transformers_prints_errors_alone_as_in_a_command(tmp_path):
+    """transformers takes its own verbosity for a wish to have no bars."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        assert not EomtTrainingArguments(str(tmp_path)).disable_tqdm
+        assert EomtTrainingArguments(str(tmp_path), disable_tqdm=True).disable_tqdm
+    finally:
+        logging.set_verbosity(before)
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from eomt.train_scripts.data.formats.detection import Split, detect_format, find_splits
 from eomt.train_scripts.data.formats.masks import KINDS
@@ -39,6 +40,9 @@ class PrepareOptions:
         metadata={"help": "those of the classes that are not things (coco_instances, yolo, via), as classes are given"},
     )
     void: list[int] = field(default_factory=list, metadata={"help": "values of semantic masks that are no class"})
+    background: str | None = field(
+        default=None, metadata={"help": "name of a class, stuff, that void becomes: all that no segment covers"}
+    )
     class_key: str | None = field(default=None, metadata={"help": "via: the region attribute that is the class"})
     bad_samples: str = field(
         default="raise", metadata={"help": "images that can't be used: stop, or leave out and count", "choices": list(BAD_SAMPLES)}
@@ -67,6 +71,10 @@ class PrepareOptions:
             return find_splits(self.source, self.format)
         annotations = Path(self.annotations)
         return [Split(self.split or "train", self.format or detect_format(annotations), Path(self.images), annotations)]
+
+    def policies(self) -> dict[str, Any]:
+        """The arguments of `prepare` beside splits and what their formats leave open."""
+        return {name: getattr(self, name) for name in ("bad_samples", "empty", "val_share", "background")}
 
     def format_options(self) -> Options:
         """What the formats leave open."""

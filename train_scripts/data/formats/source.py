@@ -40,6 +40,7 @@ class Source:
         files_of: item -> the files that its row is made of.
         context: what rows depend on beside labels, items and files. Labels, items and context must have a `repr` that tells
             different ones apart, since shards of an interrupted run are kept only if it is the same.
+        background: the class that void became, if it became one; see [`with_background`].
         problems: what is known to be wrong before any row is made, such as images without annotations.
     """
 
@@ -48,6 +49,7 @@ class Source:
     make_row: Callable[[Any], dict]
     files_of: Callable[[Any], list[Path]]
     context: Any = None
+    background: int | None = None
     problems: Sequence[str] = ()
 
 

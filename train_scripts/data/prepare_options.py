@@ -1,11 +1,11 @@
 """The options of `prepare`: which files are read, and what their formats leave open."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from eomt.train_scripts.data.formats.detection import Split, detect_format, find_splits
-from eomt.train_scripts.data.formats.masks import KINDS
+from eomt.train_scripts.data.formats.detection import Split, dataset_splits, detect_format, find_splits
+from eomt.train_scripts.data.formats.label_images import KINDS
 from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.samples import BAD_SAMPLES
@@ -24,12 +24,33 @@ class PrepareOptions:
     annotations: str | None = field(
         default=None, metadata={"help": "json file, or folder of masks or text files, that belongs to images"}
     )
-    split: str | None = field(default=None, metadata={"help": "name of the split of images and annotations, train by default"})
+    instances: str | None = field(
+        default=None, metadata={"help": "folder of masks of instances beside annotations, masks of classes; together panoptic"}
+    )
+    dataset: str | None = field(
+        default=None,
+        metadata={"help": "what `datasets` reads, in place of source: org/name on the Hub, or a folder or parquet file"},
+    )
+    dataset_config: str | None = field(default=None, metadata={"help": "dataset: its configuration, if it has several"})
+    image_column: str | None = field(default=None, metadata={"help": "dataset: column of the photos, image by default"})
+    label_column: str | None = field(
+        default=None, metadata={"help": "dataset: column of the label images, by default the only other one of images"}
+    )
+    id2label: str | None = field(
+        default=None,
+        metadata={"help": "dataset: json file, here or in its repository, or column, with the names of the labels' values"},
+    )
+    reduce_labels: bool = field(
+        default=False, metadata={"help": "dataset: 0 is void, and the first name is that of 1, as transformers' option does it"}
+    )
+    split: str | None = field(
+        default=None, metadata={"help": "name of the split of images and annotations, train by default; the one of dataset to read"}
+    )
     format: str | None = field(
         default=None, metadata={"help": "of the annotations, where it can't be detected", "choices": list(READERS)}
     )
     kind: str | None = field(
-        default=None, metadata={"help": "masks: what their values are, classes or ids of objects", "choices": list(KINDS)}
+        default=None, metadata={"help": "masks, dataset: what the values of labels are", "choices": list(KINDS)}
     )
     classes: list[str] = field(
         default_factory=list,
@@ -56,8 +77,11 @@ class PrepareOptions:
     def __post_init__(self):
         self.classes = [name for text in self.classes for name in class_names(text)]
         self.stuff = [name for text in self.stuff for name in class_names(text)]
-        if bool(self.source) == bool(self.images or self.annotations) or bool(self.images) != bool(self.annotations):
-            raise ValueError("give either --source, or --images and --annotations")
+        pair = self.images, self.annotations
+        if sum(map(bool, (self.source, self.dataset, any(pair)))) != 1 or any(pair) != all(pair):
+            raise ValueError("give either --source, or --images and --annotations, or --dataset")
+        if self.instances and not self.annotations:
+            raise ValueError(f"--instances {self.instances}: give it beside --images and --annotations, masks of classes")
         if self.source and self.split:
             raise ValueError(f"--split {self.split}: all splits of --source are prepared; give --images and --annotations for one")
 
@@ -67,10 +91,13 @@ class PrepareOptions:
         Raises:
             ValueError: the layout or the format can't be detected.
         """
+        if self.dataset:
+            return dataset_splits(self.dataset, self.dataset_config, self.split)
         if self.source:
             return find_splits(self.source, self.format)
         annotations = Path(self.annotations)
-        return [Split(self.split or "train", self.format or detect_format(annotations), Path(self.images), annotations)]
+        form = self.format or ("panoptic_masks" if self.instances else detect_format(annotations))
+        return [Split(self.split or "train", form, Path(self.images), annotations)]
 
     def policies(self) -> dict[str, Any]:
         """The arguments of `prepare` beside splits and what their formats leave open."""
@@ -78,7 +105,7 @@ class PrepareOptions:
 
     def format_options(self) -> Options:
         """What the formats leave open."""
-        return Options(self.classes, self.stuff, self.void, self.kind, self.class_key)
+        return Options(**{option.name: getattr(self, option.name) for option in fields(Options)})
 
 
 def class_names(text: str) -> list[str]:

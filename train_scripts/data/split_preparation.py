@@ -95,7 +95,7 @@ def _rows(items: Sequence[Any], source: Source, report: SplitReport, policy: Pol
     """The rows to be written. They are counted in the report, and so are the images that are left out."""
     for item in items:
         bar.update()
-        files = " and ".join(map(str, source.files_of(item)))
+        files = source.describe(item)
         try:
             row, sample = _make_row(item, source, files)
         except BadSample as error:

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, masks, via
+from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, masks, panoptic_masks, via
+from eomt.train_scripts.data.formats.hub_rows import is_hub_folder, open_splits
 from eomt.train_scripts.data.formats.readers import READERS
 
 NOTES = ("classes.txt", "readme.txt")  # text files that several tools leave beside annotations that are no text
@@ -19,7 +20,9 @@ KNOWN = """\
     ade20k_panoptic  the same and annotations_instance/training
     yolo             images/train and labels/train, or train/images and train/labels, and data.yaml
     via              train/via_region_data.json among its images
-    masks            images and masks, or images/train and masks/train, or train/images and train/masks"""
+    masks            images and masks, or images/train and masks/train, or train/images and train/masks
+    panoptic_masks   the same and instances beside each masks
+    datasets         what `datasets` reads: parquet files, images with a metadata.jsonl, or what save_to_disk leaves"""
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,8 @@ class Split:
     Args:
         name: of the split.
         format: of the annotations, a key of `READERS`.
-        images: a folder.
-        annotations: a json file or a folder.
+        images: a folder. Of the format datasets, a folder, a parquet file or a name on the Hub.
+        annotations: a json file or a folder. Of the format datasets, the name of the dataset's split.
     """
 
     name: str
@@ -85,6 +88,8 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
     if not folder.is_dir():
         raise ValueError(f"source={folder}: no such folder.")
     splits = list(dict.fromkeys(split for split in _all_splits(folder) if chosen in (None, split.format)))
+    if not splits and chosen in (None, "datasets") and is_hub_folder(folder):
+        splits = dataset_splits(str(folder))
     formats = sorted({split.format for split in splits})
     if not splits:
         wanted = f" of the format {chosen}" if chosen else ""
@@ -94,6 +99,25 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
     if len(formats) > 1:
         raise ValueError(f"source={folder} has annotations of the formats {', '.join(formats)}. Choose one by format.")
     return splits
+
+
+def dataset_splits(dataset: str, config: str | None = None, only: str | None = None) -> list[Split]:
+    """The splits of a dataset that `datasets` reads.
+
+    Args:
+        dataset: a folder, a parquet file, or a name on the Hub.
+        config: of a dataset with several.
+        only: the name of one split.
+
+    Raises:
+        ValueError: there is no such dataset, or no such split.
+    """
+    names = list(open_splits(dataset, config))
+    splits = [Split(_split_name(name), "datasets", Path(dataset), Path(name)) for name in names]
+    chosen = [split for split in splits if only in (None, split.name, split.annotations.name)]
+    if not chosen:
+        raise ValueError(f"dataset={dataset} has no split {only!r}, but {names}. Choose one of these by split")
+    return chosen
 
 
 def _all_splits(folder: Path) -> Iterator[Split]:
@@ -107,6 +131,8 @@ def _all_splits(folder: Path) -> Iterator[Split]:
     if not of_ade20k:  # whose annotations are index images too, and would count as masks
         for name, form in (("labels", "yolo"), ("masks", "masks"), ("labels", "masks"), ("annotations", "masks")):
             yield from _folder_splits(folder, name, form)
+    numbered = (replace(split, format="panoptic_masks") for split in _folder_splits(folder, "masks", "masks"))
+    yield from (split for split in numbered if panoptic_masks.instances_beside(split.annotations).is_dir())
     for path in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
         if path.stem.startswith("via") and via.entries(coco.read_json(path)) is not None:
             yield Split(_split_name(path.parent.name) if path.parent != folder else "train", "via", path.parent, path)

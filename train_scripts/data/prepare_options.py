@@ -1,12 +1,16 @@
 """The options of `prepare`: which files are read, and what their formats leave open."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from eomt.train_scripts.data.formats.detection import Split, detect_format, find_splits
+from eomt.train_scripts.data.formats.class_list import parse_classes
+from eomt.train_scripts.data.formats.detection import detect_format, find_splits
+from eomt.train_scripts.data.formats.mask_layouts import masks_split
 from eomt.train_scripts.data.formats.masks import KINDS
+from eomt.train_scripts.data.formats.orientation import CHOICES
 from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.formats.split import Split, class_options
 from eomt.train_scripts.data.samples import BAD_SAMPLES
 from eomt.train_scripts.data.split_preparation import EMPTY
 
@@ -32,13 +36,23 @@ class PrepareOptions:
     )
     classes: list[str] = field(
         default_factory=list,
-        metadata={"help": "names by index, with commas between, or a text file of a name a line"},
+        metadata={"help": "names by index, with commas between; value:name or r,g,b:name for masks; or a txt, csv, json or yaml"},
     )
     stuff: list[str] = field(
         default_factory=list,
         metadata={"help": "those of the classes that are not things (coco_instances, yolo, via), as classes are given"},
     )
     void: list[int] = field(default_factory=list, metadata={"help": "values of semantic masks that are no class"})
+    mask_suffix: str | None = field(
+        default=None, metadata={"help": "masks: what their names have beyond those of the images, such as _mask"}
+    )
+    mask_orientation: str | None = field(
+        default=None,
+        metadata={
+            "help": "masks of photos that EXIF turns: drawn on the upright photo or on stored pixels",
+            "choices": list(CHOICES),
+        },
+    )
     class_key: str | None = field(default=None, metadata={"help": "via: the region attribute that is the class"})
     bad_samples: str = field(
         default="raise", metadata={"help": "images that can't be used: stop, or leave out and count", "choices": list(BAD_SAMPLES)}
@@ -50,7 +64,9 @@ class PrepareOptions:
     val_share: float = field(default=0.0, metadata={"help": "share of a single split's images for a second, val: each k-th"})
 
     def __post_init__(self):
-        self.classes = [name for text in self.classes for name in class_names(text)]
+        for name, value in class_options(parse_classes(self.classes)).items():  # classes, and values and colours of masks
+            setattr(self, name, value)
+        self.image_list = None  # which only layouts give
         self.stuff = [name for text in self.stuff for name in class_names(text)]
         if bool(self.source) == bool(self.images or self.annotations) or bool(self.images) != bool(self.annotations):
             raise ValueError("give either --source, or --images and --annotations")
@@ -66,23 +82,19 @@ class PrepareOptions:
         if self.source:
             return find_splits(self.source, self.format)
         annotations = Path(self.annotations)
-        return [Split(self.split or "train", self.format or detect_format(annotations), Path(self.images), annotations)]
+        form = self.format or detect_format(annotations)
+        split = Split(self.split or "train", form, Path(self.images), annotations)
+        return [masks_split(split, self.split) if form == "masks" else split]
 
     def format_options(self) -> Options:
         """What the formats leave open."""
-        return Options(self.classes, self.stuff, self.void, self.kind, self.class_key)
+        return Options(**{option.name: getattr(self, option.name) for option in fields(Options)})
 
 
 def class_names(text: str) -> list[str]:
-    """`sky,road`, or the lines of a text file of that name.
+    """`sky,road`, or the names in a file of classes.
 
     Raises:
-        ValueError: the text is the name of a text file that doesn't exist.
+        ValueError: the text is the name of a file that doesn't exist or has no names.
     """
-    try:
-        names = Path(text).read_text(encoding="utf-8-sig").splitlines() if Path(text).is_file() else text.split(",")
-    except OSError:  # longer than a path may be
-        names = text.split(",")
-    if names == [text] and text.endswith(".txt"):
-        raise ValueError(f"{text}: no such file. Give names with commas between, or a text file of a name a line")
-    return [name.strip() for name in names if name.strip()]
+    return [entry.name for entry in parse_classes([text])]

@@ -21,5 +21,5 @@ OPTIONS = {  # the fields of `Options` that a format has use for; formats that a
     "coco_instances": {"stuff"},
     "yolo": {"classes", "stuff"},
     "via": {"classes", "stuff", "class_key"},
-    "masks": {"classes", "kind", "void"},
+    "masks": {"classes", "kind", "void", "values", "colours", "mask_suffix", "mask_orientation", "image_list"},
 }

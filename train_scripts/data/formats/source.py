@@ -18,6 +18,12 @@ class Options:
         void: values of semantic masks that are no class.
         kind: of masks, what their values are; one of `KINDS`.
         class_key: of VIA, the region attribute that is the class.
+        values: of masks, the value of each name in `classes`, where it is not the index. Several values may have one name, and
+            the name `void` is of values that are no class.
+        colours: the colour of each name in `classes`, where masks have colours.
+        mask_suffix: that the stems of masks have beyond those of their images.
+        mask_orientation: whether masks of photos with an EXIF orientation are "upright", or lie as the "raw" pixels.
+        image_list: a text file of the stems that are taken.
     """
 
     classes: list[str] = field(default_factory=list)
@@ -25,6 +31,11 @@ class Options:
     void: list[int] = field(default_factory=list)
     kind: str | None = None
     class_key: str | None = None
+    values: list[int] = field(default_factory=list)
+    colours: list[tuple[int, int, int]] = field(default_factory=list)
+    mask_suffix: str | None = None
+    mask_orientation: str | None = None
+    image_list: str | None = None
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,8 @@ class Source:
         labels: the classes.
         items: something small for each image, in the order of the rows.
         make_row: item -> a row with the columns of `eomt.train_scripts.data.dataset_folder`; raises BadSample, naming file and
-            reason. The row may have `dropped` beside them, the number of segments that were left out.
+            reason. The row may have `dropped` beside them, the number of segments that were left out, and `repaired`, {what was
+            changed in reading it: how often}.
         files_of: item -> the files that its row is made of.
         context: what rows depend on beside labels, items and files. Labels, items and context must have a `repr` that tells
             different ones apart, since shards of an interrupted run are kept only if it is the same.

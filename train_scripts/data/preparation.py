@@ -7,9 +7,9 @@ from pathlib import Path
 
 from eomt.train_scripts.data.background import with_background
 from eomt.train_scripts.data.dataset_folder import LABELS_FILE, Labels, check_split_is_new, write_labels
-from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.readers import OPTIONS, READERS
 from eomt.train_scripts.data.formats.source import Options, Source
+from eomt.train_scripts.data.formats.split import Split, split_options
 from eomt.train_scripts.data.samples import BadSample
 from eomt.train_scripts.data.samples_picture import draw_samples
 from eomt.train_scripts.data.shard_writer import SplitWriter, finish_sealed
@@ -54,7 +54,8 @@ def prepare(
     policy = Policy(bad_samples, empty)
     out, options = Path(out), options or Options()
     _check(splits, options)
-    sources = {split.name: (split, READERS[split.format](split.images, split.annotations, options)) for split in splits}
+    by_name = {split.name: split_options(split, options) for split in splits}
+    sources = {split.name: (split, READERS[split.format](split.images, split.annotations, by_name[split.name])) for split in splits}
     if background:
         sources = {name: (split, with_background(source, background)) for name, (split, source) in sources.items()}
     labels = _joint_labels({name: source.labels for name, (_, source) in sources.items()})
@@ -64,7 +65,7 @@ def prepare(
         sources = _hold_out(sources, val_share)
     if bad_samples == "raise":
         _refuse_problems(sources)
-    plans = {name: _plan(split, options, policy, val_share, background) for name, (split, _) in sources.items()}
+    plans = {name: _plan(split, by_name[split.name], policy, val_share, background) for name, (split, _) in sources.items()}
     sealed = finish_sealed(out)  # a run was interrupted when all was written
     moved = {name for name, plan in plans.items() if sealed.get(name) == plan}
     for name in sources.keys() - moved:
@@ -92,7 +93,7 @@ def _check(splits: Sequence[Split], options: Options) -> None:
     names = [split.name for split in splits]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"splits has the names {twice} more than once. Prepare such folders one by one, by images and annotations")
-    given = {name for name, value in asdict(options).items() if value}
+    given = {name for name, value in asdict(options).items() if value} - {"colours"}  # which files of classes have for any format
     for split in splits:
         if useless := sorted(given - OPTIONS.get(split.format, set())):
             raise ValueError(

@@ -4,10 +4,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from eomt.train_scripts.data.formats.detection import Split, dataset_splits, detect_format, find_splits
+from eomt.train_scripts.data.formats.class_list import parse_classes
+from eomt.train_scripts.data.formats.detection import dataset_splits, detect_format, find_splits
 from eomt.train_scripts.data.formats.label_images import KINDS
+from eomt.train_scripts.data.formats.mask_layouts import masks_split
+from eomt.train_scripts.data.formats.orientation import CHOICES
 from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.formats.split import Split, class_options
 from eomt.train_scripts.data.samples import BAD_SAMPLES
 from eomt.train_scripts.data.split_preparation import EMPTY
 
@@ -54,7 +58,7 @@ class PrepareOptions:
     )
     classes: list[str] = field(
         default_factory=list,
-        metadata={"help": "names by index, with commas between, or a text file of a name a line"},
+        metadata={"help": "names by index, with commas between; value:name or r,g,b:name for masks; or a txt, csv, json or yaml"},
     )
     stuff: list[str] = field(
         default_factory=list,
@@ -63,6 +67,16 @@ class PrepareOptions:
     void: list[int] = field(default_factory=list, metadata={"help": "values of semantic masks that are no class"})
     background: str | None = field(
         default=None, metadata={"help": "name of a class, stuff, that void becomes: all that no segment covers"}
+    )
+    mask_suffix: str | None = field(
+        default=None, metadata={"help": "masks: what their names have beyond those of the images, such as _mask"}
+    )
+    mask_orientation: str | None = field(
+        default=None,
+        metadata={
+            "help": "masks of photos that EXIF turns: drawn on the upright photo or on stored pixels",
+            "choices": list(CHOICES),
+        },
     )
     class_key: str | None = field(default=None, metadata={"help": "via: the region attribute that is the class"})
     bad_samples: str = field(
@@ -75,7 +89,9 @@ class PrepareOptions:
     val_share: float = field(default=0.0, metadata={"help": "share of a single split's images for a second, val: each k-th"})
 
     def __post_init__(self):
-        self.classes = [name for text in self.classes for name in class_names(text)]
+        for name, value in class_options(parse_classes(self.classes)).items():  # classes, and values and colours of masks
+            setattr(self, name, value)
+        self.image_list = None  # which only layouts give
         self.stuff = [name for text in self.stuff for name in class_names(text)]
         pair = self.images, self.annotations
         if sum(map(bool, (self.source, self.dataset, any(pair)))) != 1 or any(pair) != all(pair):
@@ -97,7 +113,8 @@ class PrepareOptions:
             return find_splits(self.source, self.format)
         annotations = Path(self.annotations)
         form = self.format or ("panoptic_masks" if self.instances else detect_format(annotations))
-        return [Split(self.split or "train", form, Path(self.images), annotations)]
+        split = Split(self.split or "train", form, Path(self.images), annotations)
+        return [masks_split(split, self.split) if form == "masks" else split]
 
     def policies(self) -> dict[str, Any]:
         """The arguments of `prepare` beside splits and what their formats leave open."""
@@ -109,15 +126,9 @@ class PrepareOptions:
 
 
 def class_names(text: str) -> list[str]:
-    """`sky,road`, or the lines of a text file of that name.
+    """`sky,road`, or the names in a file of classes.
 
     Raises:
-        ValueError: the text is the name of a text file that doesn't exist.
+        ValueError: the text is the name of a file that doesn't exist or has no names.
     """
-    try:
-        names = Path(text).read_text(encoding="utf-8-sig").splitlines() if Path(text).is_file() else text.split(",")
-    except OSError:  # longer than a path may be
-        names = text.split(",")
-    if names == [text] and text.endswith(".txt"):
-        raise ValueError(f"{text}: no such file. Give names with commas between, or a text file of a name a line")
-    return [name.strip() for name in names if name.strip()]
+    return [entry.name for entry in parse_classes([text])]

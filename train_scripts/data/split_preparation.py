@@ -116,6 +116,7 @@ def _rows(items: Sequence[Any], source: Source, report: SplitReport, policy: Pol
             continue
         report.add(sample)
         report.dropped += row.pop("dropped", 0)
+        report.repaired.update(row.pop("repaired", {}))
         yield row
 
 

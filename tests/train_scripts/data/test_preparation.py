@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from eomt.train_scripts.data.dataset_folder import count_rows, load_split
-from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.samples import BadSample
 from eomt.train_scripts.data.shard_writer import SplitWriter
@@ -86,10 +86,10 @@ def test_a_run_that_is_cut_off_between_its_splits_is_brought_to_its_end(ten_phot
 def test_files_without_a_partner_stop_it_or_are_left_out(ten_photos, prepare_photos):
     (ten_photos / "masks" / "3.png").unlink()
     (ten_photos / "images" / "8.png").unlink()
-    with pytest.raises(BadSample, match="images/3.png has no file of the same stem in .*masks.* And 1 more"):
+    with pytest.raises(BadSample, match="images/3.png has no mask of the same stem in .*masks.* And 1 more"):
         prepare_photos()
     report = prepare_photos(bad_samples="skip")
-    assert report.images == 8 and report.skipped == {"bad": 2} and "masks/8.png has no file" in report.skipped_named[1]
+    assert report.images == 8 and report.skipped == {"bad": 2} and "masks/8.png has no image" in report.skipped_named[1]
 
 
 def test_two_folders_of_one_name(ten_photos):

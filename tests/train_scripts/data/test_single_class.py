@@ -5,9 +5,9 @@ import pytest
 
 from eomt.train_scripts.data import single_class
 from eomt.train_scripts.data.dataset_folder import Labels, write_labels
-from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.segment_rows import encoded_ids
 from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.scenes import make_row
 from eomt.train_scripts.data.shard_writer import write_split

@@ -47,6 +47,16 @@ def is_hub_folder(folder: Path) -> bool:
     return any(next(folder.glob(f"{level}{name}"), None) for level in ("", "*/") for name in names)
 
 
+def names_labels(folder: Path) -> bool:
+    """Whether the table of a folder of images names files of labels, in a column such as `mask_file_name`."""
+    tables = [path for level in ("", "*/") for name in METADATA[:2] for path in folder.glob(f"{level}{name}")]
+    for table in tables:
+        with table.open(encoding="utf-8-sig", errors="replace") as file:
+            if "_file_name" in file.readline():
+                return True
+    return False
+
+
 def open_splits(name: str, config: str | None = None) -> dict[str, HubSplit]:
     """The splits of a dataset by their names.
 

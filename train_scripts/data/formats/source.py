@@ -23,6 +23,12 @@ class Options:
         image_column, label_column: of such a dataset, the columns of photos and label images.
         id2label: of such a dataset, the json file, or the column, that has the names of the values.
         reduce_labels: of such a dataset, whether 0 is void and the first name is that of 1.
+        values: of masks, the value of each name in `classes`, where it is not the index. Several values may have one name, and
+            the name `void` is of values that are no class.
+        colours: the colour of each name in `classes`, where masks have colours.
+        mask_suffix: that the stems of masks have beyond those of their images.
+        mask_orientation: whether masks of photos with an EXIF orientation are "upright", or lie as the "raw" pixels.
+        image_list: a text file of the stems that are taken.
     """
 
     classes: list[str] = field(default_factory=list)
@@ -36,6 +42,11 @@ class Options:
     label_column: str | None = None
     id2label: str | None = None
     reduce_labels: bool = False
+    values: list[int] = field(default_factory=list)
+    colours: list[tuple[int, int, int]] = field(default_factory=list)
+    mask_suffix: str | None = None
+    mask_orientation: str | None = None
+    image_list: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,8 @@ class Source:
         labels: the classes.
         items: something small for each image, in the order of the rows.
         make_row: item -> a row with the columns of `eomt.train_scripts.data.dataset_folder`; raises BadSample, naming file and
-            reason. The row may have `dropped` beside them, the number of segments that were left out.
+            reason. The row may have `dropped` beside them, the number of segments that were left out, and `repaired`, {what was
+            changed in reading it: how often}.
         files_of: item -> the files that its row is made of.
         context: what rows depend on beside labels, items and files. Labels, items and context must have a `repr` that tells
             different ones apart, since shards of an interrupted run are kept only if it is the same.

@@ -25,7 +25,7 @@ def main(words: Sequence[str]) -> None:
     splits = options.splits()
     for split in splits:
         print(f"{split.name}: {split.format}, images {split.images}, annotations {split.annotations}")
-    reports = prepare(splits, options.out, options.format_options(), options.bad_samples, options.empty, options.val_share)
+    reports = prepare(splits, options.out, options.format_options(), **options.policies())
     labels = read_labels(options.out)
     for name, report in reports.items():
         print(f"\n{report.text(name, labels)}\nlook at {Path(options.out) / f'{name}_samples.png'}")

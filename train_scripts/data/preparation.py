@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from eomt.train_scripts.data.background import with_background
 from eomt.train_scripts.data.dataset_folder import LABELS_FILE, Labels, check_split_is_new, write_labels
 from eomt.train_scripts.data.formats.readers import OPTIONS, READERS
 from eomt.train_scripts.data.formats.source import Options, Source
@@ -12,6 +13,7 @@ from eomt.train_scripts.data.formats.split import Split, split_options
 from eomt.train_scripts.data.samples import BadSample
 from eomt.train_scripts.data.samples_picture import draw_samples
 from eomt.train_scripts.data.shard_writer import SplitWriter, finish_sealed
+from eomt.train_scripts.data.single_class import refuse_single_class
 from eomt.train_scripts.data.split_preparation import Policy, write_source
 from eomt.train_scripts.data.split_report import SplitReport
 
@@ -26,6 +28,7 @@ def prepare(
     empty: str = "raise",
     val_share: float = 0.0,
     rows_a_shard: int = 1000,
+    background: str | None = None,
 ) -> dict[str, SplitReport]:
     """Writes splits, `labels.json`, and of each split `<split>_report.json` and `<split>_samples.png` into `out`.
 
@@ -38,6 +41,7 @@ def prepare(
         empty: the same for images without a segment, or with nothing but crowds. "keep" takes them, to train on as they are.
         val_share: of a single split, each k-th image goes to a second one, "val"; k is 1 / val_share, rounded.
         rows_a_shard: images in a shard.
+        background: name of a class, stuff, that void becomes.
 
     Returns:
         {split: report}.
@@ -51,12 +55,16 @@ def prepare(
     _check(splits, options)
     by_name = {split.name: split_options(split, options) for split in splits}
     sources = {split.name: (split, READERS[split.format](split.images, split.annotations, by_name[split.name])) for split in splits}
+    if background:
+        sources = {name: (split, with_background(source, background)) for name, (split, source) in sources.items()}
     labels = _joint_labels({name: source.labels for name, (_, source) in sources.items()})
     if val_share:
         sources = _hold_out(sources, val_share)
     if bad_samples == "raise":
         _refuse_problems(sources)
-    plans = {name: _plan(split, split_options(split, options), policy, val_share) for name, (split, _) in sources.items()}
+    plans = {
+        name: _plan(split, split_options(split, options), policy, val_share, background) for name, (split, _) in sources.items()
+    }
     sealed = finish_sealed(out)  # a run was interrupted when all was written
     moved = {name for name, plan in plans.items() if sealed.get(name) == plan}
     for name in sources.keys() - moved:
@@ -69,6 +77,7 @@ def prepare(
         if name not in moved:
             writers[name] = SplitWriter(out, name, len(source.items), plans[name], rows_a_shard)
             reports[name] = write_source(writers[name], source, policy)
+    _refuse_single_class(labels, reports)
     _publish(out, labels, plans, reports, writers)
     for name in sources:
         draw_samples(out, name, labels)
@@ -136,7 +145,20 @@ def _refuse_problems(sources: Sources) -> None:
             raise BadSample(f"split {name!r}: {source.problems[0]}{more} To leave such files out: bad_samples skip.")
 
 
-def _plan(split: Split, options: Options, policy: Policy, val_share: float) -> dict:
+def _refuse_single_class(labels: Labels, reports: dict[str, SplitReport]) -> None:
+    """
+    Raises:
+        ValueError: the classes are of use for semantic segmentation alone, and the images show but one, and void.
+    """
+    total = SplitReport()
+    for report in reports.values():
+        total.merge(report)
+    seen = [name for index, name in enumerate(labels.names) if total.class_images[str(index)]]
+    if not any(labels.isthing):
+        refuse_single_class(seen, total, " and ".join(reports))
+
+
+def _plan(split: Split, options: Options, policy: Policy, val_share: float, background: str | None) -> dict:
     """All that decides what is read and what is left out, as json gives it back."""
     plan = {
         "format": split.format,
@@ -145,6 +167,7 @@ def _plan(split: Split, options: Options, policy: Policy, val_share: float) -> d
         "options": asdict(options),
         **asdict(policy),
         "val_share": val_share,
+        "background": background,
     }
     return json.loads(json.dumps(plan))
 

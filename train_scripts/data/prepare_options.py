@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from eomt.train_scripts.data.formats.class_list import parse_classes
-from eomt.train_scripts.data.formats.detection import detect_format, find_splits
+from eomt.train_scripts.data.formats.detection import dataset_splits, detect_format, find_splits
+from eomt.train_scripts.data.formats.label_images import KINDS
 from eomt.train_scripts.data.formats.mask_layouts import masks_split
-from eomt.train_scripts.data.formats.masks import KINDS
 from eomt.train_scripts.data.formats.orientation import CHOICES
 from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.data.formats.source import Options
@@ -27,12 +28,33 @@ class PrepareOptions:
     annotations: str | None = field(
         default=None, metadata={"help": "json file, or folder of masks or text files, that belongs to images"}
     )
-    split: str | None = field(default=None, metadata={"help": "name of the split of images and annotations, train by default"})
+    instances: str | None = field(
+        default=None, metadata={"help": "folder of masks of instances beside annotations, masks of classes; together panoptic"}
+    )
+    dataset: str | None = field(
+        default=None,
+        metadata={"help": "what `datasets` reads, in place of source: org/name on the Hub, or a folder or parquet file"},
+    )
+    dataset_config: str | None = field(default=None, metadata={"help": "dataset: its configuration, if it has several"})
+    image_column: str | None = field(default=None, metadata={"help": "dataset: column of the photos, image by default"})
+    label_column: str | None = field(
+        default=None, metadata={"help": "dataset: column of the label images, by default the only other one of images"}
+    )
+    id2label: str | None = field(
+        default=None,
+        metadata={"help": "dataset: json file, here or in its repository, or column, with the names of the labels' values"},
+    )
+    reduce_labels: bool = field(
+        default=False, metadata={"help": "dataset: 0 is void, and the first name is that of 1, as transformers' option does it"}
+    )
+    split: str | None = field(
+        default=None, metadata={"help": "name of the split of images and annotations, train by default; the one of dataset to read"}
+    )
     format: str | None = field(
         default=None, metadata={"help": "of the annotations, where it can't be detected", "choices": list(READERS)}
     )
     kind: str | None = field(
-        default=None, metadata={"help": "masks: what their values are, classes or ids of objects", "choices": list(KINDS)}
+        default=None, metadata={"help": "masks, dataset: what the values of labels are", "choices": list(KINDS)}
     )
     classes: list[str] = field(
         default_factory=list,
@@ -53,6 +75,9 @@ class PrepareOptions:
             "choices": list(CHOICES),
         },
     )
+    background: str | None = field(
+        default=None, metadata={"help": "name of a class, stuff, that void becomes: all that no segment covers"}
+    )
     class_key: str | None = field(default=None, metadata={"help": "via: the region attribute that is the class"})
     bad_samples: str = field(
         default="raise", metadata={"help": "images that can't be used: stop, or leave out and count", "choices": list(BAD_SAMPLES)}
@@ -68,8 +93,11 @@ class PrepareOptions:
             setattr(self, name, value)
         self.image_list = None  # which only layouts give
         self.stuff = [name for text in self.stuff for name in class_names(text)]
-        if bool(self.source) == bool(self.images or self.annotations) or bool(self.images) != bool(self.annotations):
-            raise ValueError("give either --source, or --images and --annotations")
+        pair = self.images, self.annotations
+        if sum(map(bool, (self.source, self.dataset, any(pair)))) != 1 or any(pair) != all(pair):
+            raise ValueError("give either --source, or --images and --annotations, or --dataset")
+        if self.instances and not self.annotations:
+            raise ValueError(f"--instances {self.instances}: give it beside --images and --annotations, masks of classes")
         if self.source and self.split:
             raise ValueError(f"--split {self.split}: all splits of --source are prepared; give --images and --annotations for one")
 
@@ -79,12 +107,18 @@ class PrepareOptions:
         Raises:
             ValueError: the layout or the format can't be detected.
         """
+        if self.dataset:
+            return dataset_splits(self.dataset, self.dataset_config, self.split)
         if self.source:
             return find_splits(self.source, self.format)
         annotations = Path(self.annotations)
-        form = self.format or detect_format(annotations)
+        form = self.format or ("panoptic_masks" if self.instances else detect_format(annotations))
         split = Split(self.split or "train", form, Path(self.images), annotations)
         return [masks_split(split, self.split) if form == "masks" else split]
+
+    def policies(self) -> dict[str, Any]:
+        """The arguments of `prepare` beside splits and what their formats leave open."""
+        return {name: getattr(self, name) for name in ("bad_samples", "empty", "val_share", "background")}
 
     def format_options(self) -> Options:
         """What the formats leave open."""

@@ -30,6 +30,7 @@ def run_training(
     set_seed(args.seed)
     task = task_of(data_args.task)
     labels = task.labels(read_labels(data_args.data))
+    task.check_data(data_args.data, data_args.train_split)
     args.epochs_to_steps(count_rows(data_args.data, data_args.train_split))
     processor = task.processor(data_args.image_size, labels)
     streams = build_streams(data_args, args, processor, task)

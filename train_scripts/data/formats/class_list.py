@@ -22,8 +22,8 @@ NAME_COLUMNS = {"name", "class", "classname", "label", "labelname", "category", 
 VALUE_COLUMNS = {"value", "pixelvalue", "id", "idx", "index", "classid", "classindex", "labelid", "categoryid", "pixel"}
 COLOUR_COLUMNS = ({"r", "red"}, {"g", "green"}, {"b", "blue"})
 FORMS = (
-    "A line is a name, `0 name`, `name r g b` or `name:r,g,b::`; a csv has a column `name`; a json is a list of names, {value: name} or "
-    "a list of entries with `id` and `name`"
+    "A line is a name, `0 name`, `name r g b` or `name:r,g,b::`; a csv has a column `name`; a json is a list of names, "
+    "{value: name} or a list of entries with `id` and `name`"
 )
 
 

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Container, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, via
+from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, panoptic_masks, via
 from eomt.train_scripts.data.formats.converters import advice_for
+from eomt.train_scripts.data.formats.hub_rows import is_hub_folder, open_splits
 from eomt.train_scripts.data.formats.image_files import is_hidden
 from eomt.train_scripts.data.formats.index_images import LOSSY_SUFFIXES, MASK_SUFFIXES
 from eomt.train_scripts.data.formats.mask_layouts import mask_splits, split_name
@@ -27,7 +29,9 @@ KNOWN = """\
     masks            images and masks, or images/train and masks/train, or train/images and train/masks
     masks            train and train_masks; imagesTr and labelsTr; or train/a.jpg and train/a_mask.png
     masks            JPEGImages, SegmentationClass and ImageSets/Segmentation/train.txt
-    masks            a/images/a.png and a/masks/*.png, a mask for each object"""
+    masks            a/images/a.png and a/masks/*.png, a mask for each object
+    panoptic_masks   the same and instances beside each masks
+    datasets         what `datasets` reads: parquet files, images with a metadata.jsonl, or what save_to_disk leaves"""
 
 
 def detect_format(annotations: Path) -> str:
@@ -76,10 +80,12 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
     if not folder.is_dir():
         raise ValueError(f"source={folder}: no such folder.")
     splits = list(dict.fromkeys(split for split in _all_splits(folder) if chosen in (None, split.format)))
-    if not splits and chosen in (None, "masks") and not advice_for(folder):
-        splits = mask_splits(folder)
+    if {split.format for split in splits} <= {"panoptic_masks"} and chosen in (None, "masks") and not advice_for(folder):
+        splits += mask_splits(folder)  # beside other annotations, folders of masks are a part of these
     if not splits and (inner := _only_folder(folder)):
         return find_splits(inner, chosen)
+    if not splits and chosen in (None, "datasets") and is_hub_folder(folder):
+        splits = dataset_splits(str(folder))
     formats = sorted({split.format for split in splits})
     if not splits:
         wanted = f" of the format {chosen}" if chosen else ""
@@ -93,6 +99,25 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
     return splits
 
 
+def dataset_splits(dataset: str, config: str | None = None, only: str | None = None) -> list[Split]:
+    """The splits of a dataset that `datasets` reads.
+
+    Args:
+        dataset: a folder, a parquet file, or a name on the Hub.
+        config: of a dataset with several.
+        only: the name of one split.
+
+    Raises:
+        ValueError: there is no such dataset, or no such split.
+    """
+    names = list(open_splits(dataset, config))
+    splits = [Split(split_name(name), "datasets", Path(dataset), Path(name)) for name in names]
+    chosen = [split for split in splits if only in (None, split.name, split.annotations.name)]
+    if not chosen:
+        raise ValueError(f"dataset={dataset} has no split {only!r}, but {names}. Choose one of these by split")
+    return chosen
+
+
 def _all_splits(folder: Path) -> Iterator[Split]:
     yield from _pairs("cityscapes", folder / "leftImg8bit", folder / "gtFine", only=("train", "val"))  # test has no labels
     candidates = _pairs("ade20k_semantic", folder / "images", folder / "annotations", only=ADE20K_SPLITS)
@@ -102,6 +127,8 @@ def _all_splits(folder: Path) -> Iterator[Split]:
         yield from (Split(split.name, "ade20k_panoptic", split.images, split.annotations) for split in of_ade20k)
     yield from _coco_splits(folder)
     yield from _folder_splits(folder, "labels", "yolo")
+    numbered = (replace(split, format="panoptic_masks") for split in _folder_splits(folder, "masks", "masks"))
+    yield from (split for split in numbered if panoptic_masks.instances_beside(split.annotations).is_dir())
     for path in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
         if path.stem.startswith("via") and via.entries(coco.read_json(path)) is not None:
             yield Split(split_name(path.parent.name) if path.parent != folder else "train", "via", path.parent, path)

@@ -1,4 +1,4 @@
-"""The values and colours of masks, as their makers meant them: whatever file they are stored in, upright by its own EXIF orientation.
+"""The values and colours of masks as their makers meant them, whatever file they are in, upright by its own EXIF orientation.
 
 - A grey image has values; so has one whose red, green and blue are equal.
 - An image with a palette has the palette's indices as values, and colours.

@@ -126,8 +126,9 @@ def check_values(classes: MaskClasses, masks: Sequence[Path], names: Sequence[st
         )
     if 0 not in seen and 0 not in void and seen - set(void) == set(range(1, last + 1)):
         raise ValueError(
-            f"classes={list(names)}: no mask has the value 0, and 1..{last} all occur, so that the values may count from 1. Give them by "
-            f"a map: --classes {_map_text(range(1, last + 2), names)} if they do, or {_map_text(range(last + 1), names)} if not"
+            f"classes={list(names)}: no mask has the value 0, and 1..{last} all occur, so that the values may count from 1. Give "
+            f"them by a map: --classes {_map_text(range(1, last + 2), names)} if they do, or "
+            f"{_map_text(range(last + 1), names)} if not"
         )
 
 
@@ -164,7 +165,7 @@ def _colours_message(mask: Mask, classes: MaskClasses, path: Path, masks: Callab
     unknown = sorted(present - classes.index_of_colour.keys())
     if len(unknown) > SMOOTH:
         return (
-            f"{path} has {len(unknown)} colours that stand for no class, as a photo, a drawing laid over one, or smoothed edges have. "
+            f"{path} has {len(unknown)} colours that stand for no class, as photos, overlays or smoothed edges have. "
             "Export masks with a flat colour for each class, without smoothing."
         )
     if classes.index_of_colour:
@@ -198,8 +199,8 @@ def _values_message(
     head = f"{path} has the values {unknown[:10]} in {pixels} pixels, which classes and void lack."
     if len(unknown) > SMOOTH:
         return (
-            f"{head} It has {len(unknown)} such values, as a photo or smoothed edges have. Export masks with one value for each class, "
-            "without smoothing."
+            f"{head} It has {len(unknown)} such values, as photos or smoothed edges have. Export masks with one value for each "
+            "class, without smoothing."
         )
     if classes.is_map:
         return f"{head} Add them to classes, as `value:name`, or `value:void` for those that are no class."

@@ -86,8 +86,8 @@ def masks_split(split: Split, name: str | None) -> Split:
     if len(lists) > 1 and name not in lists:
         home = split.annotations.parent
         raise ValueError(
-            f"annotations={split.annotations} has lists of the splits {', '.join(lists)} in {home / VOC_LIST}. For all of them give "
-            f"--source {home} in place of --images and --annotations, or choose one by --split"
+            f"annotations={split.annotations} has lists of the splits {', '.join(lists)} in {home / VOC_LIST}. For all of them "
+            f"give --source {home} in place of --images and --annotations, or choose one by --split"
         )
     image_list = lists[name] if name in lists else next(iter(lists.values()), None)
     return replace(split, image_list=image_list, class_file=_class_file(split, split.annotations.parent))

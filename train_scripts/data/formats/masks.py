@@ -1,7 +1,7 @@
 """Images and masks of the same names. How the files are named and paired is in `pairing`, what they may be in `index_images`.
 
-Kind "semantic": the values, or colours, are classes or void; see `mask_classes`. Kind "instance": the values are ids of objects of one
-class, and 0 is background; or each object has a mask of its own, see `object_masks`.
+Kind "semantic": the values, or colours, are classes or void; see `mask_classes`. Kind "instance": the values are ids of objects of
+one class, and 0 is background; or each object has a mask of its own, see `object_masks`.
 
 Shapes: H, W pixels.
 """
@@ -131,11 +131,11 @@ def _check_size(image: Path, mask: Path, size: tuple[int, int]) -> None:
     upright = image_size(image)
     if size == upright:
         return
-    sizes = f"{mask} is {size[1]} x {size[0]} pixels, but the (upright) image {image} {upright[1]} x {upright[0]}; they must have one size."
+    sizes = f"{mask} is {size[1]} x {size[0]} pixels, but the (upright) image {image} {upright[1]} x {upright[0]}."
     if abs(upright[0] / size[0] - upright[1] / size[1]) < 0.05 * upright[0] / size[0]:
         advice = (
             "Export masks in the size of the images, or scale one of the two; masks by the nearest neighbour, without smoothing."
         )
     else:
         advice = "The mask is of another image, or of a part or another turn of it. Export it for this one."
-    raise BadSample(f"{sizes} {advice}")
+    raise BadSample(f"{sizes} They must have one size. {advice}")

@@ -1,7 +1,7 @@
 """One mask for each object: every pixel that isn't 0 is of it. The objects are of one class, and may overlap.
 
-The masks of an image lie in a folder of its own (`a/images/a.png`, `a/masks/*.png`, as in the Data Science Bowl of 2018), in a folder
-named as the image (`images/a.jpg`, `masks/a/*.png`), or have numbered names (`masks/a_1.png`).
+The masks of an image lie in a folder of its own (`a/images/a.png`, `a/masks/*.png`, as in the Data Science Bowl of 2018), in a
+folder named as the image (`images/a.jpg`, `masks/a/*.png`), or have numbered names (`masks/a_1.png`).
 
 Shapes: H, W pixels.
 """
@@ -90,8 +90,8 @@ def tagged_masks(masks: Path) -> None:
     names = [path.name for path in masks.iterdir() if TAGGED.fullmatch(path.stem)] if masks.is_dir() else []
     if names:
         raise ValueError(
-            f"annotations={masks} has Label Studio's brush masks, such as {names[0]}: they are named by the number of the task, so that "
-            "their images can't be determined. Export the project as JSON, and give that file by --annotations"
+            f"annotations={masks} has Label Studio's brush masks, such as {names[0]}: they are named by the number of the task, so "
+            "that their images can't be determined. Export the project as JSON, and give that file by --annotations"
         )
 
 
@@ -129,8 +129,8 @@ def _row(item: ObjectSet) -> dict:
         values = read_indices(path)
         if values.shape != size:
             raise BadSample(
-                f"{path} is {values.shape[1]} x {values.shape[0]} pixels, but the (upright) image {photo} {size[1]} x {size[0]}. They "
-                "must have one size; export the mask for this image."
+                f"{path} is {values.shape[1]} x {values.shape[0]} pixels, but the (upright) image {photo} {size[1]} x {size[0]}. "
+                "They must have one size; export the mask for this image."
             )
         if len(np.unique(values)) > 2:
             raise BadSample(

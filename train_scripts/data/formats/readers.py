@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, masks, via, yolo
+from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, hub, masks, panoptic_masks, via, yolo
 from eomt.train_scripts.data.formats.source import Options, Source
 
 # (images, annotations, options) -> the images of a split
@@ -16,10 +16,17 @@ READERS: dict[str, Callable[[Path, Path, Options], Source]] = {
     "yolo": yolo.read,
     "via": via.read,
     "masks": masks.read,
+    "panoptic_masks": panoptic_masks.read,
+    "datasets": hub.read,
 }
 OPTIONS = {  # the fields of `Options` that a format has use for; formats that aren't listed have use for none
     "coco_instances": {"stuff"},
     "yolo": {"classes", "stuff"},
     "via": {"classes", "stuff", "class_key"},
     "masks": {"classes", "kind", "void", "values", "colours", "mask_suffix", "mask_orientation", "image_list"},
+    "panoptic_masks": {"classes", "stuff", "void", "instances"},
+    "datasets": {
+        *("classes", "stuff", "void", "kind"),
+        *("dataset_config", "image_column", "label_column", "id2label", "reduce_labels"),
+    },
 }

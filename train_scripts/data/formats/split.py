@@ -15,8 +15,8 @@ class Split:
     Args:
         name: of the split.
         format: of the annotations, a key of `READERS`.
-        images: a folder, or one image.
-        annotations: a json file, a folder, or one mask.
+        images: a folder, or one image. Of the format datasets, a folder, a parquet file or a name on the Hub.
+        annotations: a json file, a folder, or one mask. Of the format datasets, the name of the dataset's split.
         class_file: of the dataset, with the names of its classes. `--classes` wins.
         image_list: a text file of the stems that are in the split; None if all are.
         kind: of masks, if the layout decides it. `--kind` wins.

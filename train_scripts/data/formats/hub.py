@@ -12,7 +12,7 @@ from typing import Any
 
 import datasets
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError
 
 from eomt.train_scripts.data.formats.class_values import ClassValues, class_values, given_values
 from eomt.train_scripts.data.formats.hub_rows import HubSplit, RowsInOrder, open_splits
@@ -157,7 +157,7 @@ def _file_of(dataset: str, file: str) -> Path | None:
         return None
     try:
         return Path(hf_hub_download(dataset, file, repo_type="dataset"))
-    except (EntryNotFoundError, LocalEntryNotFoundError, HfHubHTTPError):
+    except (EntryNotFoundError, OSError):  # it has none, or the Hub can't be reached
         return None
 
 

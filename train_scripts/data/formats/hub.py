@@ -115,8 +115,8 @@ def _is_table(column: str, feature: Any) -> bool:
 
 
 def _names(split: HubSplit, columns: Columns, options: Options, name: str) -> LabelNames:
-    """The names of values: those that were given, else those in the table of segments, in a column of `MAPPINGS`, in `id2label.json` of
-    the dataset, or in the only column of lists of class labels.
+    """The names of values: those that were given; else those in the table of segments, in a column of `MAPPINGS`, in the dataset's
+    `id2label.json`, or in the only column of lists of class labels.
 
     Raises:
         ValueError: there are none.

@@ -91,6 +91,16 @@ def test_index_maps_with_names_of_features(parquet, samples, tmp_path):
     assert count_rows(tmp_path / "out", "val") == 2  # of the split validation
 
 
+def test_names_that_are_of_the_labels_for_certain_win(parquet, samples, tmp_path):
+    features = {"tags": datasets.List(datasets.ClassLabel(names=["sunny", "rainy", "dark"]))}
+    folder = parquet(rows(tags=[0], features=features))
+    (folder / "id2label.json").write_text(json.dumps(PETS))
+    samples(folder)
+    assert read_labels(tmp_path / "out").names == PETS
+    samples(folder, "--id2label", "tags", out="tags")
+    assert read_labels(tmp_path / "tags").names == ["sunny", "rainy", "dark"]
+
+
 @pytest.mark.parametrize("words", [["--void", "0"], ["--reduce_labels"]])
 def test_names_of_a_json_beside_the_data_and_value_0_as_void(parquet, samples, tmp_path, words):
     folder = parquet(rows())

@@ -26,7 +26,7 @@ def prepare(
     options: Options | None = None,
     bad_samples: str = "raise",
     empty: str = "raise",
-    val_share: float = 0.0,
+    val_share: float | None = 0.0,
     rows_a_shard: int = 1000,
     background: str | None = None,
 ) -> dict[str, SplitReport]:
@@ -39,7 +39,8 @@ def prepare(
         bad_samples: "raise" stops at the first image that can't be used: a broken or missing file, annotations of another size,
             an id or category that isn't listed, a polygon outside the image. "skip" leaves such images out and counts them.
         empty: the same for images without a segment, or with nothing but crowds. "keep" takes them, to train on as they are.
-        val_share: of a single split, each k-th image goes to a second one, "val"; k is 1 / val_share, rounded.
+        val_share: of a single split, each k-th image goes to a second one, "val"; k is 1 / val_share, rounded. None is a tenth, and
+            an image at least, but nothing where there are several splits or the one is named "val".
         rows_a_shard: images in a shard.
         background: name of a class, stuff, that void becomes.
 
@@ -58,13 +59,13 @@ def prepare(
     if background:
         sources = {name: (split, with_background(source, background)) for name, (split, source) in sources.items()}
     labels = _joint_labels({name: source.labels for name, (_, source) in sources.items()})
-    if val_share:
+    if val_share is None:
+        sources = _hold_out_some(sources)
+    elif val_share:
         sources = _hold_out(sources, val_share)
     if bad_samples == "raise":
         _refuse_problems(sources)
-    plans = {
-        name: _plan(split, split_options(split, options), policy, val_share, background) for name, (split, _) in sources.items()
-    }
+    plans = {name: _plan(split, by_name[split.name], policy, val_share, background) for name, (split, _) in sources.items()}
     sealed = finish_sealed(out)  # a run was interrupted when all was written
     moved = {name for name, plan in plans.items() if sealed.get(name) == plan}
     for name in sources.keys() - moved:
@@ -134,6 +135,12 @@ def _hold_out(sources: Sources, val_share: float) -> Sources:
     return {name: (split, replace(source, items=kept)), "val": (split, replace(source, items=held_out, problems=()))}
 
 
+def _hold_out_some(sources: Sources) -> Sources:
+    """A tenth of a single split, or one image of fewer than ten."""
+    count = min(len(source.items) for _, source in sources.values())
+    return _hold_out(sources, max(0.1, 1 / count)) if len(sources) == 1 and "val" not in sources and count > 1 else sources
+
+
 def _refuse_problems(sources: Sources) -> None:
     """
     Raises:
@@ -158,7 +165,7 @@ def _refuse_single_class(labels: Labels, reports: dict[str, SplitReport]) -> Non
         refuse_single_class(seen, total, " and ".join(reports))
 
 
-def _plan(split: Split, options: Options, policy: Policy, val_share: float, background: str | None) -> dict:
+def _plan(split: Split, options: Options, policy: Policy, val_share: float | None, background: str | None) -> dict:
     """All that decides what is read and what is left out, as json gives it back."""
     plan = {
         "format": split.format,

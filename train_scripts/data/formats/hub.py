@@ -12,9 +12,9 @@ from typing import Any
 
 import datasets
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError
 
-from eomt.train_scripts.data.formats.class_values import ClassValues, class_values
+from eomt.train_scripts.data.formats.class_values import ClassValues, class_values, given_values
 from eomt.train_scripts.data.formats.hub_rows import HubSplit, RowsInOrder, open_splits
 from eomt.train_scripts.data.formats.label_images import (
     KINDS,
@@ -122,7 +122,7 @@ def _names(split: HubSplit, columns: Columns, options: Options, name: str) -> La
     """
     features = split.rows.features or {}
     if options.classes:
-        return LabelNames(dict(enumerate(options.classes)))
+        return LabelNames(given_values(options)[0])
     if options.id2label:
         given = _names_of_column(split, options.id2label) if options.id2label in features else None
         if path := None if given else _file_of(name, options.id2label):
@@ -157,7 +157,7 @@ def _file_of(dataset: str, file: str) -> Path | None:
         return None
     try:
         return Path(hf_hub_download(dataset, file, repo_type="dataset"))
-    except (EntryNotFoundError, LocalEntryNotFoundError, HfHubHTTPError):
+    except (EntryNotFoundError, OSError):  # it has none, or the Hub can't be reached
         return None
 
 
@@ -189,7 +189,7 @@ def _class_values(kind: str, names: LabelNames, options: Options) -> ClassValues
     Raises:
         ValueError: names and options don't fit.
     """
-    values, void = dict(names.names), set(options.void)
+    values, void = dict(names.names), given_values(options)[1] if options.classes else set(options.void)
     if options.reduce_labels:
         values, void = {value + 1: name for value, name in values.items()}, void | {0}
     stuff = options.stuff or [name for name in names.stuff or [] if name in values.values()]

@@ -43,7 +43,7 @@ class ClassEntry:
 
 def is_void(name: str) -> bool:
     """Whether a name says that what it names is no class."""
-    return name.strip(" _").lower() in VOID_NAMES
+    return name.strip(" _").lower().removeprefix("void--") in VOID_NAMES  # Mapillary's names have a group before them
 
 
 def parse_classes(words: Sequence[str]) -> list[ClassEntry]:

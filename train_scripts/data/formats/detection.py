@@ -79,25 +79,31 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"source={folder}: no such folder.")
-    splits = list(dict.fromkeys(split for split in _all_splits(folder) if chosen in (None, split.format)))
-    if not splits and chosen in (None, "datasets") and names_labels(folder):
-        splits = dataset_splits(str(folder))
-    if not splits and chosen in (None, "masks") and not advice_for(folder):
-        splits = mask_splits(folder)
-    if not splits and chosen in (None, "datasets") and is_hub_folder(folder):
-        splits = dataset_splits(str(folder))
-    if not splits and (inner := _only_folder(folder)):
-        return find_splits(inner, chosen)
+    splits, inner, advice = _splits_in(folder, chosen), folder, advice_for(folder)
+    while not splits and not advice and (inner := _only_folder(inner)):
+        splits, advice = _splits_in(inner, chosen), advice_for(inner)
     formats = sorted({split.format for split in splits})
     if not splits:
         wanted = f" of the format {chosen}" if chosen else ""
-        if advice := advice_for(folder):
+        if advice:
             raise ValueError(f"source={folder} {advice}")
         raise ValueError(
             f"source={folder} has no layout known here{wanted}. Give images and annotations, or one of these:\n{KNOWN}"
         )
     if len(formats) > 1:
         raise ValueError(f"source={folder} has annotations of the formats {', '.join(formats)}. Choose one by format.")
+    return splits
+
+
+def _splits_in(folder: Path, chosen: str | None) -> list[Split]:
+    """The splits of the formats that are known by their layout, then those of masks, then of what `datasets` reads."""
+    splits = list(dict.fromkeys(split for split in _all_splits(folder) if chosen in (None, split.format)))
+    if not splits and chosen in (None, "datasets") and names_labels(folder):
+        return dataset_splits(str(folder))
+    if {split.format for split in splits} <= {"panoptic_masks"} and chosen in (None, "masks") and not advice_for(folder):
+        splits += mask_splits(folder)  # beside other annotations, folders of masks are a part of these
+    if not splits and chosen in (None, "datasets") and is_hub_folder(folder):
+        splits = dataset_splits(str(folder))
     return splits
 
 

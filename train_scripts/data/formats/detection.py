@@ -100,8 +100,8 @@ def _splits_in(folder: Path, chosen: str | None) -> list[Split]:
     splits = list(dict.fromkeys(split for split in _all_splits(folder) if chosen in (None, split.format)))
     if not splits and chosen in (None, "datasets") and names_labels(folder):
         return dataset_splits(str(folder))
-    if {split.format for split in splits} <= {"panoptic_masks"} and chosen in (None, "masks") and not advice_for(folder):
-        splits += mask_splits(folder)  # beside other annotations, folders of masks are a part of these
+    if not splits and chosen in (None, "masks") and not advice_for(folder):
+        splits = mask_splits(folder)  # beside other annotations, folders of masks are a part of these
     if not splits and chosen in (None, "datasets") and is_hub_folder(folder):
         splits = dataset_splits(str(folder))
     return splits

@@ -1,12 +1,14 @@
 """Images and annotations of any readable format become the parquet shards of a dataset folder, checked, counted and pictured."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from eomt.train_scripts.data.background import with_background
 from eomt.train_scripts.data.dataset_folder import LABELS_FILE, Labels, check_split_is_new, write_labels
+from eomt.train_scripts.data.formats.image_depth import LOOKED_AT, refuse_dark_depths
 from eomt.train_scripts.data.formats.readers import OPTIONS, READERS
 from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.formats.split import Split, split_options
@@ -54,8 +56,10 @@ def prepare(
     policy = Policy(bad_samples, empty)
     out, options = Path(out), options or Options()
     _check(splits, options)
-    by_name = {split.name: split_options(split, options) for split in splits}
-    sources = {split.name: (split, READERS[split.format](split.images, split.annotations, by_name[split.name])) for split in splits}
+    of_split = {split.name: split_options(split, options) for split in splits}
+    sources = {
+        split.name: (split, READERS[split.format](split.images, split.annotations, of_split[split.name])) for split in splits
+    }
     if background:
         sources = {name: (split, with_background(source, background)) for name, (split, source) in sources.items()}
     labels = _joint_labels({name: source.labels for name, (_, source) in sources.items()})
@@ -65,6 +69,9 @@ def prepare(
         sources = _hold_out(sources, val_share)
     if bad_samples == "raise":
         _refuse_problems(sources)
+    for name, (_, source) in sources.items():
+        some = source.items[:: max(1, len(source.items) // LOOKED_AT)]
+        refuse_dark_depths([files[0] for files in map(source.files_of, some) if files], name)
     plans = {name: _plan(split, by_name[split.name], policy, val_share, background) for name, (split, _) in sources.items()}
     sealed = finish_sealed(out)  # a run was interrupted when all was written
     moved = {name for name, plan in plans.items() if sealed.get(name) == plan}
@@ -78,10 +85,9 @@ def prepare(
         if name not in moved:
             writers[name] = SplitWriter(out, name, len(source.items), plans[name], rows_a_shard)
             reports[name] = write_source(writers[name], source, policy)
+            draw_samples(writers[name].part, name, labels)
     _refuse_single_class(labels, reports)
     _publish(out, labels, plans, reports, writers)
-    for name in sources:
-        draw_samples(out, name, labels)
     return {name: reports[name] for name in sources}
 
 
@@ -182,13 +188,14 @@ def _plan(split: Split, options: Options, policy: Policy, val_share: float | Non
 def _publish(
     out: Path, labels: Labels, plans: dict[str, dict], reports: dict[str, SplitReport], writers: dict[str, SplitWriter]
 ) -> None:
-    """Makes what was written visible: labels and reports first, then the shards of all splits.
+    """Makes what was written visible: labels, reports and pictures first, then the shards of all splits.
 
     All splits are sealed before the first shard is moved. If the run is interrupted in between, the next one moves the rest.
     """
     write_labels(out, labels)
     for name in writers:
         reports[name].save(_report_path(out, name))
+        os.replace(writers[name].part / f"{name}_samples.png", out / f"{name}_samples.png")
     for writer in writers.values():
         writer.seal({name: plans[name] for name in writers})
     for writer in writers.values():

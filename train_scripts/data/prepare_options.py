@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from eomt.train_scripts.data.formats.archives import innermost, is_archive, unpacked
 from eomt.train_scripts.data.formats.class_list import parse_classes
 from eomt.train_scripts.data.formats.detection import dataset_splits, detect_format, find_splits
 from eomt.train_scripts.data.formats.label_images import KINDS
@@ -22,11 +23,13 @@ class PrepareOptions:
 
     out: str = field(metadata={"help": "folder of the dataset to be written"})
     source: str | None = field(
-        default=None, metadata={"help": "folder of a dataset in a known layout; all its splits are prepared"}
+        default=None, metadata={"help": "folder or zip file of a dataset in a known layout; all its splits are prepared"}
     )
-    images: str | None = field(default=None, metadata={"help": "folder of one split's images, in place of source"})
+    images: str | None = field(
+        default=None, metadata={"help": "folder or zip file of one split's images, or one image, in place of source"}
+    )
     annotations: str | None = field(
-        default=None, metadata={"help": "json file, or folder of masks or text files, that belongs to images"}
+        default=None, metadata={"help": "json file, or folder of masks or text files, that belongs to images; or one mask"}
     )
     instances: str | None = field(
         default=None, metadata={"help": "folder of masks of instances beside annotations, masks of classes; together panoptic"}
@@ -110,11 +113,18 @@ class PrepareOptions:
         if self.dataset:
             return dataset_splits(self.dataset, self.dataset_config, self.split)
         if self.source:
-            return find_splits(self.source, self.format)
-        annotations = Path(self.annotations)
+            return find_splits(unpacked(Path(self.source), self.out), self.format)
+        images, annotations = self._content(self.images), self._content(self.annotations)
         form = self.format or ("panoptic_masks" if self.instances else detect_format(annotations))
-        split = Split(self.split or "train", form, Path(self.images), annotations)
+        if images.is_file() and form not in ("masks", "panoptic_masks", "datasets"):
+            images = images.parent  # annotation files say which image is meant
+        split = Split(self.split or "train", form, images, annotations)
         return [masks_split(split, self.split) if form == "masks" else split]
+
+    def _content(self, source: str) -> Path:
+        """The folder or file of an argument; of a zip file what is in it, without the folder around it."""
+        path = Path(source)
+        return innermost(unpacked(path, self.out)) if is_archive(path) else path
 
     def policies(self) -> dict[str, Any]:
         """The arguments of `prepare` beside splits and what their formats leave open."""

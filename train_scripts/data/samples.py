@@ -152,7 +152,10 @@ def _rgb(image: Image.Image, name: str) -> Tensor:
         return torch.from_numpy(np.array(image)).permute(2, 0, 1)
     pixels = image_to_tensor(image, name)
     if pixels.dtype != torch.uint8:
-        raise BadSample(f"{name} has pixels of {pixels.dtype} (mode {image.mode}). Convert it to 8 bits a channel.")
+        raise BadSample(
+            f"{name} has pixels of {pixels.dtype} (mode {image.mode}), from {pixels.min():.4g} to {pixels.max():.4g}. Store it "
+            "with 8 bits a channel: all images scaled alike, so that 0 is black and 255 white."
+        )
     return pixels
 
 

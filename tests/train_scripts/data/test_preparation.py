@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eomt.train_scripts.data import preparation
 from eomt.train_scripts.data.dataset_folder import count_rows, load_split
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.formats.split import Split
@@ -51,6 +52,18 @@ def test_a_run_that_is_cut_off_at_its_very_end_is_brought_to_it(ten_photos, prep
     report = prepare_photos(val_share=0.5)
     assert report.images == 5 and count_rows(ten_photos / "out", "val") == count_rows(ten_photos / "out", "train") == 5
     assert (ten_photos / "out" / "val_samples.png").is_file() and not list((ten_photos / "out").glob(".*"))
+
+
+def test_a_run_that_is_cut_off_while_it_draws_its_picture_goes_on(ten_photos, prepare_photos, monkeypatch):
+    def cut(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation, "draw_samples", cut)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_photos()
+    assert not [path for path in (ten_photos / "out").iterdir() if path.name[0] != "."]
+    assert prepare_photos().images == 10 and (ten_photos / "out" / "train_samples.png").is_file()
 
 
 @pytest.mark.parametrize("at", [0, 2])

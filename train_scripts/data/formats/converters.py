@@ -1,6 +1,6 @@
 """Datasets that no reader is here for: what they are known by, and the way that leads here.
 
-Most of them are read by Datumaro 1.13, which writes COCO's form. It wants an environment of its own, since it pins older versions of
+Datumaro 1.13 reads most of them and writes COCO's form. It wants an environment of its own, since it pins older versions of
 libraries, and tensorboardX beside it.
 """
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, panoptic_masks, via
+from eomt.train_scripts.data.formats.archives import only_entry
 from eomt.train_scripts.data.formats.converters import advice_for
 from eomt.train_scripts.data.formats.hub_rows import is_hub_folder, names_labels, open_splits
 from eomt.train_scripts.data.formats.image_files import is_hidden
 from eomt.train_scripts.data.formats.index_images import LOSSY_SUFFIXES, MASK_SUFFIXES
-from eomt.train_scripts.data.formats.mask_layouts import mask_splits, split_name
+from eomt.train_scripts.data.formats.mask_layouts import SPLIT_FOLDERS, mask_splits, split_name
 from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.data.formats.split import Split
 
@@ -77,11 +78,15 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
         ValueError: the folder doesn't exist, has no known layout, or has annotations of several formats.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise ValueError(
+            f"source={folder} is a file, neither a folder nor a zip file. Give --images and --annotations for one image"
+        )
     if not folder.is_dir():
         raise ValueError(f"source={folder}: no such folder.")
-    splits, inner, advice = _splits_in(folder, chosen), folder, advice_for(folder)
-    while not splits and not advice and (inner := _only_folder(inner)):
-        splits, advice = _splits_in(inner, chosen), advice_for(inner)
+    folders = _without_wrapping(folder)
+    advice = next((advice for inner in folders if (advice := advice_for(inner))), None)
+    splits = next((splits for inner in folders if (splits := _splits_in(inner, chosen, with_masks=not advice))), [])
     formats = sorted({split.format for split in splits})
     if not splits:
         wanted = f" of the format {chosen}" if chosen else ""
@@ -95,13 +100,21 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
     return splits
 
 
-def _splits_in(folder: Path, chosen: str | None) -> list[Split]:
+def _without_wrapping(folder: Path) -> list[Path]:
+    """The folder, and before it those in it that hold all of its files, as archives have them; not those of one split."""
+    folders = [folder]
+    while (inner := only_entry(folders[0])) and inner.is_dir() and split_name(inner.name) not in SPLIT_FOLDERS:
+        folders.insert(0, inner)
+    return folders
+
+
+def _splits_in(folder: Path, chosen: str | None, with_masks: bool) -> list[Split]:
     """The splits of the formats that are known by their layout, then those of masks, then of what `datasets` reads."""
     splits = list(dict.fromkeys(split for split in _all_splits(folder) if chosen in (None, split.format)))
     if not splits and chosen in (None, "datasets") and names_labels(folder):
         return dataset_splits(str(folder))
-    if {split.format for split in splits} <= {"panoptic_masks"} and chosen in (None, "masks") and not advice_for(folder):
-        splits += mask_splits(folder)  # beside other annotations, folders of masks are a part of these
+    if not splits and with_masks and chosen in (None, "masks"):
+        splits = mask_splits(folder)  # beside other annotations, folders of masks are a part of these
     if not splits and chosen in (None, "datasets") and is_hub_folder(folder):
         splits = dataset_splits(str(folder))
     return splits
@@ -170,9 +183,3 @@ def _coco_splits(folder: Path) -> Iterator[Split]:
                 yield Split(split_name(match[2]), f"coco_{match[1]}", images[0], path)
     for path in sorted(folder.glob("*/_annotations.coco.json")):
         yield Split(split_name(path.parent.name), "coco_instances", path.parent, path)
-
-
-def _only_folder(folder: Path) -> Path | None:
-    """The one subfolder of a folder without files, as archives have it."""
-    inner = [path for path in folder.iterdir() if not is_hidden(Path(path.name))]
-    return inner[0] if len(inner) == 1 and inner[0].is_dir() else None

@@ -7,7 +7,6 @@ It is no part of the output folder, which is pushed to the Hub.
 import hashlib
 import json
 import os
-import re
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
@@ -19,14 +18,13 @@ from accelerate.utils import broadcast_object_list
 
 from eomt.train_scripts.data.command import USER_ERRORS
 from eomt.train_scripts.data.command_line import parse_options
-from eomt.train_scripts.data.input_paths import LABELS_FILE
+from eomt.train_scripts.data.input_paths import HUB_NAME, LABELS_FILE
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.prepare_options import PrepareOptions
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments
 from eomt.train_scripts.training.used_folder import is_run
 
 RECORD = "prepared_from.json"
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 DECIDED = ("--out", "--source", "--images", "--dataset")  # by `data`
 REMEDY = "give --overwrite to prepare and train anew, or choose another output_dir"
 HINT = '(a training takes options of prepare as --prepare "--name value")'

@@ -14,9 +14,10 @@ import torch
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModel
 
-from eomt import EomtForUniversalSegmentation
-from eomt.configuration import ARCHITECTURES, architecture_config
+import eomt  # noqa: F401 - registers the Auto classes
+from eomt.configuration import architecture_config
 from eomt.model_cards.rendering import TEMPLATE, render_card
 
 FOLDER = TEMPLATE.parent
@@ -24,6 +25,11 @@ PAPER = "https://arxiv.org/abs/2503.19108"
 ZOO = "https://github.com/tue-mps/eomt"
 DEFAULTS = dict(task="panoptic", data="COCO", metric="PQ", size=640, queries=200, classes=133, masked=False)
 SPLIT = {"COCO": "val2017", "ADE20K": "val", "Cityscapes": "val"}
+
+
+def published_names() -> list[str]:
+    """The architectures of which something is published, each of which has a card."""
+    return list(yaml.safe_load((FOLDER / "published.yaml").read_text(encoding="utf-8")))
 
 
 def published(name: str) -> dict[str, Any]:
@@ -45,7 +51,7 @@ def measure_size(name: str, size: int, queries: int, classes: int, masked: bool)
         masked: whether all of the last blocks are masked, as in the first sixth of a training.
     """
     with torch.device("meta"):
-        model = EomtForUniversalSegmentation(architecture_config(name, image_size=size, num_queries=queries, num_labels=classes))
+        model = AutoModel.from_config(architecture_config(name, image_size=size, num_queries=queries, num_labels=classes))
         pixels = torch.empty(1, 3, size, size)
     model.attn_mask_probs = torch.full((model.config.num_blocks,), float(masked))
     model.eval()
@@ -132,7 +138,7 @@ def _training(backbone: str) -> str:
 
 
 def main() -> None:
-    for name in ARCHITECTURES:
+    for name in published_names():
         path = Path(FOLDER / f"{name}.md")
         path.write_text(architecture_card(name), encoding="utf-8")
         print(path.name)

@@ -9,7 +9,7 @@ import torch
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from eomt.configuration import EomtConfig
+from eomt.configuration import CONFIGURATIONS
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.samples import BAD_SAMPLES
 from eomt.train_scripts.evaluation.checkpoints import AUTO, check_whole
@@ -26,10 +26,11 @@ class ModelArguments:
     """Where the model comes from: a checkpoint, a timm ViT, or random weights."""
 
     checkpoint: StartOption[Deciding[str | None]] = field(
-        default=None, metadata={"help": "EoMT checkpoint to start from, a folder or a Hub name"}
+        default=None,
+        metadata={"help": "EoMT checkpoint to start from, or a DINOv3 of transformers: a folder or a Hub name"},
     )
     timm_model: StartOption[Deciding[str | None]] = field(
-        default=None, metadata={"help": "plain ViT to start from: a timm name, or a safetensors file with timm's names"}
+        default=None, metadata={"help": "ViT to start from: a timm name, or a safetensors file with timm's names"}
     )
     attn_implementation: str | None = field(
         default=None,
@@ -40,7 +41,8 @@ class ModelArguments:
         metadata={"help": "train neither embeddings nor the first N blocks; -1: no block before the queries join, 0: train all"},
     )
     config: StartOption[Deciding[str]] = field(
-        default="{}", metadata={"help": "EomtConfig fields as JSON, over what the start brings"}
+        default="{}",
+        metadata={"help": "configuration fields as JSON, over what the start brings; model_type chooses that of random weights"},
     )
 
     def __post_init__(self):
@@ -51,12 +53,12 @@ class ModelArguments:
         except json.JSONDecodeError as error:
             raise ValueError(f"config={self.config!r} is not JSON ({error}); write it like '{{\"num_queries\": 100}}'") from error
         if not isinstance(self.config_fields, dict):
-            raise ValueError(f"config={self.config!r} must be a JSON object of EomtConfig fields")
-        known = {config_field.name for config_field in fields(EomtConfig)}
+            raise ValueError(f"config={self.config!r} must be a JSON object of configuration fields")
+        known = {"model_type"}.union(*({field.name for field in fields(config_class)} for config_class in CONFIGURATIONS))
         for name in self.config_fields.keys() - known:  # a configuration keeps what it doesn't know, and nothing would come of it
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "see EomtConfig's documentation"
-            raise ValueError(f"config={self.config!r}: EomtConfig has no field {name}; {hint}")
+            hint = f"did you mean {near[0]}?" if near else "see the documentation of EomtConfig"
+            raise ValueError(f"config={self.config!r}: no configuration has a field {name}; {hint}")
 
 
 @dataclass

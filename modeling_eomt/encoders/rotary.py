@@ -1,0 +1,96 @@
+"""Rotary positions: patches carry their place as angles by which the attention turns queries and keys.
+
+Su et al., "RoFormer"; in two dimensions as in DINOv3. Shapes: `B` images, `N` tokens, `h, w` patches, `E` width of a head.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from eomt.configuration import EomtBaseConfig, EomtDinov3Config
+from eomt.randomness import ImageDraws
+
+
+class Rotation(NamedTuple):
+    """The angles of a patch grid, in float32 whatever the model's type: in bfloat16 a cosine is off by up to .002.
+
+    Args:
+        cos, sin: (B or 1, 1, h * w, E), of the angle of each channel.
+        partner: gives each channel the one with which it is turned, with its sign: (..., E) -> (..., E).
+    """
+
+    cos: Tensor
+    sin: Tensor
+    partner: Callable[[Tensor], Tensor]
+
+    def apply(self, states: Tensor) -> Tensor:
+        """Turns the last h * w tokens of (B, heads, N, E). Tokens in front have no place in the image and stay as they are."""
+        num_others = states.shape[2] - self.cos.shape[2]
+        others, patches = states[:, :, :num_others], states[:, :, num_others:]
+        turned = patches * self.cos + self.partner(patches) * self.sin
+        return torch.cat([others, turned.to(states.dtype)], dim=2)
+
+
+def partner_in_other_half(states: Tensor) -> Tensor:
+    """Channel j is turned with channel j + E / 2: (a, b) -> (-b, a)."""
+    first, second = states.chunk(2, dim=-1)
+    return torch.cat([-second, first], dim=-1)
+
+
+class EomtNoRotation(nn.Module):
+    """Of encoders whose positions are all in the embeddings."""
+
+    def __init__(self, config: EomtBaseConfig):
+        super().__init__()
+
+    def forward(self, grid: tuple[int, int], pixel_values: Tensor, draws: ImageDraws) -> None:
+        return None
+
+
+class EomtDinov3RotaryEmbedding(nn.Module):
+    """DINOv3's angles: coordinates of patch centres within (-1, 1), each axis by its count, so that any grid spans the same.
+
+    In training, the coordinates of an image are shifted, stretched and scaled at random, as the configuration says.
+    The frequencies are computed and never stored, so that no cast of the model reaches them.
+    """
+
+    def __init__(self, config: EomtDinov3Config):
+        super().__init__()
+        self.config = config
+
+    def forward(self, grid: tuple[int, int], pixel_values: Tensor, draws: ImageDraws) -> Rotation:
+        """
+        Args:
+            grid: `(h, w)`.
+            pixel_values: (B, 3, H, W), for their number and device.
+            draws: source of the random numbers.
+        """
+        device, quarter = pixel_values.device, self.config.hidden_size // self.config.num_attention_heads // 4
+        axes = [(torch.arange(count, device=device, dtype=torch.float32) + 0.5) / count * 2 - 1 for count in grid]
+        coordinates = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(1, -1, 2)  # (1, h * w, 2), y first
+        if self.training:
+            coordinates = self._augmented(coordinates, len(pixel_values), draws)
+        exponents = torch.arange(quarter, device=device, dtype=torch.float32) / quarter
+        frequencies = self.config.rope_parameters["rope_theta"] ** -exponents  # (E / 4,)
+        angles = 2 * math.pi * coordinates[..., None] * frequencies  # (B or 1, h * w, 2, E / 4)
+        angles = angles.flatten(2).tile(2)[:, None]  # (B or 1, 1, h * w, E)
+        return Rotation(angles.cos(), angles.sin(), partner_in_other_half)
+
+    def _augmented(self, coordinates: Tensor, batch: int, draws: ImageDraws) -> Tensor:
+        """(1, h * w, 2) -> (B, h * w, 2): every image with draws of its own, so that no split of a batch changes them."""
+
+        def drawn(purpose: str, limit: float, count: int) -> Tensor:
+            """(B, 1, count) in [-limit, limit)."""
+            uniform = draws.uniform(f"coordinate {purpose}", [1] * batch, (count,), coordinates.device)
+            return ((2 * uniform - 1) * limit)[:, None]
+
+        if self.config.pos_embed_shift is not None:
+            coordinates = coordinates + drawn("shift", self.config.pos_embed_shift, 2)
+        if self.config.pos_embed_jitter is not None:
+            coordinates = coordinates * drawn("jitter", math.log(self.config.pos_embed_jitter), 2).exp()
+        if self.config.pos_embed_rescale is not None:
+            coordinates = coordinates * drawn("rescale", math.log(self.config.pos_embed_rescale), 1).exp()
+        return coordinates

@@ -6,8 +6,9 @@ Those of the paper are in its section 4.1 and Table A. DINOv3's are the released
 from eomt.configuration.base import EomtBaseConfig
 from eomt.configuration.configuration_eomt import EomtConfig
 from eomt.configuration.configuration_eomt_dinov3 import EomtDinov3Config
+from eomt.configuration.configuration_eomt_eva02 import EomtEva02Config
 
-CONFIGURATIONS: tuple[type[EomtBaseConfig], ...] = (EomtConfig, EomtDinov3Config)  # one a `model_type`
+CONFIGURATIONS: tuple[type[EomtBaseConfig], ...] = (EomtConfig, EomtDinov3Config, EomtEva02Config)  # one a `model_type`
 
 SMALL = dict(hidden_size=384, num_hidden_layers=12, num_attention_heads=6, num_blocks=3)
 BASE = dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12, num_blocks=3)
@@ -24,6 +25,8 @@ ARCHITECTURES: dict[str, dict] = {
     "base": BASE,
     "large": LARGE,
     "giant": {**GIANT, "use_swiglu_ffn": True},
+    "eva02_large": {"model_type": "eomt_eva02", **LARGE},
+    "deit3_large": {**LARGE, "num_register_tokens": 0},
     "dinov3_small": {**DINOV3, **SMALL, "intermediate_size": 1536},
     "dinov3_small_plus": {**DINOV3, **SMALL, **GATED, "intermediate_size": 1536},
     "dinov3_base": {**DINOV3, **BASE, "intermediate_size": 3072},

@@ -107,6 +107,15 @@ class EomtBaseConfig(PreTrainedConfig):
                 "a loss weight must not be negative"
             )
 
+    def _check_rotated_heads(self) -> None:
+        """Of encoders with rotary positions."""
+        width = self.hidden_size // self.num_attention_heads
+        if width % 4:
+            raise ValueError(
+                f"num_attention_heads={self.num_attention_heads} makes heads {width} wide, but two axes of rotated pairs need a "
+                "multiple of 4"
+            )
+
     @property
     def image_size_hw(self) -> tuple[int, int]:
         """`(height, width)` in pixels of the stored position grid."""

@@ -50,11 +50,7 @@ class EomtDinov3Config(EomtBaseConfig):
         Raises:
             ValueError: for heads that can't be rotated, another kind of rotation, or factors that are not positive.
         """
-        if self.hidden_size // self.num_attention_heads % 4:
-            raise ValueError(
-                f"num_attention_heads={self.num_attention_heads} makes heads {self.hidden_size // self.num_attention_heads} wide, "
-                "but two axes of rotated pairs need a multiple of 4"
-            )
+        self._check_rotated_heads()
         if self.rope_parameters["rope_type"] != "default":
             raise ValueError(f"rope_parameters={self.rope_parameters}: rope_type must be 'default'")
         for name in ("pos_embed_jitter", "pos_embed_rescale"):

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
-from eomt.configuration import EomtBaseConfig, EomtConfig, EomtDinov3Config
+from eomt.configuration import EomtBaseConfig, EomtConfig, EomtDinov3Config, EomtEva02Config
 from eomt.encoders.dinov2 import EomtLayer
 from eomt.encoders.parts import EomtSelfAttention
 from eomt.initialization import InitializedModule
@@ -94,6 +94,14 @@ class EomtDinov3PreTrainedModel(EomtPreTrainedModel):
     config: EomtDinov3Config
     base_model_prefix = "eomt_dinov3"
     _no_split_modules = ["EomtDinov3Layer"]
+
+
+class EomtEva02PreTrainedModel(EomtPreTrainedModel):
+    """Initialisation, loading and saving of models on EVA-02."""
+
+    config: EomtEva02Config
+    base_model_prefix = "eomt_eva02"
+    _no_split_modules = ["EomtEva02Layer"]
 
 
 def _plain_size(image_size: int | Sequence[int]) -> int | tuple[int, int]:

@@ -30,6 +30,7 @@ TINY = dict(
 DIFFERENT = {  # what a tiny model of another `model_type` has besides
     "eomt": dict(num_register_tokens=4),
     "eomt_dinov3": dict(num_register_tokens=4, intermediate_size=128),
+    "eomt_eva02": dict(intermediate_size=170),
 }
 
 

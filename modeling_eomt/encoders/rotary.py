@@ -40,6 +40,24 @@ def partner_in_other_half(states: Tensor) -> Tensor:
     return torch.cat([-second, first], dim=-1)
 
 
+def patch_indices(grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of rows (h,) and of columns (w,), in float32."""
+    rows, columns = (torch.arange(count, device=device, dtype=torch.float32) for count in grid)
+    return rows, columns
+
+
+def coordinates_of(y: Tensor, x: Tensor) -> Tensor:
+    """(h,) and (w,) -> (1, h * w, 2), y first."""
+    return torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).reshape(1, -1, 2)
+
+
+def axial_angles(coordinates: Tensor, base: float, head_width: int) -> Tensor:
+    """(B, h * w, 2) -> (B, h * w, E / 2): each axis times E / 4 frequencies from 1 down towards 1 / base, y's first."""
+    quarter = head_width // 4
+    frequencies = base ** -(torch.arange(quarter, device=coordinates.device, dtype=torch.float32) / quarter)
+    return (coordinates[..., None] * frequencies).flatten(2)
+
+
 class EomtNoRotation(nn.Module):
     """Of encoders whose positions are all in the embeddings."""
 
@@ -68,15 +86,13 @@ class EomtDinov3RotaryEmbedding(nn.Module):
             pixel_values: (B, 3, H, W), for their number and device.
             draws: source of the random numbers.
         """
-        device, quarter = pixel_values.device, self.config.hidden_size // self.config.num_attention_heads // 4
-        axes = [(torch.arange(count, device=device, dtype=torch.float32) + 0.5) / count * 2 - 1 for count in grid]
-        coordinates = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(1, -1, 2)  # (1, h * w, 2), y first
+        y, x = (2 * (index + 0.5) / count - 1 for index, count in zip(patch_indices(grid, pixel_values.device), grid, strict=True))
+        coordinates = coordinates_of(y, x)
         if self.training:
             coordinates = self._augmented(coordinates, len(pixel_values), draws)
-        exponents = torch.arange(quarter, device=device, dtype=torch.float32) / quarter
-        frequencies = self.config.rope_parameters["rope_theta"] ** -exponents  # (E / 4,)
-        angles = 2 * math.pi * coordinates[..., None] * frequencies  # (B or 1, h * w, 2, E / 4)
-        angles = angles.flatten(2).tile(2)[:, None]  # (B or 1, 1, h * w, E)
+        head_width = self.config.hidden_size // self.config.num_attention_heads
+        angles = axial_angles(2 * math.pi * coordinates, self.config.rope_parameters["rope_theta"], head_width)
+        angles = angles.tile(2)[:, None]  # (B or 1, 1, h * w, E)
         return Rotation(angles.cos(), angles.sin(), partner_in_other_half)
 
     def _augmented(self, coordinates: Tensor, batch: int, draws: ImageDraws) -> Tensor:

@@ -1,4 +1,4 @@
-"""Starts a model from a ViT of timm: DINOv2 and its like, or DINOv3, whatever its patch size and position grid."""
+"""Starts a model from a ViT of timm: DINOv2 and its like, DINOv3 or EVA-02, whatever its patch size and position grid."""
 
 import difflib
 import os
@@ -9,17 +9,19 @@ import timm
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from timm.layers import RotaryEmbeddingDinoV3
+from timm.layers import RotaryEmbeddingCat, RotaryEmbeddingDinoV3
 from timm.models import PretrainedCfg
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from eomt.configuration import EomtBaseConfig, EomtConfig, EomtDinov3Config
+from eomt.configuration import EomtBaseConfig, EomtConfig, EomtDinov3Config, EomtEva02Config
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.modeling_eomt_dinov3 import EomtDinov3ForUniversalSegmentation
+from eomt.modeling_eomt_eva02 import EomtEva02ForUniversalSegmentation
 from eomt.weights.filling import fill_encoder
 from eomt.weights.timm_dinov3 import convert_dinov3, dinov3_config
+from eomt.weights.timm_eva02 import convert_eva02, eva02_config
 from eomt.weights.timm_vit import convert_vit, vit_config
 
 
@@ -30,14 +32,25 @@ class Family(NamedTuple):
     config_class: type[EomtBaseConfig]
     config: Callable[..., EomtBaseConfig]  # (weights, **overrides)
     convert: Callable[[dict[str, Tensor], EomtForUniversalSegmentation], tuple[dict[str, Tensor], list[str]]]
+    rope_class: type[torch.nn.Module] | None = None  # timm's
+
+    def fits(self, vit: torch.nn.Module) -> bool:
+        """Whether a model of timm is of this family, which weights of the same names need not be."""
+        if self.rope_class is None:
+            return isinstance(vit, VisionTransformer)
+        return isinstance(vit, Eva) and isinstance(vit.rope, self.rope_class)
 
 
 VIT = Family(EomtForUniversalSegmentation, EomtConfig, vit_config, convert_vit)
-DINOV3 = Family(EomtDinov3ForUniversalSegmentation, EomtDinov3Config, dinov3_config, convert_dinov3)
+DINOV3 = Family(EomtDinov3ForUniversalSegmentation, EomtDinov3Config, dinov3_config, convert_dinov3, RotaryEmbeddingDinoV3)
+EVA02 = Family(EomtEva02ForUniversalSegmentation, EomtEva02Config, eva02_config, convert_eva02, RotaryEmbeddingCat)
+EVA02_LARGE = "eva02_large_patch14_224"
 
 
 def family_of(names: Collection[str]) -> Family:
-    """The family of timm's weights of these names, which differ by positions and LayerScale."""
+    """The family of timm's weights of these names, which differ by positions and feed-forward networks."""
+    if "blocks.0.mlp.norm.weight" in names:
+        return EVA02
     return VIT if "pos_embed" in names or "blocks.0.gamma_1" not in names else DINOV3
 
 
@@ -60,11 +73,12 @@ def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **ove
         weights = load_file(name_or_file)
     else:
         vit = _create_vit(name_or_file, pretrained)
-        if not (isinstance(vit, VisionTransformer) or isinstance(vit, Eva) and isinstance(vit.rope, RotaryEmbeddingDinoV3)):
-            raise ValueError(
-                f"name_or_file={name_or_file!r} is a {type(vit).__name__} of timm; give a plain VisionTransformer, or a DINOv3"
-            )
         weights = vit.state_dict()
+        if not family_of(weights).fits(vit):
+            raise ValueError(
+                f"name_or_file={name_or_file!r} is a {type(vit).__name__} of timm; give a plain VisionTransformer, a DINOv3 or an "
+                "EVA-02"
+            )
         first = vit.blocks[0]
         overrides = {"num_attention_heads": first.attn.num_heads, "layer_norm_eps": first.norm1.eps, **overrides}
     family = family_of(weights)
@@ -99,6 +113,11 @@ def _is_file(name_or_file: str) -> bool:
 
 def _known(name: str) -> PretrainedCfg:
     """What timm knows of a model by its name."""
+    if name == EVA02_LARGE:
+        raise ValueError(
+            f"name_or_file={name!r}: without a tag timm takes mim_in22k, pre-trained on ImageNet-22k, but the paper starts from "
+            f"the weights pre-trained on 38 million images; give {name}.mim_m38m"
+        )
     try:
         known = timm.get_pretrained_cfg(name)
     except RuntimeError:  # the model is there, weights of that tag are not

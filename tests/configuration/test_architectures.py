@@ -4,11 +4,13 @@ from transformers import AutoModel
 
 from eomt.configuration import ARCHITECTURES, architecture_config
 
-PARAMETERS = {  # millions; of DINOv2 the paper's, of DINOv3 those of transformers' model of the same shape
+PARAMETERS = {  # millions; of DINOv2, EVA-02 and DeiT-III the paper's, of DINOv3 those of transformers' model of the same shape
     "small": 23.98,
     "base": 93.66,
     "large": 316.70,
     "giant": 1163.62,
+    "eva02_large": 316.73,
+    "deit3_large": 316.69,
     "dinov3_small": 23.36,
     "dinov3_small_plus": 30.45,
     "dinov3_base": 92.43,

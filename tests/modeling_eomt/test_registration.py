@@ -34,6 +34,7 @@ torch.save(p.model(pixel_values=torch.randn(1, 3, 64, 64)).masks_queries_logits,
 CLASSES = {
     "eomt": (eomt.EomtConfig, eomt.EomtForUniversalSegmentation),
     "eomt_dinov3": (eomt.EomtDinov3Config, eomt.EomtDinov3ForUniversalSegmentation),
+    "eomt_eva02": (eomt.EomtEva02Config, eomt.EomtEva02ForUniversalSegmentation),
 }
 
 
@@ -73,3 +74,10 @@ def test_a_process_without_this_package_runs_the_same_files_alike(folder, tmp_pa
     with torch.no_grad():
         ours = AutoModel.from_pretrained(folder)(pixel_values=torch.randn(1, 3, 64, 64)).masks_queries_logits
     assert torch.allclose(torch.load(tmp_path / "logits.pt"), ours, atol=1e-5)
+
+
+@pytest.mark.parametrize("model_type", ["eomt_eva02"])
+def test_a_process_without_this_package_refuses_what_it_cannot_represent(folder, tmp_path):
+    command = [sys.executable, "-c", STOCK, str(folder), str(tmp_path / "logits.pt")]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, cwd=tmp_path)
+    assert done.returncode and "eomt_eva02" in done.stderr

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from eomt import EomtDinov3Config
+from eomt import EomtDinov3Config, EomtEva02Config
+from eomt.encoders.eva02 import EomtEva02RotaryEmbedding, partner_in_pair
 from eomt.encoders.rotary import EomtDinov3RotaryEmbedding, Rotation, partner_in_other_half
 from eomt.randomness import ImageDraws
 
@@ -79,5 +80,17 @@ def test_factors_lie_within_their_limits():
     assert factors.log().mean().abs() < 0.1 and factors.log().std().item() == pytest.approx(math.log(4) / 12**0.5, rel=0.15)
 
 
-def test_the_partner_is_in_the_other_half():
-    assert partner_in_other_half(torch.tensor([1.0, 2.0, 3.0, 4.0])).tolist() == [-3, -4, 1, 2]
+def test_partners():
+    states = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    assert partner_in_other_half(states).tolist() == [-3, -4, 1, 2]
+    assert partner_in_pair(states).tolist() == [-2, 1, -4, 3]
+
+
+def test_eva02s_angles_written_out():
+    """Indices scaled to the grid of the pre-training, y before x, each frequency for two channels in a row."""
+    module = EomtEva02RotaryEmbedding(EomtEva02Config(hidden_size=16, num_attention_heads=2)).train()
+    rotation = module((2, 4), torch.zeros(1, 3, 32, 64), ImageDraws())
+    y, x = 1 / 2 * 16, 2 / 4 * 16  # of row 1, column 2
+    expected = [value for value in (y, y / 100, x, x / 100) for _ in range(2)]
+    torch.testing.assert_close(rotation.cos[0, 0, 4 + 2], torch.tensor(expected).cos())
+    torch.testing.assert_close(rotation.sin[0, 0, 4 + 2], torch.tensor(expected).sin())

@@ -11,7 +11,7 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 
-from eomt import EomtDinov3ForUniversalSegmentation, EomtForUniversalSegmentation
+from eomt import EomtDinov3ForUniversalSegmentation, EomtEva02ForUniversalSegmentation, EomtForUniversalSegmentation
 from eomt.configuration import architecture_config
 from eomt.randomness import ImageDraws
 from eomt.weights.timm import encoder_config, from_timm, load_timm_encoder, pixel_statistics
@@ -133,12 +133,104 @@ def test_the_released_dinov3s_are_the_named_architectures(timm_name, name):
     assert encoder_config(weights).to_dict() == architecture_config(f"dinov3_{name}").to_dict()
 
 
+def timm_eva02(img_size=112, patch_size=14, **options) -> Eva:
+    """timm's own arguments for EVA-02-L, at another width and depth; norms away from their initial values."""
+    torch.manual_seed(0)
+    vit = Eva(
+        img_size=img_size,
+        patch_size=patch_size,
+        embed_dim=192,
+        depth=3,
+        num_heads=3,
+        mlp_ratio=4 * 2 / 3,
+        qkv_fused=False,
+        swiglu_mlp=True,
+        scale_mlp=True,
+        use_rot_pos_emb=True,
+        ref_feat_shape=(16, 16),
+        num_classes=0,
+        dynamic_img_size=True,
+        **options,
+    )
+    return moved(vit)
+
+
+@pytest.mark.parametrize("size", [(112, 112), (56, 168), (140, 112), (14, 28)])
+@torch.no_grad()
+def test_features_of_eva02_equal_timms(size):
+    """timm's `norm` is the identity where it pools by average, and `fc_norm` follows the pooling."""
+    vit = timm_eva02()
+    model = EomtEva02ForUniversalSegmentation(encoder_config(vit.state_dict(), patch_size=14, image_size=112)).eval()
+    load_timm_encoder(model, vit.state_dict())
+    pixel_values = torch.randn(2, 3, *size)
+    expected = vit.fc_norm(vit.forward_features(pixel_values))
+    torch.testing.assert_close(encode(model, pixel_values), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("image_size", [128, (96, 160)])
+@torch.no_grad()
+def test_features_of_eva02_with_patches_of_16_pixels_equal_timms(image_size):
+    vit = timm_eva02(use_post_transformer_norm=True, use_fc_norm=False)
+    other = timm_eva02(image_size, 16, use_post_transformer_norm=True, use_fc_norm=False)
+    other.load_state_dict(resampled(vit.state_dict(), other, 1))
+    model = EomtEva02ForUniversalSegmentation(encoder_config(vit.state_dict(), image_size=image_size)).eval()
+    load_timm_encoder(model, vit.state_dict())
+    height, width = model.config.image_size_hw
+    pixel_values = torch.randn(2, 3, height, width)
+    torch.testing.assert_close(encode(model, pixel_values), other.forward_features(pixel_values), atol=1e-5, rtol=0)
+
+
+def test_eva02_large_is_the_named_architecture_and_its_bare_name_is_refused(monkeypatch):
+    asked = []
+
+    def create_model(name: str, **options) -> Eva:
+        asked.append(name)
+        return timm_eva02()
+
+    for start in (from_timm, pixel_statistics):
+        with pytest.raises(ValueError, match="without a tag timm takes mim_in22k.*give eva02_large_patch14_224.mim_m38m"):
+            start("eva02_large_patch14_224")
+    with torch.device("meta"):
+        weights = timm.create_model("eva02_large_patch14_224.mim_m38m", num_classes=0).state_dict()
+    assert encoder_config(weights).to_dict() == architecture_config("eva02_large").to_dict()
+    monkeypatch.setattr(timm, "create_model", create_model)
+    model = from_timm("eva02_large_patch14_224.mim_m38m", image_size=64, num_labels=2)
+    assert asked == ["eva02_large_patch14_224.mim_m38m"] and type(model) is EomtEva02ForUniversalSegmentation
+
+
+def test_of_eva02s_two_final_norms_the_pooled_one_is_the_trained_one():
+    weights = timm_eva02().state_dict()
+    weights["norm.weight"], weights["norm.bias"] = torch.ones(192), torch.zeros(192)
+    model = EomtEva02ForUniversalSegmentation(encoder_config(weights, image_size=64))
+    load_timm_encoder(model, weights)
+    assert torch.equal(model.layernorm.weight, weights["fc_norm.weight"])
+    with pytest.raises(ValueError, match="no place for blocks.0.attn.norm.weight"):  # of the CLIP towers
+        load_timm_encoder(model, {**weights, "blocks.0.attn.norm.weight": torch.ones(192)})
+
+
+@torch.no_grad()
+def test_deit3_by_name_equals_timms():
+    torch.manual_seed(0)
+    vit = moved(timm.create_model("deit3_small_patch16_384", num_classes=0, dynamic_img_size=True))
+    model = EomtForUniversalSegmentation(encoder_config(vit.state_dict(), image_size=384)).eval()
+    load_timm_encoder(model, vit.state_dict())
+    assert model.config.num_register_tokens == 0
+    for size in ((384, 384), (160, 96)):
+        pixel_values = torch.randn(1, 3, *size)
+        torch.testing.assert_close(encode(model, pixel_values), vit.forward_features(pixel_values), atol=1e-5, rtol=0)
+    with torch.device("meta"):
+        weights = timm.create_model("deit3_large_patch16_384", num_classes=0).state_dict()
+    assert encoder_config(weights).to_dict() == architecture_config("deit3_large").to_dict()
+
+
 @pytest.mark.parametrize(
     "name, mean",
     [
         ("vit_small_patch14_reg4_dinov2", 0.485),
         ("vit_large_patch16_dinov3.sat493m", 0.430),
         ("vit_small_patch16_224.augreg_in1k", 0.5),
+        ("eva02_large_patch14_224.mim_m38m", 0.48145466),
+        ("deit3_large_patch16_384.fb_in22k_ft_in1k", 0.485),
     ],
 )
 def test_pixel_statistics_are_those_of_the_weights(name, mean):

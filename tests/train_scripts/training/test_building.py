@@ -85,6 +85,10 @@ def test_the_processor_has_the_pixel_statistics_of_the_start(tmp_path):
 
     assert mean() == pytest.approx(0.485)
     assert mean(timm_model="vit_large_patch16_dinov3.sat493m") == pytest.approx(0.43)
+    vit = timm.create_model("eva02_base_patch14_224", num_classes=0)
+    save_file(vit.state_dict(), tmp_path / "vit.safetensors")
+    assert mean(timm_model=str(tmp_path / "vit.safetensors")) == pytest.approx(0.48145466)
+    assert mean(config='{"model_type": "eomt_eva02"}') == pytest.approx(0.48145466)
     built({**TINY}).save_pretrained(tmp_path)
     assert mean(checkpoint=str(tmp_path)) == pytest.approx(0.485)
     EomtImageProcessor(image_mean=[0.1, 0.2, 0.3]).save_pretrained(tmp_path)

@@ -73,22 +73,34 @@ def architecture_card(name: str) -> str:
         eval_results=[_published_score(result) for result in entry["results"] if not result["masked"]],
     )
     config = architecture_config(name)
+    released = f"those that the authors released are `{entry['released']}`" if entry["released"] else "none were released"
     card = render_card(
         metadata,
         title=f"{entry['title']}, an architecture of the EoMT paper",
-        introduction=f"The Encoder-only Mask Transformer on a DINOv2 ViT with registers (timm's `{entry['backbone']}`): "
+        introduction=f"The Encoder-only Mask Transformer on {entry['encoder']} (timm's `{entry['backbone']}`): "
         f"{config.num_hidden_layers} blocks of width {config.hidden_size}, learnable queries in the last {config.num_blocks}. "
-        f'`eomt.configuration.architecture_config("{name}")` is its configuration. This card holds no weights: those that the '
-        f"authors released are `{entry['released']}`.",
+        f'`eomt.configuration.architecture_config("{name}")` is its configuration. This card holds no weights: ' + f"{released}.",
         sections={"Figures": _figures(name, entry["results"]), "Train": _training(entry["backbone"])},
-        model_id=entry["released"],
+        model_id=entry["released"] or "outputs/coco",
+        model_type=config.model_type,
         task="panoptic",
-        limits=f"`{entry['released']}` and the datasets could not be downloaded where this card was written. That this package "
-        "reads such a checkpoint and computes what transformers computes was tested on random weights.",
+        limits=_limits(entry),
         licence="The code is Apache-2.0. The licences of the released weights, of the backbone and of the datasets are theirs, and "
         "were not checked here.",
     )
     return str(card)
+
+
+def _limits(entry: Mapping[str, Any]) -> str:
+    if entry["released"]:
+        return (
+            f"`{entry['released']}` and the datasets could not be downloaded where this card was written. That this package "
+            "reads such a checkpoint and computes what transformers computes was tested on random weights."
+        )
+    return (
+        f"The weights of `{entry['backbone']}` and the datasets could not be downloaded where this card was written. That the "
+        "encoder computes what timm's computes was tested on random weights, and that a model trains, saves and loads."
+    )
 
 
 def _published_score(result: Mapping[str, Any]) -> EvalResult:

@@ -1,12 +1,11 @@
 """Prints parameters and GFLOPs of the paper's architectures, counted here, beside the paper's: python benchmarks/model_sizes.py"""
 
-from eomt.configuration import ARCHITECTURES
-from eomt.model_cards.architectures import measure_size, published
+from eomt.model_cards.architectures import measure_size, published, published_names
 
 
 def main() -> None:
     print(f"{'':8}{'input':>7}{'queries':>9}{'classes':>9}  {'masked':8}{'M params':>10}{'paper':>8}{'GFLOPs':>10}{'paper':>8}")
-    for name in ARCHITECTURES:
+    for name in published_names():
         for result in published(name)["results"]:
             size, queries, classes, masked = (result[key] for key in ("size", "queries", "classes", "masked"))
             params, flops = measure_size(name, size, queries, classes, masked)

@@ -1,6 +1,17 @@
 """What a model is: its configuration and the named architectures."""
 
-from eomt.configuration.architectures import ARCHITECTURES, architecture_config
+from eomt.configuration.architectures import ARCHITECTURES, CONFIGURATIONS, architecture_config
+from eomt.configuration.base import EomtBaseConfig
 from eomt.configuration.configuration_eomt import EomtConfig
+from eomt.configuration.configuration_eomt_dinov3 import EomtDinov3Config
+from eomt.configuration.configuration_eomt_eva02 import EomtEva02Config
 
-__all__ = ["ARCHITECTURES", "EomtConfig", "architecture_config"]
+__all__ = [
+    "ARCHITECTURES",
+    "CONFIGURATIONS",
+    "EomtBaseConfig",
+    "EomtConfig",
+    "EomtDinov3Config",
+    "EomtEva02Config",
+    "architecture_config",
+]

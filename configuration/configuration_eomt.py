@@ -1,131 +1,26 @@
-"""Configuration of the Encoder-only Mask Transformer, field for field that of transformers' `eomt` checkpoints."""
+"""Configuration of EoMT on encoders of DINOv2's kind, field for field that of transformers' `eomt` checkpoints."""
 
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+
+from eomt.configuration.base import EomtBaseConfig
 
 
 @strict
-class EomtConfig(PreTrainedConfig):
+class EomtConfig(EomtBaseConfig):
     """
-    Configuration of [`EomtForUniversalSegmentation`]. The defaults are the paper's ViT-L at 640 pixels.
+    Configuration of [`EomtForUniversalSegmentation`], for DINOv2, DeiT-III and other plain ViTs.
 
-    Fields and defaults are those of transformers' own EoMT, so that `config.json` means the same to both. `image_size` and
-    `patch_size` may also be `(height, width)` pairs; transformers' model reads only checkpoints whose two values are integers.
+    Fields and defaults are those of transformers' own EoMT, so that `config.json` means the same to both.
 
     Args:
-        hidden_size: width `D` of the encoder.
-        num_hidden_layers: number `L` of encoder blocks.
-        num_attention_heads: heads of self-attention; divides `hidden_size`.
-        hidden_act: activation of the MLPs, the mask head and the upscaling blocks.
-        hidden_dropout_prob: dropout after the embeddings.
-        initializer_range: standard deviation of the class token.
-        layer_norm_eps: epsilon of the encoder's LayerNorms.
-        image_size: pixels, an integer or `(height, width)`: the grid on which the position embeddings are stored. Other
-            multiples of `patch_size` run as well, with interpolated positions.
-        patch_size: pixels, an integer or `(height, width)`.
-        num_channels: channels of the input image.
-        mlp_ratio: hidden width of the MLP over `hidden_size`.
         layerscale_value: initial LayerScale.
-        drop_path_rate: stochastic depth, the same in every block.
-        num_upscale_blocks: x2 upscaling blocks before the mask product (2 at patch size 16 gives masks at a quarter).
-        attention_dropout: dropout of attention weights.
+        mlp_ratio: hidden width of the MLP over `hidden_size`.
         use_swiglu_ffn: gated SiLU feed-forward (ViT-g) in place of the MLP.
-        num_blocks: `L2`, the last blocks, in which queries and patches are processed together (paper, section 3.3).
-        no_object_weight: weight of the no-object class in the cross-entropy.
-        class_weight, mask_weight, dice_weight: weights of the loss terms, and of the matching costs (paper, equation 2).
-        train_num_points: points at which masks are compared.
-        oversample_ratio: candidates drawn for each point kept.
-        importance_sample_ratio: share of the points that is kept for being uncertain.
-        num_queries: `Q`, learnable queries; an image can hold no more segments than this.
-        num_register_tokens: register tokens of the encoder (DINOv2 "reg" variants: 4).
+        others: see [`EomtBaseConfig`].
     """
 
     model_type = "eomt"
-    keys_to_ignore_at_inference = ["loss_terms", "block_predictions"]  # a plain Trainer would keep them of every image
 
-    hidden_size: int = 1024
-    num_hidden_layers: int = 24
-    num_attention_heads: int = 16
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: float | int = 0.0
-    initializer_range: float = 0.02
-    layer_norm_eps: float = 1e-6
-    image_size: int | list[int] | tuple[int, int] = 640
-    patch_size: int | list[int] | tuple[int, int] = 16
-    num_channels: int = 3
-    mlp_ratio: int = 4
     layerscale_value: float = 1.0
-    drop_path_rate: float | int = 0.0
-    num_upscale_blocks: int = 2
-    attention_dropout: float | int = 0.0
+    mlp_ratio: int = 4
     use_swiglu_ffn: bool = False
-    num_blocks: int = 4
-    no_object_weight: float = 0.1
-    class_weight: float = 2.0
-    mask_weight: float = 5.0
-    dice_weight: float = 5.0
-    train_num_points: int = 12544
-    oversample_ratio: float = 3.0
-    importance_sample_ratio: float = 0.75
-    num_queries: int = 200
-    num_register_tokens: int = 4
-
-    def validate_architecture(self) -> None:
-        """Refuses what can't be built. Runs whenever a configuration is made or loaded.
-
-        Raises:
-            ValueError: for an image size off the patch grid, heads that don't divide the width, `num_blocks` outside
-                `1..num_hidden_layers`, or class indices with gaps.
-        """
-        for name, side, patch in zip(("height", "width"), self.image_size_hw, self.patch_size_hw, strict=True):
-            if side <= 0 or side % patch:
-                raise ValueError(
-                    f"image_size={self.image_size}: its {name} {side} is not a positive multiple of patch_size {patch}; "
-                    f"use {max(1, round(side / patch)) * patch}"
-                )
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(f"hidden_size={self.hidden_size} must be a multiple of num_attention_heads={self.num_attention_heads}")
-        if not 1 <= self.num_blocks <= self.num_hidden_layers:
-            raise ValueError(
-                f"num_blocks={self.num_blocks} must lie in 1..num_hidden_layers={self.num_hidden_layers}: "
-                "queries join before the last num_blocks blocks"
-            )
-        if sorted(self.id2label) != list(range(self.num_labels)):
-            raise ValueError(
-                f"id2label has the indices {sorted(self.id2label)[:10]}, but must have 0..{self.num_labels - 1}, each once: "
-                "a row of the class head each. Number the classes from 0 without gaps, or name those that don't occur as well"
-            )
-        if self.oversample_ratio < 1 or not 0 <= self.importance_sample_ratio <= 1:
-            raise ValueError(
-                f"oversample_ratio={self.oversample_ratio} must be at least 1, and importance_sample_ratio="
-                f"{self.importance_sample_ratio} in [0, 1]"
-            )
-        if min(self.class_weight, self.mask_weight, self.dice_weight) < 0:
-            raise ValueError(
-                f"class_weight={self.class_weight}, mask_weight={self.mask_weight}, dice_weight={self.dice_weight}: "
-                "a loss weight must not be negative"
-            )
-
-    @property
-    def image_size_hw(self) -> tuple[int, int]:
-        """`(height, width)` in pixels of the stored position grid."""
-        return _pair("image_size", self.image_size)
-
-    @property
-    def patch_size_hw(self) -> tuple[int, int]:
-        """`(height, width)` of a patch in pixels."""
-        return _pair("patch_size", self.patch_size)
-
-    @property
-    def grid_size(self) -> tuple[int, int]:
-        """`(h, w)` patches of the stored position grid."""
-        (height, width), (patch_height, patch_width) = self.image_size_hw, self.patch_size_hw
-        return height // patch_height, width // patch_width
-
-
-def _pair(name: str, value: int | list[int] | tuple[int, int]) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    if len(value) != 2:
-        raise ValueError(f"{name}={value} must be an integer or (height, width)")
-    return value[0], value[1]

@@ -1,20 +1,20 @@
-"""Whether a configuration has the fields that it is to be given."""
+"""Whether any configuration has the fields that it is to be given."""
 
 import difflib
 from collections.abc import Iterable
 from dataclasses import fields
 
-from eomt.configuration.configuration_eomt import EomtConfig
+from eomt.configuration.architectures import CONFIGURATIONS
 
 
 def check_config_fields(names: Iterable[str]) -> None:
     """A configuration keeps what it doesn't know, and nothing would come of it.
 
     Raises:
-        ValueError: `EomtConfig` has no such field.
+        ValueError: no configuration has such a field.
     """
-    known = {config_field.name for config_field in fields(EomtConfig)}
+    known = {"model_type"}.union(*({field.name for field in fields(config_class)} for config_class in CONFIGURATIONS))
     for name in set(names) - known:
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "see EomtConfig's documentation"
-        raise ValueError(f"config: EomtConfig has no field {name}; {hint}")
+        hint = f"did you mean {near[0]}?" if near else "see the documentation of EomtConfig"
+        raise ValueError(f"config: no configuration has a field {name}; {hint}")

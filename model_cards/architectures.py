@@ -14,9 +14,10 @@ import torch
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModel
 
-from eomt import EomtForUniversalSegmentation
-from eomt.configuration import ARCHITECTURES, architecture_config
+import eomt  # noqa: F401 - registers the Auto classes
+from eomt.configuration import architecture_config
 from eomt.model_cards.rendering import TEMPLATE, render_card
 
 FOLDER = TEMPLATE.parent
@@ -24,6 +25,11 @@ PAPER = "https://arxiv.org/abs/2503.19108"
 ZOO = "https://github.com/tue-mps/eomt"
 DEFAULTS = dict(task="panoptic", data="COCO", metric="PQ", size=640, queries=200, classes=133, masked=False)
 SPLIT = {"COCO": "val2017", "ADE20K": "val", "Cityscapes": "val"}
+
+
+def published_names() -> list[str]:
+    """The architectures of which something is published, each of which has a card."""
+    return list(yaml.safe_load((FOLDER / "published.yaml").read_text(encoding="utf-8")))
 
 
 def published(name: str) -> dict[str, Any]:
@@ -45,7 +51,7 @@ def measure_size(name: str, size: int, queries: int, classes: int, masked: bool)
         masked: whether all of the last blocks are masked, as in the first sixth of a training.
     """
     with torch.device("meta"):
-        model = EomtForUniversalSegmentation(architecture_config(name, image_size=size, num_queries=queries, num_labels=classes))
+        model = AutoModel.from_config(architecture_config(name, image_size=size, num_queries=queries, num_labels=classes))
         pixels = torch.empty(1, 3, size, size)
     model.attn_mask_probs = torch.full((model.config.num_blocks,), float(masked))
     model.eval()
@@ -67,22 +73,34 @@ def architecture_card(name: str) -> str:
         eval_results=[_published_score(result) for result in entry["results"] if not result["masked"]],
     )
     config = architecture_config(name)
+    released = f"those that the authors released are `{entry['released']}`" if entry["released"] else "none were released"
     card = render_card(
         metadata,
         title=f"{entry['title']}, an architecture of the EoMT paper",
-        introduction=f"The Encoder-only Mask Transformer on a DINOv2 ViT with registers (timm's `{entry['backbone']}`): "
+        introduction=f"The Encoder-only Mask Transformer on {entry['encoder']} (timm's `{entry['backbone']}`): "
         f"{config.num_hidden_layers} blocks of width {config.hidden_size}, learnable queries in the last {config.num_blocks}. "
-        f'`eomt.configuration.architecture_config("{name}")` is its configuration. This card holds no weights: those that the '
-        f"authors released are `{entry['released']}`.",
+        f'`eomt.configuration.architecture_config("{name}")` is its configuration. This card holds no weights: ' + f"{released}.",
         sections={"Figures": _figures(name, entry["results"]), "Train": _training(entry["backbone"])},
-        model_id=entry["released"],
+        model_id=entry["released"] or "outputs/coco",
+        model_type=config.model_type,
         task="panoptic",
-        limits=f"`{entry['released']}` and the datasets could not be downloaded where this card was written. That this package "
-        "reads such a checkpoint and computes what transformers computes was tested on random weights.",
+        limits=_limits(entry),
         licence="The code is Apache-2.0. The licences of the released weights, of the backbone and of the datasets are theirs, and "
         "were not checked here.",
     )
     return str(card)
+
+
+def _limits(entry: Mapping[str, Any]) -> str:
+    if entry["released"]:
+        return (
+            f"`{entry['released']}` and the datasets could not be downloaded where this card was written. That this package "
+            "reads such a checkpoint and computes what transformers computes was tested on random weights."
+        )
+    return (
+        f"The weights of `{entry['backbone']}` and the datasets could not be downloaded where this card was written. That the "
+        "encoder computes what timm's computes was tested on random weights, and that a model trains, saves and loads."
+    )
 
 
 def _published_score(result: Mapping[str, Any]) -> EvalResult:
@@ -132,7 +150,7 @@ def _training(backbone: str) -> str:
 
 
 def main() -> None:
-    for name in ARCHITECTURES:
+    for name in published_names():
         path = Path(FOLDER / f"{name}.md")
         path.write_text(architecture_card(name), encoding="utf-8")
         print(path.name)

@@ -12,6 +12,12 @@ from eomt.starting import is_command
 if TYPE_CHECKING or not is_command():
     from eomt.registered import (
         EomtConfig,
+        EomtDinov3Config,
+        EomtDinov3ForUniversalSegmentation,
+        EomtDinov3PreTrainedModel,
+        EomtEva02Config,
+        EomtEva02ForUniversalSegmentation,
+        EomtEva02PreTrainedModel,
         EomtForUniversalSegmentation,
         EomtForUniversalSegmentationOutput,
         EomtImageProcessor,
@@ -21,6 +27,12 @@ if TYPE_CHECKING or not is_command():
 
 __all__ = [
     "EomtConfig",
+    "EomtDinov3Config",
+    "EomtDinov3ForUniversalSegmentation",
+    "EomtDinov3PreTrainedModel",
+    "EomtEva02Config",
+    "EomtEva02ForUniversalSegmentation",
+    "EomtEva02PreTrainedModel",
     "EomtForUniversalSegmentation",
     "EomtForUniversalSegmentationOutput",
     "EomtImageProcessor",

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from eomt.configuration import EomtConfig
+from eomt.configuration import EomtBaseConfig
 
 
 class EomtScaleLayer(nn.Module):
     """Doubles height and width: transposed 2x2 convolution, GELU, depthwise 3x3 convolution, LayerNorm over channels."""
 
-    def __init__(self, config: EomtConfig):
+    def __init__(self, config: EomtBaseConfig):
         super().__init__()
         width = config.hidden_size
         self.conv1 = nn.ConvTranspose2d(width, width, kernel_size=2, stride=2)
@@ -31,7 +31,7 @@ class EomtScaleLayer(nn.Module):
 class EomtScaleBlock(GradientCheckpointingLayer):
     """The upscaling layers in a row: (B, D, h, w) -> (B, D, s * h, s * w)."""
 
-    def __init__(self, config: EomtConfig):
+    def __init__(self, config: EomtBaseConfig):
         super().__init__()
         self.block = nn.ModuleList([EomtScaleLayer(config) for _ in range(config.num_upscale_blocks)])
 
@@ -45,7 +45,7 @@ class EomtScaleBlock(GradientCheckpointingLayer):
 class EomtMaskHead(nn.Module):
     """Three-layer MLP from query tokens to mask embeddings, (B, Q, D) -> (B, Q, D)."""
 
-    def __init__(self, config: EomtConfig):
+    def __init__(self, config: EomtBaseConfig):
         super().__init__()
         self.fc1 = nn.Linear(config.hidden_size, config.hidden_size)
         self.fc2 = nn.Linear(config.hidden_size, config.hidden_size)

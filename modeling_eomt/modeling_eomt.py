@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers import initialization as init
 
-from eomt.configuration import EomtConfig
+from eomt.configuration import EomtBaseConfig
 from eomt.criterion.loss import EomtLoss
 from eomt.encoders.dinov2 import EomtEmbeddings, EomtLayer
 from eomt.encoders.parts import wanting_gradients
+from eomt.encoders.rotary import EomtNoRotation
 from eomt.initialization import InitializedModule
 from eomt.mask_classifier import EomtForUniversalSegmentationOutput, MaskClassifier, Prediction
 from eomt.mask_module import EomtMaskHead, EomtScaleBlock
@@ -49,15 +50,17 @@ class EomtForUniversalSegmentation(MaskClassifier, EomtPreTrainedModel):
         config: of the model. Masked attention is on in a new model; [`set_attn_mask_probs`] changes it.
 
     Attributes:
-        embeddings_class, layer_class: of the encoder; another `model_type` names its own, and nothing else.
+        embeddings_class, layer_class, rotary_class: of the encoder; another `model_type` names its own, and nothing else.
     """
 
-    embeddings_class = EomtEmbeddings
-    layer_class = EomtLayer
+    embeddings_class: type[nn.Module] = EomtEmbeddings
+    layer_class: type[EomtLayer] = EomtLayer
+    rotary_class: type[nn.Module] = EomtNoRotation
 
-    def __init__(self, config: EomtConfig):
+    def __init__(self, config: EomtBaseConfig):
         super().__init__(config)
         self.embeddings = self.embeddings_class(config)
+        self.rotary = self.rotary_class(config)
         self.layers = nn.ModuleList([self.layer_class(config) for _ in range(config.num_hidden_layers)])
         self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.query = EomtQueries(config.num_queries, config.hidden_size)
@@ -75,8 +78,9 @@ class EomtForUniversalSegmentation(MaskClassifier, EomtPreTrainedModel):
         predictions = []
 
         tokens = self.embeddings(pixel_values, grid)  # (B, prefix + h * w, D)
+        rotation = self.rotary(grid, pixel_values, draws)  # of the patches, the last h * w tokens, where positions are angles
         for layer in encode:
-            tokens = layer(wanting_gradients(tokens, layer))
+            tokens = layer(wanting_gradients(tokens, layer), None, rotation)
 
         tokens = self.query(tokens)  # (B, N, D), N = Q + prefix + h * w
         for block, layer in enumerate(decode):
@@ -84,7 +88,7 @@ class EomtForUniversalSegmentation(MaskClassifier, EomtPreTrainedModel):
             if supervised or self.is_masked(block):
                 predictions.append(self.predict(self.layernorm(tokens), grid))
                 query_mask = self._query_mask(block, predictions[-1].mask_logits, grid, draws)
-            tokens = layer(tokens, query_mask)
+            tokens = layer(tokens, query_mask, rotation)
 
         tokens = self.layernorm(tokens)
         predictions.append(self.predict(tokens, grid))

@@ -6,7 +6,7 @@ from PIL import Image
 from transformers import BatchFeature
 from transformers.pipelines.image_segmentation import ImageSegmentationPipeline
 
-from eomt.configuration import EomtConfig
+from eomt.configuration import EomtBaseConfig
 from eomt.image_processing.pixels import load_pil
 
 
@@ -20,7 +20,7 @@ class EomtImageSegmentationPipeline(ImageSegmentationPipeline):
 
     def preprocess(self, image: str | Image.Image, subtask: str | None = None, timeout: float | None = None) -> BatchFeature:
         """A path, a URL, base64 text or a PIL image -> the model's inputs and the `target_size` of the upright image."""
-        if not isinstance(self.model.config, EomtConfig):
+        if not isinstance(self.model.config, EomtBaseConfig):
             return super().preprocess(image, subtask, timeout)
         upright = load_pil(image, "inputs")
         inputs: dict[str, Any] = self.image_processor(images=[upright], return_tensors="pt").to(self.dtype)

@@ -10,14 +10,14 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
-from eomt.configuration import EomtConfig
+from eomt.configuration import EomtBaseConfig, EomtConfig, EomtDinov3Config, EomtEva02Config
 from eomt.encoders.dinov2 import EomtLayer
-from eomt.encoders.parts import EomtAttention
+from eomt.encoders.parts import EomtSelfAttention
 from eomt.initialization import InitializedModule
 
 
 class EomtPreTrainedModel(PreTrainedModel):
-    """Initialisation, loading and saving. A subclass has an encoder of DINOv2's kind in `embeddings`."""
+    """Initialisation, loading and saving. A subclass has the embeddings of its encoder in `embeddings`."""
 
     config: EomtConfig
     base_model_prefix = "eomt"
@@ -30,7 +30,7 @@ class EomtPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _keep_in_fp32_modules_strict = {"attn_mask_probs"}  # .9995 would round to 1 in bfloat16
-    _can_record_outputs = {"hidden_states": EomtLayer, "attentions": EomtAttention}
+    _can_record_outputs = {"hidden_states": EomtLayer, "attentions": EomtSelfAttention}
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -55,8 +55,8 @@ class EomtPreTrainedModel(PreTrainedModel):
         - a checkpoint without `attn_mask_probs`, or with those of another number of blocks, is unmasked.
         """
         wants_info = kwargs.pop("output_loading_info", False)
-        image_size = None if isinstance(config, EomtConfig) else kwargs.pop("image_size", None)
-        if isinstance(config, EomtConfig):
+        image_size = None if isinstance(config, EomtBaseConfig) else kwargs.pop("image_size", None)
+        if isinstance(config, EomtBaseConfig):
             image_size, config = _as_stored(pretrained_model_name_or_path, config, kwargs)
         model, info = super().from_pretrained(
             pretrained_model_name_or_path, *args, config=config, output_loading_info=True, **kwargs
@@ -75,7 +75,7 @@ class EomtPreTrainedModel(PreTrainedModel):
         return self.embeddings.patch_embeddings
 
     def resize_position_embeddings(self, image_size: int | Sequence[int]) -> None:
-        """Stores the position embeddings for another image size, and the size in the configuration.
+        """Stores position embeddings, where there are any, for another image size, and the size in the configuration.
 
         Args:
             image_size: pixels, an integer or `(height, width)`, multiples of the patch size.
@@ -84,8 +84,24 @@ class EomtPreTrainedModel(PreTrainedModel):
             ValueError: (inside the configuration's validation error) for a size off the patch grid.
         """
         sized = type(self.config)(**{**self.config.to_dict(), "image_size": _plain_size(image_size)})
-        self.embeddings.position_embeddings = self.embeddings.position_embeddings.resampled(sized.grid_size)
+        self.embeddings.store_grid(sized.grid_size)
         self.config.image_size = sized.image_size
+
+
+class EomtDinov3PreTrainedModel(EomtPreTrainedModel):
+    """Initialisation, loading and saving of models on DINOv3."""
+
+    config: EomtDinov3Config
+    base_model_prefix = "eomt_dinov3"
+    _no_split_modules = ["EomtDinov3Layer"]
+
+
+class EomtEva02PreTrainedModel(EomtPreTrainedModel):
+    """Initialisation, loading and saving of models on EVA-02."""
+
+    config: EomtEva02Config
+    base_model_prefix = "eomt_eva02"
+    _no_split_modules = ["EomtEva02Layer"]
 
 
 def _plain_size(image_size: int | Sequence[int]) -> int | tuple[int, int]:
@@ -96,12 +112,12 @@ def _plain_size(image_size: int | Sequence[int]) -> int | tuple[int, int]:
     return height if height == width else (height, width)
 
 
-def _as_stored(path: str | os.PathLike | None, config: EomtConfig, kwargs: dict) -> tuple[int | tuple | None, EomtConfig]:
+def _as_stored(path: str | os.PathLike | None, config: EomtBaseConfig, kwargs: dict) -> tuple[int | tuple | None, EomtBaseConfig]:
     """For a configuration with another image size than the checkpoint's: the size wanted, and one with the stored size."""
     if path is None:
         return None, config
     names = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
-    stored = EomtConfig.from_pretrained(path, **{name: kwargs[name] for name in names if name in kwargs})
+    stored = type(config).from_pretrained(path, **{name: kwargs[name] for name in names if name in kwargs})
     if stored.grid_size == config.grid_size:
         return None, config
     wanted, config = config.image_size, copy.deepcopy(config)

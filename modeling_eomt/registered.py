@@ -1,11 +1,17 @@
 """The public classes. Importing this module registers them with transformers' Auto classes."""
 
 from eomt.configuration.configuration_eomt import EomtConfig as EomtConfig
+from eomt.configuration.configuration_eomt_dinov3 import EomtDinov3Config as EomtDinov3Config
+from eomt.configuration.configuration_eomt_eva02 import EomtEva02Config as EomtEva02Config
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor as EomtImageProcessor
 from eomt.image_processing.image_processing_pil_eomt import EomtImageProcessorPil as EomtImageProcessorPil
 from eomt.modeling_eomt import EomtForUniversalSegmentation as EomtForUniversalSegmentation
 from eomt.modeling_eomt import EomtForUniversalSegmentationOutput as EomtForUniversalSegmentationOutput
 from eomt.modeling_eomt import EomtPreTrainedModel as EomtPreTrainedModel
+from eomt.modeling_eomt_dinov3 import EomtDinov3ForUniversalSegmentation as EomtDinov3ForUniversalSegmentation
+from eomt.modeling_eomt_dinov3 import EomtDinov3PreTrainedModel as EomtDinov3PreTrainedModel
+from eomt.modeling_eomt_eva02 import EomtEva02ForUniversalSegmentation as EomtEva02ForUniversalSegmentation
+from eomt.modeling_eomt_eva02 import EomtEva02PreTrainedModel as EomtEva02PreTrainedModel
 from eomt.registration import register_auto_classes
 
 register_auto_classes()

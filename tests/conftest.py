@@ -10,8 +10,10 @@ from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from transformers import AutoModelForUniversalSegmentation  # noqa: E402
 
-from eomt import EomtConfig, EomtForUniversalSegmentation  # noqa: E402
+from eomt import EomtForUniversalSegmentation  # noqa: E402
+from eomt.configuration import CONFIGURATIONS, EomtBaseConfig  # noqa: E402
 
 torch.set_num_threads(1)  # tiny models: threads would cost more than they give
 
@@ -23,18 +25,36 @@ TINY = dict(
     patch_size=16,
     num_blocks=2,
     num_queries=8,
-    num_register_tokens=4,
     train_num_points=256,
 )
+DIFFERENT = {  # what a tiny model of another `model_type` has besides
+    "eomt": dict(num_register_tokens=4),
+    "eomt_dinov3": dict(num_register_tokens=4, intermediate_size=128),
+    "eomt_eva02": dict(intermediate_size=170),
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test marked `every_encoder` runs for the tiny model of each `model_type`."""
+    if metafunc.definition.get_closest_marker("every_encoder"):
+        metafunc.parametrize("model_type", [known.model_type for known in CONFIGURATIONS])
 
 
 @pytest.fixture
-def tiny_config() -> Callable[..., EomtConfig]:
+def model_type() -> str:
+    """Of the tiny models, where a test says nothing else."""
+    return "eomt"
+
+
+@pytest.fixture
+def tiny_config(model_type) -> Callable[..., EomtBaseConfig]:
     """`tiny_config(num_labels=5, **fields)`: four blocks, the last two with queries, 64 pixels."""
 
-    def build(num_labels: int = 5, **fields) -> EomtConfig:
+    def build(num_labels: int = 5, **fields) -> EomtBaseConfig:
+        [config_class] = [known for known in CONFIGURATIONS if known.model_type == model_type]
         names = {index: f"class {index}" for index in range(num_labels)}
-        return EomtConfig(**{**TINY, **fields}, id2label=names, label2id={name: index for index, name in names.items()})
+        labels = dict(id2label=names, label2id={name: index for index, name in names.items()})
+        return config_class(**{**TINY, **DIFFERENT[model_type], **fields}, **labels)
 
     return build
 
@@ -45,7 +65,7 @@ def tiny_model(tiny_config) -> Callable[..., EomtForUniversalSegmentation]:
 
     def build(probs: float | list[float] = 0.0, seed: int = 0, **fields) -> EomtForUniversalSegmentation:
         torch.manual_seed(seed)
-        model = EomtForUniversalSegmentation(tiny_config(**fields)).eval()
+        model = AutoModelForUniversalSegmentation.from_config(tiny_config(**fields)).eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))

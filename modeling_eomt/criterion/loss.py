@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import initialization as init
 
 from eomt.collectives import mean_over_processes
-from eomt.configuration import EomtConfig
+from eomt.configuration import EomtBaseConfig
 from eomt.criterion.matcher import Matches, match
 from eomt.criterion.normalizers import loss_normalizers
 from eomt.criterion.points import sample_logits, uncertain_points
@@ -36,13 +36,13 @@ def mask_dice(logits: Tensor, masks: Tensor) -> Tensor:
 class EomtLoss(InitializedModule):
     """Matches predictions and segments and computes the weighted loss terms."""
 
-    def __init__(self, config: EomtConfig):
+    def __init__(self, config: EomtBaseConfig):
         super().__init__()
         self.config = config
         # for stock to read: the loss itself follows the configuration, since a loaded buffer may hold others, or half precision
         self.register_buffer("empty_weight", self.class_weights())
 
-    def initialize_tensors(self, config: EomtConfig) -> None:
+    def initialize_tensors(self, config: EomtBaseConfig) -> None:
         init.copy_(self.empty_weight, self.class_weights())
 
     def class_weights(self) -> Tensor:

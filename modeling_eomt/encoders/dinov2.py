@@ -16,8 +16,10 @@ from eomt.encoders.parts import (
     EomtMLP,
     EomtPatchEmbeddings,
     EomtPositionEmbeddings,
+    EomtSelfAttention,
     EomtSwiGLUFFN,
 )
+from eomt.encoders.rotary import Rotation
 from eomt.initialization import InitializedModule
 
 
@@ -42,6 +44,10 @@ class EomtEmbeddings(InitializedModule):
         """`(h, w)` of the stored position embeddings."""
         return self.position_embeddings.grid_size
 
+    def store_grid(self, grid_size: tuple[int, int]) -> None:
+        """Stores the position embeddings of another grid in place of these."""
+        self.position_embeddings = self.position_embeddings.resampled(grid_size)
+
     def forward(self, pixel_values: Tensor, grid: tuple[int, int]) -> Tensor:
         """(B, 3, H, W) and their `(h, w)` -> (B, 1 + registers + h * w, D)."""
         patches = self.patch_embeddings(pixel_values)  # (B, h * w, D)
@@ -51,20 +57,33 @@ class EomtEmbeddings(InitializedModule):
 
 
 class EomtLayer(GradientCheckpointingLayer):
-    """A pre-norm Transformer block with LayerScale and stochastic depth."""
+    """
+    A pre-norm Transformer block with LayerScale and stochastic depth.
+
+    Attributes:
+        attention_class, scale_class: of its parts; another encoder names its own.
+    """
+
+    attention_class: type[EomtSelfAttention] = EomtAttention
+    scale_class: type[nn.Module] = EomtLayerScale
 
     def __init__(self, config: EomtConfig):
         super().__init__()
         self.norm1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.attention = EomtAttention(config)
-        self.layer_scale1 = EomtLayerScale(config)
+        self.attention = self.attention_class(config)
+        self.layer_scale1 = self.scale_class(config)
         self.norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.mlp = EomtSwiGLUFFN(config) if config.use_swiglu_ffn else EomtMLP(config)
-        self.layer_scale2 = EomtLayerScale(config)
+        self.mlp = self.feed_forward(config)
+        self.layer_scale2 = self.scale_class(config)
         self.drop_path = EomtDropPath(config.drop_path_rate)
 
-    def forward(self, hidden_states: Tensor, query_mask: Tensor | None = None) -> Tensor:
-        """(B, N, D) -> (B, N, D); `query_mask` as in [`EomtAttention`]."""
-        attended, _ = self.attention(self.norm1(hidden_states), query_mask)
+    @staticmethod
+    def feed_forward(config: EomtConfig) -> nn.Module:
+        """The feed-forward network of a block."""
+        return EomtSwiGLUFFN(config) if config.use_swiglu_ffn else EomtMLP(config)
+
+    def forward(self, hidden_states: Tensor, query_mask: Tensor | None = None, rotation: Rotation | None = None) -> Tensor:
+        """(B, N, D) -> (B, N, D); `query_mask` and `rotation` as in [`EomtAttention`]."""
+        attended, _ = self.attention(self.norm1(hidden_states), query_mask, rotation)
         hidden_states = hidden_states + self.drop_path(self.layer_scale1(attended))
         return hidden_states + self.drop_path(self.layer_scale2(self.mlp(self.norm2(hidden_states))))

@@ -12,6 +12,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from eomt.encoders.rotary import Rotation
 from eomt.initialization import InitializedModule
 
 
@@ -35,6 +36,24 @@ def resample_positions(positions: Tensor, old_grid: tuple[int, int], new_grid: t
     return grid.flatten(2)[0].T.to(positions.dtype)
 
 
+def patch_grid(pixel_values: Tensor, num_channels: int, patch_size: tuple[int, int]) -> tuple[int, int]:
+    """The `(h, w)` patch grid of a batch of images.
+
+    Raises:
+        ValueError: if `pixel_values` is no (B, channels, H, W) batch or a side is no multiple of the patch size.
+    """
+    if pixel_values.dim() != 4 or pixel_values.shape[1] != num_channels:
+        raise ValueError(f"pixel_values has shape {tuple(pixel_values.shape)}; expected (batch, {num_channels}, height, width)")
+    height, width = pixel_values.shape[-2:]
+    patch_height, patch_width = patch_size
+    if not height or not width or height % patch_height or width % patch_width:
+        raise ValueError(
+            f"pixel_values is {height}x{width} pixels, but height and width must be positive multiples of the patch size "
+            f"{patch_height}x{patch_width}; resize or pad the images (EomtImageProcessor does)"
+        )
+    return height // patch_height, width // patch_width
+
+
 class EomtPatchEmbeddings(nn.Module):
     """Non-overlapping patches, each projected to a token: (B, 3, H, W) -> (B, h * w, D)."""
 
@@ -44,22 +63,8 @@ class EomtPatchEmbeddings(nn.Module):
         self.projection = nn.Conv2d(config.num_channels, config.hidden_size, self.patch_size, stride=self.patch_size)
 
     def grid_of(self, pixel_values: Tensor) -> tuple[int, int]:
-        """The `(h, w)` patch grid of a batch of images.
-
-        Raises:
-            ValueError: if `pixel_values` is no (B, channels, H, W) batch or a side is no multiple of the patch size.
-        """
-        channels = self.projection.in_channels
-        if pixel_values.dim() != 4 or pixel_values.shape[1] != channels:
-            raise ValueError(f"pixel_values has shape {tuple(pixel_values.shape)}; expected (batch, {channels}, height, width)")
-        height, width = pixel_values.shape[-2:]
-        patch_height, patch_width = self.patch_size
-        if not height or not width or height % patch_height or width % patch_width:
-            raise ValueError(
-                f"pixel_values is {height}x{width} pixels, but height and width must be positive multiples of the patch size "
-                f"{patch_height}x{patch_width}; resize or pad the images (EomtImageProcessor does)"
-            )
-        return height // patch_height, width // patch_width
+        """See [`patch_grid`]."""
+        return patch_grid(pixel_values, self.projection.in_channels, self.patch_size)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         return self.projection(pixel_values.to(self.projection.weight.dtype)).flatten(2).transpose(1, 2)
@@ -130,8 +135,16 @@ def eager_attention(
     return attended.transpose(1, 2), weights
 
 
-class EomtAttention(nn.Module):
-    """Multi-head self-attention in which the first tokens, the queries, may be kept from part of the patches."""
+class EomtSelfAttention(nn.Module):
+    """
+    Multi-head self-attention in which the first tokens, the queries, may be kept from part of the patches.
+
+    A subclass holds the projections: `q_proj`, `k_proj` and `v_proj`, and the one that its `forward` puts after [`attend`].
+    """
+
+    q_proj: nn.Linear
+    k_proj: nn.Linear
+    v_proj: nn.Linear
 
     def __init__(self, config: PreTrainedConfig):
         super().__init__()
@@ -139,24 +152,23 @@ class EomtAttention(nn.Module):
         self.head_dim = config.hidden_size // config.num_attention_heads
         self.scaling = self.head_dim**-0.5
         self.is_causal = False
-        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.out_proj = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, hidden_states: Tensor, query_mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def attend(self, hidden_states: Tensor, query_mask: Tensor | None, rotation: Rotation | None) -> tuple[Tensor, Tensor | None]:
         """
         Args:
             hidden_states: (B, N, D).
             query_mask: bool (B, 1, Q, N), what each of the first Q tokens may attend to.
+            rotation: of the patches, the last h * w tokens, where the encoder has rotary positions.
 
         Returns:
-            (B, N, D), and the weights (B, heads, N, N) where the implementation gives them.
+            (B, N, D) before the output projection, and the weights (B, heads, N, N) where the implementation gives them.
         """
         shape = (*hidden_states.shape[:-1], -1, self.head_dim)
         query = self.q_proj(hidden_states).view(shape).transpose(1, 2)  # (B, heads, N, head width)
         key = self.k_proj(hidden_states).view(shape).transpose(1, 2)
         value = self.v_proj(hidden_states).view(shape).transpose(1, 2)
+        if rotation is not None:
+            query, key = rotation.apply(query), rotation.apply(key)
         if query_mask is None:
             attended, weights = self._attend(query, key, value, None)
         else:
@@ -168,7 +180,7 @@ class EomtAttention(nn.Module):
             open_, open_weights = self._attend(open_, key, value, None)
             attended = torch.cat([masked, open_], dim=1)
             weights = None if open_weights is None else torch.cat([masked_weights, open_weights], dim=2)
-        return self.out_proj(attended.reshape(hidden_states.shape)), weights
+        return attended.reshape(hidden_states.shape), weights
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         implementation = self.config._attn_implementation
@@ -177,6 +189,24 @@ class EomtAttention(nn.Module):
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention)
         dropout = self.config.attention_dropout if self.training else 0.0
         return attend(self, query, key, value, mask, scaling=self.scaling, dropout=dropout, is_causal=False)
+
+
+class EomtAttention(EomtSelfAttention):
+    """Self-attention with biases in all four projections."""
+
+    def __init__(self, config: PreTrainedConfig):
+        super().__init__(config)
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.out_proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(
+        self, hidden_states: Tensor, query_mask: Tensor | None = None, rotation: Rotation | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, N, D) -> (B, N, D) and the weights; the arguments are those of [`attend`]."""
+        attended, weights = self.attend(hidden_states, query_mask, rotation)
+        return self.out_proj(attended), weights
 
 
 class EomtLayerScale(InitializedModule):

@@ -3,18 +3,27 @@ import json
 import pytest
 from huggingface_hub.errors import StrictDataclassError
 from transformers.models.eomt import EomtConfig as StockConfig
+from transformers.models.eomt_dinov3 import EomtDinov3Config as StockDinov3Config
 
-from eomt import EomtConfig
+from eomt import EomtConfig, EomtDinov3Config
+from eomt.configuration import CONFIGURATIONS
+
+BOTH = {"eomt": (EomtConfig, StockConfig), "eomt_dinov3": (EomtDinov3Config, StockDinov3Config)}
 
 
-def test_fields_and_defaults_are_those_of_transformers():
-    assert EomtConfig().to_dict() == StockConfig().to_dict()
-    assert EomtConfig().model_type == StockConfig().model_type == "eomt"
+@pytest.mark.parametrize("model_type", BOTH)
+def test_fields_and_defaults_are_those_of_transformers(model_type):
+    ours, stock = BOTH[model_type]
+    assert ours().to_dict() == stock().to_dict()
+    assert ours().model_type == stock().model_type == model_type
 
 
-def test_a_saved_configuration_means_the_same_to_both(tmp_path):
-    fields = dict(hidden_size=128, num_attention_heads=2, use_swiglu_ffn=True, num_queries=7, id2label={0: "sky", 1: "car"})
-    for writer, reader in ((EomtConfig, StockConfig), (StockConfig, EomtConfig)):
+@pytest.mark.parametrize(
+    "model_type, fields", [("eomt", dict(use_swiglu_ffn=True)), ("eomt_dinov3", dict(use_gated_mlp=True, rope_theta=50.0))]
+)
+def test_a_saved_configuration_means_the_same_to_both(model_type, fields, tmp_path):
+    fields = dict(hidden_size=128, num_attention_heads=2, num_queries=7, id2label={0: "sky", 1: "car"}, **fields)
+    for writer, reader in (BOTH[model_type], BOTH[model_type][::-1]):
         written = writer(**fields)
         written.save_pretrained(tmp_path)
         read = reader.from_pretrained(tmp_path)
@@ -47,6 +56,21 @@ def test_pairs_survive_saving(tmp_path):
     ],
 )
 def test_what_cannot_be_built_is_refused_by_name(fields, said):
-    for words in said:
-        with pytest.raises(StrictDataclassError, match=words):
-            EomtConfig(**fields)
+    for config_class in CONFIGURATIONS:
+        for words in said:
+            with pytest.raises(StrictDataclassError, match=words):
+                config_class(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields, said",
+    [
+        (dict(num_attention_heads=512), "num_attention_heads=512 makes heads 2 wide.*multiple of 4"),
+        (dict(rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 1.0}), "rope_type must be 'default'"),
+        (dict(pos_embed_rescale=0.0), "pos_embed_rescale=0.0 must be positive"),
+        (dict(pos_embed_jitter=-1.0), "pos_embed_jitter=-1.0 must be positive"),
+    ],
+)
+def test_rotations_that_cannot_be_built_are_refused(fields, said):
+    with pytest.raises(StrictDataclassError, match=said):
+        EomtDinov3Config(**fields)

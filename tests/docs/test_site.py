@@ -14,7 +14,6 @@ from format_layouts import layout_table
 from option_tables import option_table
 from recipe_table import RECIPES, recipe_table
 
-from eomt.configuration import ARCHITECTURES
 from eomt.model_cards.architectures import published
 from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments
@@ -30,7 +29,7 @@ def test_the_readme_is_short_and_its_links_lead_somewhere():
             assert "://" in target or (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", ["small", "base", "large", "giant"])
 def test_the_readmes_published_figures_are_the_model_cards(name):
     (row,) = [line for line in (ROOT / "README.md").read_text().splitlines() if f"model_cards/{name}.md" in line]
     results = [result for result in published(name)["results"] if not result["masked"] and "note" not in result]

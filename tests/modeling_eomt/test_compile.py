@@ -11,6 +11,7 @@ def forget_graphs():
     torch._dynamo.reset()
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("probs", [0.0, 1.0])
 @pytest.mark.parametrize("shape", [(2, 3, 64, 64), (1, 3, 32, 96)])
 @torch.no_grad()
@@ -22,6 +23,7 @@ def test_one_graph_equal_to_eager(tiny_model, probs, shape):
     torch.testing.assert_close(outputs.class_queries_logits, expected.class_queries_logits, atol=1e-5, rtol=0)
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 @torch.no_grad()
@@ -42,6 +44,7 @@ def test_a_compiled_model_follows_the_annealing(tiny_model):
         torch.testing.assert_close(compiled(pixel_values=pixel_values).masks_queries_logits, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("keyed", [False, True])
 def test_training_runs_with_masks_on(tiny_model, segments, keyed):
     model = tiny_model(probs=[0.7, 0.2]).train()
@@ -61,6 +64,7 @@ def test_training_runs_with_masks_on(tiny_model, segments, keyed):
         torch.testing.assert_close(*results, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 @torch.no_grad()
 def test_export_equals_eager(tiny_model, implementation):
@@ -73,6 +77,7 @@ def test_export_equals_eager(tiny_model, implementation):
         torch.testing.assert_close(outputs.class_queries_logits, expected.class_queries_logits, atol=1e-5, rtol=0)
 
 
+@pytest.mark.every_encoder
 @torch.no_grad()
 def test_export_for_any_batch_size(tiny_model):
     model = tiny_model()
@@ -84,6 +89,7 @@ def test_export_for_any_batch_size(tiny_model):
         torch.testing.assert_close(exported(pixel_values=pixel_values).masks_queries_logits, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("traced", [(64, 64), (32, 96)])
 @torch.no_grad()
 def test_export_for_any_image_size_whatever_size_it_was_traced_at(tiny_model, traced):

@@ -19,6 +19,7 @@ def backward(model, segments):
     return {name: parameter.grad for name, parameter in model.named_parameters()}, sum(kept.values())
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize(("count", "blocks"), [(1, 1), (2, 2), (-1, 2), (4, 4)])
 def test_what_is_below_gets_no_gradient_and_the_rest_does(tiny_model, segments, count, blocks):
     model = tiny_model(probs=0.5).train()
@@ -28,6 +29,7 @@ def test_what_is_below_gets_no_gradient_and_the_rest_does(tiny_model, segments, 
     assert {name for name, gradient in gradients.items() if gradient is None} == {n for n in gradients if n.startswith(frozen)}
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_no_backward_pass_reaches_them(tiny_model, segments, checkpointing, monkeypatch):
     model = tiny_model(probs=0.5, num_hidden_layers=8).train()
@@ -42,6 +44,7 @@ def test_no_backward_pass_reaches_them(tiny_model, segments, checkpointing, monk
     assert {index for index, _ in wanting[8:]} <= {6, 7}  # what checkpointing runs again
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("use_reentrant", [False, True])
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_checkpointed_blocks_above_frozen_ones_get_the_gradients_they_get_without(tiny_model, segments, use_reentrant, count):

@@ -24,6 +24,7 @@ def run(model, segments, **options) -> tuple[torch.Tensor, list[torch.Tensor], i
     return outputs.loss.detach(), [parameter.grad for parameter in model.parameters()], bytes_kept
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("use_reentrant", [False, True])
 @pytest.mark.parametrize("drop_path_rate", [0.0, 0.3])
 def test_equal_gradients_for_fewer_bytes(tiny_model, segments, use_reentrant, drop_path_rate):
@@ -37,11 +38,13 @@ def test_equal_gradients_for_fewer_bytes(tiny_model, segments, use_reentrant, dr
     assert other_bytes < 0.6 * bytes_kept
 
 
+@pytest.mark.every_encoder
 def test_hidden_states_are_recorded_once(tiny_model, segments):
     model = tiny_model().train()
     model.activation_checkpointing_enable()
-    expected = tiny_model().train()(torch.ones(1, 3, 64, 64), output_hidden_states=True).hidden_states
-    recorded = model(torch.ones(1, 3, 64, 64), output_hidden_states=True).hidden_states
+    wanted = dict(output_hidden_states=True, sample_keys=torch.tensor([1]))
+    expected = tiny_model().train()(torch.ones(1, 3, 64, 64), **wanted).hidden_states
+    recorded = model(torch.ones(1, 3, 64, 64), **wanted).hidden_states
     torch.testing.assert_close(recorded, expected, atol=0, rtol=0)
 
 

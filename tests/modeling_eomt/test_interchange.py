@@ -8,8 +8,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers.models.eomt import EomtConfig as StockConfig
 from transformers.models.eomt import EomtForUniversalSegmentation as StockModel
+from transformers.models.eomt_dinov3 import EomtDinov3Config as StockDinov3Config
+from transformers.models.eomt_dinov3 import EomtDinov3ForUniversalSegmentation as StockDinov3Model
 
-from eomt import EomtConfig, EomtForUniversalSegmentation
+from eomt import EomtConfig, EomtDinov3Config, EomtDinov3ForUniversalSegmentation, EomtForUniversalSegmentation
 
 SHAPES = {  # the paper's widths, heads and feed-forwards, shrunk in depth
     "S": dict(hidden_size=384, num_attention_heads=6, num_blocks=3),
@@ -19,6 +21,19 @@ SHAPES = {  # the paper's widths, heads and feed-forwards, shrunk in depth
     "tiny SwiGLU": dict(hidden_size=64, num_attention_heads=4, num_blocks=2, use_swiglu_ffn=True),
     "no registers": dict(hidden_size=64, num_attention_heads=4, num_blocks=2, num_register_tokens=0),
     "patch 8, one upscaling": dict(hidden_size=64, num_attention_heads=4, num_blocks=2, patch_size=8, num_upscale_blocks=1),
+}
+GATED = dict(use_gated_mlp=True, hidden_act="silu", layer_norm_eps=1e-5)
+DINOV3_SHAPES = {
+    "S": dict(hidden_size=384, num_attention_heads=6, num_blocks=3, intermediate_size=1536, layer_norm_eps=1e-5),
+    "S+": dict(hidden_size=384, num_attention_heads=6, num_blocks=3, intermediate_size=1536, **GATED),
+    "B": dict(hidden_size=768, num_attention_heads=12, num_blocks=1, num_hidden_layers=2, intermediate_size=3072),
+    "heads and biases of 7B": dict(
+        hidden_size=256, num_attention_heads=2, num_blocks=2, intermediate_size=512, query_bias=False, value_bias=False, **GATED
+    ),
+    "other biases": dict(hidden_size=64, num_attention_heads=4, num_blocks=2, key_bias=True, proj_bias=False, mlp_bias=False),
+    "no registers, another base": dict(
+        hidden_size=64, num_attention_heads=4, num_blocks=2, num_register_tokens=0, rope_parameters={"rope_theta": 50.0}
+    ),
 }
 EMPTY = dict(missing_keys=set(), unexpected_keys=set(), mismatched_keys=set())
 
@@ -51,11 +66,21 @@ DIRECTIONS = {
 }
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("shape", SHAPES)
+DINOV3_DIRECTIONS = {
+    "DINOv3, ours to stock": (EomtDinov3ForUniversalSegmentation, EomtDinov3Config, StockDinov3Model),
+    "DINOv3, stock to ours": (StockDinov3Model, StockDinov3Config, EomtDinov3ForUniversalSegmentation),
+}
+EVERY = DIRECTIONS | DINOV3_DIRECTIONS
+PAIRS = [(shape, direction) for shape in SHAPES.values() for direction in DIRECTIONS]
+PAIRS += [(shape, direction) for shape in DINOV3_SHAPES.values() for direction in DINOV3_DIRECTIONS]
+NAMES = [f"{shape}-{direction}" for shape in SHAPES for direction in DIRECTIONS]
+NAMES += [f"{shape}-{direction}" for shape in DINOV3_SHAPES for direction in DINOV3_DIRECTIONS]
+
+
+@pytest.mark.parametrize(("shape", "direction"), PAIRS, ids=NAMES)
 def test_both_directions_masked_and_unmasked(shape, direction, tmp_path):
-    writer_class, config_class, reader_class = DIRECTIONS[direction]
-    writer = built(writer_class, config_class, **SHAPES[shape])
+    writer_class, config_class, reader_class = EVERY[direction]
+    writer = built(writer_class, config_class, **shape)
     for probability in (0.0, 1.0):
         writer.attn_mask_probs.fill_(probability)
         writer.save_pretrained(tmp_path)
@@ -65,19 +90,19 @@ def test_both_directions_masked_and_unmasked(shape, direction, tmp_path):
         assert_same_logits(writer.eval(), reader.eval())
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("direction", EVERY)
 def test_blocks_masked_in_a_row_and_none_after(direction, tmp_path):
     """A masked block after unmasked ones, and (stock keeps the first block's mask there, so it can't be the oracle) none after."""
-    writer_class, config_class, reader_class = DIRECTIONS[direction]
+    writer_class, config_class, reader_class = EVERY[direction]
     writer = built(writer_class, config_class, **SHAPES["S"])
     writer.attn_mask_probs.copy_(torch.tensor([0.0, 1.0, 1.0]))
     writer.save_pretrained(tmp_path)
     assert_same_logits(writer.eval(), reader_class.from_pretrained(tmp_path))
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("direction", EVERY)
 def test_sharded_saves(direction, tmp_path):
-    writer_class, config_class, reader_class = DIRECTIONS[direction]
+    writer_class, config_class, reader_class = EVERY[direction]
     writer = built(writer_class, config_class, **SHAPES["S"])
     writer.save_pretrained(tmp_path, max_shard_size="5MB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 2
@@ -93,19 +118,38 @@ OFFLOADED = {
 }
 
 
+@pytest.mark.parametrize("direction", ["stock to ours", "DINOv3, stock to ours"])
 @pytest.mark.parametrize("device_map", ["auto", {"": "cpu"}, OFFLOADED], ids=["auto", "cpu", "offloaded to disk"])
-def test_device_map(device_map, tmp_path):
-    writer = built(StockModel, StockConfig, **SHAPES["S"])
+def test_device_map(device_map, direction, tmp_path):
+    writer_class, config_class, reader_class = EVERY[direction]
+    writer = built(writer_class, config_class, **SHAPES["S"])
     writer.save_pretrained(tmp_path, max_shard_size="5MB")
-    reader = EomtForUniversalSegmentation.from_pretrained(tmp_path, device_map=device_map, offload_folder=tmp_path / "off")
+    reader = reader_class.from_pretrained(tmp_path, device_map=device_map, offload_folder=tmp_path / "off")
     assert_same_logits(writer, reader)
 
 
+@pytest.mark.parametrize("direction", ["ours to stock", "DINOv3, ours to stock"])
 @pytest.mark.parametrize("device_map", ["auto", {"": "cpu"}], ids=["auto", "cpu"])  # stock can't be offloaded to disk
-def test_device_map_of_stock_reading_ours(device_map, tmp_path):
-    writer = built(EomtForUniversalSegmentation, EomtConfig, **SHAPES["S"])
+def test_device_map_of_stock_reading_ours(device_map, direction, tmp_path):
+    writer_class, config_class, reader_class = EVERY[direction]
+    writer = built(writer_class, config_class, **SHAPES["S"])
     writer.save_pretrained(tmp_path, max_shard_size="5MB")
-    assert_same_logits(writer, StockModel.from_pretrained(tmp_path, device_map=device_map))
+    assert_same_logits(writer, reader_class.from_pretrained(tmp_path, device_map=device_map))
+
+
+def test_in_training_coordinates_are_rescaled_as_in_stock(tmp_path):
+    """One image: of several, stock draws one factor for all, and we one for each."""
+    augmented = dict(pos_embed_shift=0.3, pos_embed_jitter=1.5, pos_embed_rescale=2.0)
+    stock = built(StockDinov3Model, StockDinov3Config, **DINOV3_SHAPES["S"], **augmented)
+    stock.attn_mask_probs.zero_()
+    stock.save_pretrained(tmp_path)
+    ours, pixel_values = EomtDinov3ForUniversalSegmentation.from_pretrained(tmp_path), torch.randn(1, 3, 64, 64)
+    results = []
+    for model in (ours.train(), stock.train()):
+        torch.manual_seed(0)
+        results.append(logits(model, pixel_values))
+    torch.testing.assert_close(*results, atol=1e-5, rtol=0)
+    assert not torch.allclose(results[0][0], logits(ours.eval(), pixel_values)[0], atol=1e-2)
 
 
 def test_without_masking_probabilities_a_checkpoint_is_unmasked(tmp_path):
@@ -144,4 +188,9 @@ def test_state_dicts_have_the_same_keys_and_shapes():
         with torch.device("meta"):
             ours = built(EomtForUniversalSegmentation, EomtConfig, **fields).state_dict()
             stock = built(StockModel, StockConfig, **fields).state_dict()
+        assert {name: tensor.shape for name, tensor in ours.items()} == {name: tensor.shape for name, tensor in stock.items()}
+    for fields in DINOV3_SHAPES.values():
+        with torch.device("meta"):
+            ours = built(EomtDinov3ForUniversalSegmentation, EomtDinov3Config, **fields).state_dict()
+            stock = built(StockDinov3Model, StockDinov3Config, **fields).state_dict()
         assert {name: tensor.shape for name, tensor in ours.items()} == {name: tensor.shape for name, tensor in stock.items()}

@@ -1,4 +1,4 @@
-"""The contract of an architecture, for each that implements it: EoMT, and transformers' own EoMT as the benchmarks train it."""
+"""The contract of an architecture, for each that implements it: EoMT on every encoder, and transformers' own EoMT in benchmarks."""
 
 import importlib.util
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformers
 
+from eomt.configuration import CONFIGURATIONS
 from eomt.mask_classifier import MaskClassifier
 from eomt.modeling_eomt import EomtPreTrainedModel
 
@@ -20,11 +21,24 @@ def stock_class() -> type[MaskClassifier]:
     return module.StockModel
 
 
-@pytest.fixture(params=["eomt", "transformers"])
-def model(request, tiny_model) -> MaskClassifier:
+MODEL_TYPES = [known.model_type for known in CONFIGURATIONS]
+
+
+@pytest.fixture(params=[*MODEL_TYPES, "transformers"])
+def kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def model_type(kind) -> str:
+    return kind if kind in MODEL_TYPES else "eomt"
+
+
+@pytest.fixture
+def model(kind, tiny_model) -> MaskClassifier:
     """In training, masked at random, four blocks of which the last two have queries."""
     ours = tiny_model(probs=0.5)
-    if request.param == "eomt":
+    if kind in MODEL_TYPES:
         return ours.train()
     stock = stock_class()(transformers.EomtConfig.from_dict(ours.config.to_dict()))
     stock.load_state_dict(ours.state_dict())

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from transformers import AutoModel
 from transformers.models.eomt import EomtConfig as StockConfig
 from transformers.models.eomt import EomtForUniversalSegmentation as StockModel
 
@@ -13,6 +14,7 @@ def stock_copy(model: EomtForUniversalSegmentation, **settings) -> StockModel:
 
 
 class TestSizes:
+    @pytest.mark.every_encoder
     @pytest.mark.parametrize("probs", [0.0, 1.0])
     @pytest.mark.parametrize("height, width", [(64, 128), (160, 96), (32, 128), (16, 16), (64, 64)])
     @torch.no_grad()
@@ -22,16 +24,20 @@ class TestSizes:
         outputs = model(pixel_values)
         assert outputs.masks_queries_logits.shape == (2, 8, height // 4, width // 4)
         grid = (height // 16, width // 16)
-        assert outputs.last_hidden_state.shape == (2, 8 + 5 + grid[0] * grid[1], 64)
+        prefix = model.embeddings.num_prefix_tokens
+        assert outputs.last_hidden_state.shape == (2, 8 + prefix + grid[0] * grid[1], 64)
         model.resize_position_embeddings((height, width))  # stored at that size: nothing is interpolated any more
+        assert model.config.image_size_hw == (height, width)
         torch.testing.assert_close(model(pixel_values).masks_queries_logits, outputs.masks_queries_logits, atol=1e-6, rtol=0)
 
+    @pytest.mark.every_encoder
     @torch.no_grad()
     def test_a_batch_equals_its_images(self, tiny_model):
         model, pixel_values = tiny_model(probs=1.0), torch.randn(3, 3, 32, 96)
         single = torch.cat([model(image[None]).masks_queries_logits for image in pixel_values])
         torch.testing.assert_close(model(pixel_values).masks_queries_logits, single, atol=1e-5, rtol=0)
 
+    @pytest.mark.every_encoder
     @pytest.mark.parametrize(
         "shape, said",
         [
@@ -90,9 +96,18 @@ class TestOutputs:
         torch.testing.assert_close(predictions[1], again, atol=1e-5, rtol=0)
 
 
+@pytest.mark.every_encoder
 def test_input_embeddings_are_those_of_patches(tiny_model):
     model = tiny_model()
     assert model.get_input_embeddings() is model.embeddings.patch_embeddings
+
+
+@pytest.mark.every_encoder
+def test_a_new_model_is_masked_and_finite(tiny_config):
+    model = AutoModel.from_config(tiny_config())
+    assert model.attn_mask_probs.tolist() == [1, 1]
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    assert model(torch.randn(1, 3, 64, 64)).masks_queries_logits.isfinite().all()
 
 
 def test_a_new_model_is_masked_and_initialised(tiny_config):

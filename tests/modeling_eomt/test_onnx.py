@@ -5,6 +5,7 @@ import pytest
 import torch
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("traced", [(64, 64), (96, 32)])
 @torch.no_grad()
 def test_any_size_whatever_size_it_was_exported_at(tiny_model, tmp_path, traced):

@@ -9,6 +9,7 @@ from eomt import EomtForUniversalSegmentation
 CUDA = torch.cuda.is_available()
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("counts", [[3, 1], [0, 0]], ids=["segments", "none"])
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
@@ -25,6 +26,7 @@ def test_training_in_pure_half_precision(tiny_model, segments, dtype, counts, im
         assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_training_under_bfloat16_autocast(tiny_model, segments, checkpointing):
     model = tiny_model(probs=[0.7, 0.2]).train()
@@ -41,6 +43,7 @@ def test_training_under_bfloat16_autocast(tiny_model, segments, checkpointing):
     torch.testing.assert_close(outputs.loss, model(pixel_values, **labels).loss, rtol=0.05, atol=0)
 
 
+@pytest.mark.every_encoder
 @torch.no_grad()
 def test_bfloat16_is_near_float32(tiny_model):
     model, pixel_values = tiny_model(), torch.randn(1, 3, 64, 64)
@@ -49,6 +52,7 @@ def test_bfloat16_is_near_float32(tiny_model):
     assert difference.abs().mean() < 0.05 * expected.abs().mean()
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("probs", [0.0, 1.0])
 def test_sdpa_equals_eager(tiny_model, probs):
     eager, sdpa = (tiny_model(probs=probs, attn_implementation=name) for name in ("eager", "sdpa"))
@@ -64,6 +68,7 @@ def test_sdpa_equals_eager(tiny_model, probs):
             torch.testing.assert_close(parameter.grad, other.grad, atol=1e-3, rtol=1e-4, msg=name)
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("probs", [0.0, 1.0])
 @torch.no_grad()
 def test_flex_attention_equals_eager(tiny_model, probs):

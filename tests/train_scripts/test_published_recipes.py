@@ -6,8 +6,8 @@ import pytest
 import timm
 import torch
 import yaml
+from transformers import AutoModel
 
-from eomt import EomtForUniversalSegmentation
 from eomt.configuration import ARCHITECTURES, architecture_config
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.recipe import parse_arguments
@@ -26,6 +26,9 @@ PUBLISHED = {
     "coco_panoptic_base_640_2x": (COCO_2X, "base", 640, 200, 3, [(29564, 59128), (118256, 147820)]),
     "coco_panoptic_large_640": (COCO, "large", 640, 200, 4, THREE),
     "coco_panoptic_large_1280": (COCO, "large", 1280, 200, 4, THREE),
+    "coco_panoptic_large_640_eva02": (COCO, "eva02_large", 640, 200, 4, THREE),
+    "coco_panoptic_large_640_deit3_in21k": (COCO, "deit3_large", 640, 200, 4, THREE),
+    "coco_panoptic_large_640_deit3_in1k": (COCO, "deit3_large", 640, 200, 4, THREE),
     "coco_panoptic_giant_640": (COCO, "giant", 640, 200, 5, THREE),
     "coco_panoptic_giant_1280": (COCO, "giant", 1280, 200, 5, THREE),
     "coco_instance_large_640": (COCO, "large", 640, 200, 4, THREE),
@@ -111,14 +114,10 @@ def test_it_builds_on_the_meta_device(name, parsed):
         else:
             assert model_args.checkpoint == f"tue-mps/coco_panoptic_eomt_{size}_{pixels}"
             config = architecture_config(size, **fields)
-        model = EomtForUniversalSegmentation(config)
+        model = AutoModel.from_config(config)
     assert {key: getattr(config, key) for key in ARCHITECTURES[size]} == {**ARCHITECTURES[size], "num_blocks": num_blocks}
-    assert (config.image_size, config.num_queries, config.num_blocks, config.num_register_tokens) == (
-        pixels,
-        queries,
-        num_blocks,
-        4,
-    )
+    assert (config.image_size, config.num_queries, config.num_blocks) == (pixels, queries, num_blocks)
+    assert config.num_register_tokens == architecture_config(size).num_register_tokens
     assert model.query.weight.shape == (queries, config.hidden_size) and model.device.type == "meta"
 
 

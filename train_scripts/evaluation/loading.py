@@ -1,14 +1,18 @@
 """Checkpoints to score or to predict with, of this package or of transformers: model, classes and image processor."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
+from transformers import AutoConfig, AutoModelForUniversalSegmentation, PreTrainedConfig
 from transformers.utils import CONFIG_NAME
 
-from eomt import EomtForUniversalSegmentation, EomtImageProcessor
+from eomt import EomtImageProcessor
+from eomt.configuration import EomtBaseConfig
+from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.evaluation.checkpoints import FINISHED, last_whole
 from eomt.train_scripts.evaluation.tasks import Task
@@ -38,7 +42,7 @@ def stored_model(checkpoint: str | Path) -> str:
     return str(last)
 
 
-def load_model(checkpoint: str, masked: bool = False, attn_implementation: str = "sdpa") -> EomtForUniversalSegmentation:
+def load_model(checkpoint: str, masked: bool = False, attn_implementation: str = "sdpa") -> MaskClassifier:
     """A complete checkpoint, in float32.
 
     Args:
@@ -48,12 +52,11 @@ def load_model(checkpoint: str, masked: bool = False, attn_implementation: str =
 
     Raises:
         OSError: there is no such checkpoint.
-        ValueError: weights are missing in it.
+        ValueError: it is of another architecture, or weights are missing in it.
     """
-    try:
-        model, loaded = EomtForUniversalSegmentation.from_pretrained(checkpoint, dtype=torch.float32, output_loading_info=True)
-    except OSError as error:
-        raise OSError(f"checkpoint={checkpoint!r} is no folder with a model and didn't load from the Hub: {error}") from error
+    with named_in_errors(checkpoint):
+        check_architecture(AutoConfig.from_pretrained(checkpoint), checkpoint)
+        model, loaded = AutoModelForUniversalSegmentation.from_pretrained(checkpoint, dtype=torch.float32, output_loading_info=True)
     # transformers' own checkpoints lack buffers that are only for training
     if missing := sorted(set(loaded["missing_keys"]) & {name for name, _ in model.named_parameters()}):
         raise ValueError(f"checkpoint={checkpoint!r} lacks the weights {missing[:5]}; give a complete EoMT checkpoint")
@@ -62,7 +65,22 @@ def load_model(checkpoint: str, masked: bool = False, attn_implementation: str =
     return model
 
 
-def class_names(model: EomtForUniversalSegmentation) -> list[str]:
+@contextmanager
+def named_in_errors(checkpoint: str) -> Iterator[None]:
+    """Names the checkpoint in the error of one that is no folder and that the Hub doesn't give, an OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"checkpoint={checkpoint!r} is no folder with a model and didn't load from the Hub: {error}") from error
+
+
+def check_architecture(config: PreTrainedConfig, checkpoint: str) -> None:
+    """Raises ValueError unless a checkpoint's configuration is of one of this package's models."""
+    if not isinstance(config, EomtBaseConfig):
+        raise ValueError(f"checkpoint={checkpoint!r} is a {config.model_type} model; give an EoMT checkpoint")
+
+
+def class_names(model: MaskClassifier) -> list[str]:
     """The names of a model's classes, by index."""
     return [model.config.id2label[index] for index in range(model.config.num_labels)]
 
@@ -96,7 +114,9 @@ def load_processor(checkpoint: str, task: Task, image_size: int, labels: Labels)
     try:
         processor = EomtImageProcessor.from_pretrained(checkpoint)
     except OSError:  # there is none: the model has been loaded, so the checkpoint is there
-        return task.processor(image_size, labels)
+        processor, config = task.processor(image_size, labels), AutoConfig.from_pretrained(checkpoint)
+        processor.image_mean, processor.image_std = list(config.image_mean), list(config.image_std)
+        return processor
     if processor.stuff_classes is None:  # transformers' own has no such field; without it, stuff of several queries isn't merged
         processor.stuff_classes = [index for index, isthing in enumerate(labels.isthing) if not isthing]
     if processor.do_split_image and not task.splits_images:

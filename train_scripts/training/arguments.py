@@ -23,10 +23,11 @@ class ModelArguments:
     """Where the model comes from: a checkpoint, a timm ViT, or random weights."""
 
     checkpoint: StartOption[Deciding[str | None]] = field(
-        default=None, metadata={"help": "EoMT checkpoint to start from, a folder or a Hub name"}
+        default=None,
+        metadata={"help": "EoMT checkpoint to start from, or a DINOv3 of transformers: a folder or a Hub name"},
     )
     timm_model: StartOption[Deciding[str | None]] = field(
-        default=None, metadata={"help": "plain ViT to start from: a timm name, or a safetensors file with timm's names"}
+        default=None, metadata={"help": "ViT to start from: a timm name, or a safetensors file with timm's names"}
     )
     attn_implementation: str | None = field(
         default=None,
@@ -37,7 +38,8 @@ class ModelArguments:
         metadata={"help": "train neither embeddings nor the first N blocks; -1: no block before the queries join, 0: train all"},
     )
     config: StartOption[Deciding[str]] = field(
-        default="{}", metadata={"help": "EomtConfig fields as JSON, over what the start brings"}
+        default="{}",
+        metadata={"help": "configuration fields as JSON, over what the start brings; model_type chooses that of random weights"},
     )
 
     def __post_init__(self):
@@ -48,7 +50,7 @@ class ModelArguments:
         except json.JSONDecodeError as error:
             raise ValueError(f"config={self.config!r} is not JSON ({error}); write it like '{{\"num_queries\": 100}}'") from error
         if not isinstance(self.config_fields, dict):
-            raise ValueError(f"config={self.config!r} must be a JSON object of EomtConfig fields")
+            raise ValueError(f"config={self.config!r} must be a JSON object of configuration fields")
         if self.config_fields:
             from eomt.configuration.field_names import check_config_fields  # which takes a second to load
 

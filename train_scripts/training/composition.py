@@ -82,7 +82,7 @@ def build_trainer(
         timely=TimelyCheckpoints(signals, args.save_minutes),
         finished_mark=FinishedMark(record, progress, skipped),
         resumption=resumption_of(record, args),
-        description=RunDescription(labels, task.name, args, model_args, data_args),
+        description=RunDescription(labels, task.name, args, model_args, data_args, model.config.model_type),
     )
 
 

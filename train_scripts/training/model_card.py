@@ -18,7 +18,8 @@ import torch
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
-from eomt.model_cards.rendering import render_card
+from eomt.configuration import EomtConfig
+from eomt.model_cards.rendering import render_card, runs_in_transformers
 from eomt.train_scripts.data.dataset_folder import Labels, count_rows
 from eomt.train_scripts.evaluation.score_names import score_name
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
@@ -53,6 +54,7 @@ class RunDescription:
         labels: the model's classes.
         task: semantic, instance or panoptic.
         args, model_args, data_args: the run's options; without the last two the card leaves start and data out.
+        model_type: of the model's configuration.
         resumed: whether the run was interrupted: its log has the duration of the last part alone, and the card has none.
     """
 
@@ -61,6 +63,7 @@ class RunDescription:
     args: EomtTrainingArguments
     model_args: ModelArguments | None = None
     data_args: DataArguments | None = None
+    model_type: str = EomtConfig.model_type
     resumed: bool = False
 
 
@@ -104,7 +107,8 @@ def write_model_card(
     card = render_card(
         _metadata(run.task, scores, dataset, split, tags, model_name=name, license=license, base_model=base_model, **metadata),
         title=name,
-        introduction=_introduction(run.task, run.labels),
+        introduction=_introduction(run.task, run.labels, run.model_type),
+        model_type=run.model_type,
         sections=_sections(folder, run, state, start, dataset, split),
         model_id=model_id or f"path/to/{name}",
         task=run.task,
@@ -217,10 +221,11 @@ def _metadata(
     )
 
 
-def _introduction(task: str, labels: Labels) -> str:
+def _introduction(task: str, labels: Labels, model_type: str) -> str:
+    own_format = ", in the format of transformers' own EoMT" * runs_in_transformers(model_type)
     return (
         f"An Encoder-only Mask Transformer (EoMT) for {task} segmentation into {len(labels)} classes: a plain ViT with learnable "
-        "queries in its last blocks. Trained and written by `eomt-transformers`, in the format of transformers' own EoMT."
+        "queries in its last blocks. Trained and written by `eomt-transformers`" + own_format + "."
     )
 
 

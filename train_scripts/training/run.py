@@ -8,7 +8,7 @@ from eomt.train_scripts.data.dataset_folder import count_rows, read_labels
 from eomt.train_scripts.evaluation.tasks import task_of
 from eomt.train_scripts.training.announcement import announcement
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
-from eomt.train_scripts.training.building import build_streams
+from eomt.train_scripts.training.building import build_processor, build_streams
 from eomt.train_scripts.training.composition import build_trainer, record_of, resumption_of
 from eomt.train_scripts.training.ending import end_run, finished_message
 from eomt.train_scripts.training.preparing import with_prepared_data
@@ -34,7 +34,7 @@ def run_training(
     labels = task.labels(read_labels(data_args.data))
     task.check_data(data_args.data, data_args.train_split)
     args.epochs_to_steps(count_rows(data_args.data, data_args.train_split))
-    processor = task.processor(data_args.image_size, labels)
+    processor = build_processor(model_args, data_args, task, labels)
     streams = build_streams(data_args, args, processor, task)
     record = record_of(streams[0], model_args, data_args, args)
     if not args.overwrite and not args.push_to_hub and resumption_of(record, args).is_complete():

@@ -53,7 +53,7 @@ def test_accumulation_follows_from_the_total_batch_size(recipe):
         ("masking: sometimes", "masking='sometimes'"),
         ("minutes: -1", "minutes=-1.0 must be positive"),
         ("config: '{'", "is not JSON"),
-        ("config: {num_querys: 20}", "EomtConfig has no field num_querys; did you mean num_queries"),
+        ("config: {num_querys: 20}", "no configuration has a field num_querys; did you mean num_queries"),
         ("ema_decay: 1", "ema_decay=1.0 must be between 0 and 1"),
         ("minutes: 1\nlogging_steps: 0.1", "logging_steps=0.1 is a share of steps"),
         ("fp16: true\nuse_cpu: true", "fp16=True needs a GPU"),

@@ -72,7 +72,7 @@ def prepare(
     for name, (_, source) in sources.items():
         some = source.items[:: max(1, len(source.items) // LOOKED_AT)]
         refuse_dark_depths([files[0] for files in map(source.files_of, some) if files], name)
-    plans = {name: _plan(split, by_name[split.name], policy, val_share, background) for name, (split, _) in sources.items()}
+    plans = {name: _plan(split, of_split[split.name], policy, val_share, background) for name, (split, _) in sources.items()}
     sealed = finish_sealed(out)  # a run was interrupted when all was written
     moved = {name for name, plan in plans.items() if sealed.get(name) == plan}
     for name in sources.keys() - moved:

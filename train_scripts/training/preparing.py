@@ -18,6 +18,7 @@ from accelerate.utils import broadcast_object_list
 
 from eomt.train_scripts.data.command import USER_ERRORS
 from eomt.train_scripts.data.command_line import parse_options
+from eomt.train_scripts.data.formats.archives import remove_unpacked
 from eomt.train_scripts.data.input_paths import HUB_NAME, LABELS_FILE
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.prepare_options import PrepareOptions
@@ -82,6 +83,7 @@ class Preparation:
         finally:
             if [path.name for path in self.out.iterdir()] == [RECORD]:  # nothing was written
                 shutil.rmtree(self.out)
+        remove_unpacked(self.out)
         counts = ", ".join(f"{name} {report.images}" for name, report in reports.items())
         picture = self.out / f"{next(iter(reports))}_samples.png"
         return f"data:     {self.data} ({splits[0].format}; {counts} images) is prepared as {self.out}; look at {picture}"

@@ -1,6 +1,7 @@
 """Annotations given to a training: prepared beside the run, taken again by it, and prepared anew when they have changed."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,6 +129,13 @@ def ten_masks(tmp_path) -> Path:
             (tmp_path / "pairs" / name).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "pairs" / name / f"{number}.png")
     return tmp_path / "pairs"
+
+
+def test_a_zip_file(coco, prepared, tmp_path):
+    shutil.make_archive(str(tmp_path / "export"), "zip", coco)
+    assert count_rows(prepared(tmp_path / "export.zip"), "train") == 11
+    assert {path.name for path in tmp_path.iterdir()} == {"export.zip", "raw", "run_data"}
+    assert prepared(tmp_path / "export.zip") == tmp_path / "run_data"
 
 
 def test_bad_images_are_left_out_by_the_trainings_option(coco, prepared):

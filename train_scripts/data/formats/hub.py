@@ -29,6 +29,7 @@ from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.samples import BadSample
 
 IMAGE, TABLE, NAMES_FILE = "image", "segments_info", "id2label.json"
+LABELS = ("label", "labels", "label_image", "mask", "masks", "annotation", "annotations", "segmentation", "segmentation_mask")
 MAPPINGS = ("id2label", "label2id", "semantic_class_to_id")  # columns that hold names and values
 FILE_COLUMNS = "In metadata.jsonl or .csv, name a column of files mask_file_name or similarly, so that `datasets` reads the images"
 REDUCED = "If 0 is void and the first name is that of 1, give reduce_labels."
@@ -93,10 +94,12 @@ def _columns(features: Mapping[str, Any], options: Options, name: str) -> Column
             raise ValueError(
                 f"{option}={column!r} of {name} holds {features[column]!r:.80}, no images; those are in {images}. {FILE_COLUMNS}"
             )
-    image = options.image_column or (IMAGE if IMAGE in images else None)
-    image = image or next((column for column in images if len(images) == 2 and options.label_column not in (None, column)), None)
-    labels = [column for column in images if column != image]
-    label = options.label_column or (labels[0] if image and len(labels) == 1 else None)
+    named = [column for column in images if column.lower() in LABELS]
+    label = options.label_column or (named[0] if len(named) == 1 else None)
+    others = [column for column in images if column != label and column not in named]
+    image = options.image_column or (IMAGE if IMAGE in images else others[0] if len(others) == 1 else None)
+    rest = [column for column in images if column != image]
+    label = label or (rest[0] if image and len(rest) == 1 else None)
     if not image or not label or image == label:
         raise ValueError(
             f"dataset={name} has the columns {sorted(features)}, of which {images} hold images. Give that of the photos by "

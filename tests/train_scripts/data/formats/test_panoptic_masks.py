@@ -40,10 +40,8 @@ def test_instances_in_rgb_and_in_another_folder(pair, capsys):
 
 
 def test_the_layout_is_detected(pair):
-    assert find_splits(pair, "panoptic_masks") == [Split("train", "panoptic_masks", pair / "images", pair / "masks")]
+    assert find_splits(pair) == [Split("train", "panoptic_masks", pair / "images", pair / "masks")]
     assert find_splits(pair, "masks") == [Split("train", "masks", pair / "images", pair / "masks")]
-    with pytest.raises(ValueError, match="has annotations of the formats masks, panoptic_masks. Choose one by format"):
-        find_splits(pair)
 
 
 def test_files_without_partners(pair, prepared, photo, index_image):

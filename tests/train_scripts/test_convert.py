@@ -1,11 +1,17 @@
 """`eomt convert`: the authors' files to folders that predict, and back; what can't be converted ends in one line."""
 
+import copy
+
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
+from transformers import AutoModel
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.train_scripts import convert
 from eomt.weights.official import read_tensors, to_official
+from eomt.weights.timm import from_timm
 
 
 @pytest.fixture
@@ -67,3 +73,34 @@ def test_what_cannot_be_converted_leaves_nothing(official_file, few_scenes, tmp_
         convert.main([word.format(**names) for word in words])
     assert ended.value.code == 2 and message in capsys.readouterr().err
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.bin").exists()
+
+
+def test_differences_of_a_dinov3_are_told_from_a_whole_file(tmp_path, capsys):
+    """The released encoder is a file with timm's names, as it may be one of the Hub."""
+    torch.manual_seed(0)
+    vit = timm.create_model("vit_small_patch16_dinov3", pretrained=False, num_classes=0, embed_dim=128, depth=2, num_heads=2)
+    save_file(vit.state_dict(), tmp_path / "vit.safetensors")
+    base = from_timm(tmp_path / "vit.safetensors", image_size=64, num_labels=3, num_queries=5, num_blocks=1)
+    model = copy.deepcopy(base)
+    with torch.no_grad():
+        model.layernorm.weight.add_(0.25)
+    model.save_pretrained(tmp_path / "model")
+    convert.main(
+        [
+            "--checkpoint",
+            str(tmp_path / "model"),
+            "--output",
+            str(tmp_path / "delta.bin"),
+            "--base",
+            str(tmp_path / "vit.safetensors"),
+        ]
+    )
+    with pytest.raises(SystemExit):
+        convert.main(["--checkpoint", str(tmp_path / "delta.bin"), "--output", str(tmp_path / "again")])
+    assert "differences to a released DINOv3: give that encoder as base" in capsys.readouterr().err
+    convert.main(["--checkpoint", str(tmp_path / "delta.bin"), "--output", str(tmp_path / "again"), "--base", str(tmp_path / "vit.safetensors"),
+                  "--image_size", "64"])  # fmt: skip
+    again = AutoModel.from_pretrained(tmp_path / "again").state_dict()
+    assert all(
+        torch.allclose(tensor, again[name], atol=1e-6) for name, tensor in model.state_dict().items() if "attn_mask" not in name
+    )

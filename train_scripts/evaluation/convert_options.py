@@ -21,6 +21,12 @@ class ConvertOptions:
     data: str | None = field(
         default=None, metadata={"help": "prepared dataset whose classes the model has; their names are stored"}
     )
+    base: str | None = field(
+        default=None,
+        metadata={
+            "help": "released DINOv3 to which the file holds, or is to hold, differences: of timm, or in transformers' format"
+        },
+    )
     image_size: int | None = field(default=None, metadata={"help": "pixels to resize the position embeddings to"})
 
     def __post_init__(self):

@@ -1,6 +1,8 @@
 """The oracle is a network put together here as the authors' is: a ViT of timm, and queries and heads by their names."""
 
+import copy
 import math
+import re
 
 import pytest
 import torch
@@ -8,8 +10,16 @@ from safetensors.torch import save_file
 from timm.layers import LayerNorm2d, SwiGLUPacked
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
+from transformers import DINOv3ViTConfig, DINOv3ViTModel
 
-from eomt import EomtConfig, EomtForUniversalSegmentation
+from eomt import (
+    EomtConfig,
+    EomtDinov3Config,
+    EomtDinov3ForUniversalSegmentation,
+    EomtEva02Config,
+    EomtEva02ForUniversalSegmentation,
+    EomtForUniversalSegmentation,
+)
 from eomt.weights.official import from_official, is_official, read_tensors, to_official
 
 WIDTH, QUERIES, CLASSES, LAST = 192, 7, 5, 2
@@ -117,13 +127,88 @@ def test_another_image_size_resizes_the_positions():
     assert model.config.image_size == 96 and model.config.id2label[4] == "e"
 
 
+@pytest.fixture(params=["MLP", "gated"])
+def dinov3(request) -> EomtDinov3ForUniversalSegmentation:
+    torch.manual_seed(0)
+    gated = dict(use_gated_mlp=True, hidden_act="silu") if request.param == "gated" else {}
+    config = EomtDinov3Config(
+        hidden_size=128, num_hidden_layers=3, num_attention_heads=2, intermediate_size=256, num_blocks=2, image_size=64,
+        num_queries=QUERIES, num_labels=CLASSES, layer_norm_eps=1e-5, **gated,
+    )  # fmt: skip
+    model = EomtDinov3ForUniversalSegmentation(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter) / parameter[0].numel() ** 0.5)
+    model.set_attn_mask_probs([0.5, 0.25])
+    return model
+
+
+@pytest.fixture
+def base(dinov3) -> EomtDinov3ForUniversalSegmentation:
+    """The encoder that a training started from."""
+    start = copy.deepcopy(dinov3)
+    with torch.no_grad():
+        for parameter in start.parameters():
+            parameter.sub_(0.01 * torch.randn_like(parameter))
+    return start
+
+
+def test_a_dinov3_has_the_names_of_transformers_vit_in_the_backbone_and_passes_without_a_change(dinov3):
+    stored = to_official(dinov3)
+    backbone = {name.removeprefix("network.encoder.backbone.") for name in stored if "backbone" in name}
+    sizes = dict(hidden_size=128, num_hidden_layers=3, num_attention_heads=2, intermediate_size=256, num_register_tokens=4)
+    vit = DINOv3ViTModel(DINOv3ViTConfig(**sizes, use_gated_mlp=dinov3.config.use_gated_mlp))
+    theirs = {re.sub(r"^embeddings\.", "patch_embed.", name).replace("model.layer.", "blocks.") for name in vit.state_dict()}
+    theirs -= {"patch_embed.mask_token"}
+    assert backbone == theirs
+    again = from_official(stored, image_size=64)
+    assert again.config.to_dict() == {**dinov3.config.to_dict(), "dtype": again.config.dtype}
+    assert all(tensor.equal(dinov3.state_dict()[name]) for name, tensor in again.state_dict().items())
+
+
+@torch.no_grad()
+def test_differences_to_the_released_encoder_need_it_and_give_the_model_again(dinov3, base):
+    stored = to_official(dinov3, base)
+    assert not stored["network.encoder.pixel_mean"].any() and stored["network.attn_mask_probs"].tolist() == [-0.5, -0.75]
+    assert stored["network.q.weight"].equal(dinov3.query.weight)
+    norm = stored["network.encoder.backbone.norm.weight"]
+    assert norm.equal(dinov3.layernorm.weight - base.layernorm.weight)
+    again = from_official(stored, base, image_size=64)
+    pixel_values = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(
+        again(pixel_values).masks_queries_logits, dinov3(pixel_values).masks_queries_logits, atol=1e-5, rtol=1e-5
+    )
+    assert again.attn_mask_probs.tolist() == [0.5, 0.25]
+    with pytest.raises(ValueError, match="differences to a released DINOv3: give that encoder as base"):
+        from_official(stored)
+    with pytest.raises(ValueError, match="base has no meaning: weights are no differences"):
+        from_official(to_official(dinov3), base)
+    del base.layers[2]
+    with pytest.raises(ValueError, match="don't fit base.*no place for layers.2.*give the released DINOv3 of that size"):
+        from_official(stored, base)
+    with pytest.raises(ValueError, match="don't fit the encoder: none for layers.2.*as base"):
+        to_official(dinov3, base)
+
+
+def test_encoders_that_the_authors_code_lacks_are_refused(base):
+    config = EomtEva02Config(hidden_size=64, num_hidden_layers=2, num_attention_heads=1, num_blocks=1, image_size=32)
+    with pytest.raises(ValueError, match="'eomt_eva02': the authors' format has DINOv2 and DINOv3 alone"):
+        to_official(EomtEva02ForUniversalSegmentation(config))
+    with pytest.raises(ValueError, match="base has no meaning for model_type='eomt'"):
+        to_official(from_official(OfficialNetwork().stored()), base)
+
+
 BROKEN = {
     "a missing tensor": ("network.mask_head.2.bias", None, "none for mask_head.fc2.bias"),
     "a missing tensor of the backbone": ("network.encoder.backbone.blocks.1.norm1.bias", None, "none for layers.1.norm1.bias"),
     "an unknown tensor": ("network.adapter.weight", torch.ones(2), "no place for network.adapter.weight"),
-    "an unknown tensor of the backbone": ("network.encoder.backbone.extra", torch.ones(2), "no place for extra"),
+    "an unknown tensor of the backbone": (
+        "network.encoder.backbone.extra",
+        torch.ones(2),
+        "no place for network.encoder.backbone.extra",
+    ),
     "another shape": ("network.class_head.bias", torch.ones(9), r"class_predictor.bias is \(9,\), the model's \(6,\)"),
-    "differences": ("network.encoder.pixel_mean", torch.zeros(1, 3, 1, 1), "holds differences to another checkpoint"),
+    "other pixels": ("network.encoder.pixel_mean", torch.zeros(1, 3, 1, 1), "not ImageNet's"),
     "no grid": ("network.encoder.backbone.pos_embed", torch.ones(1, 15, WIDTH), "15 positions, which are no square grid"),
     "no queries": ("network.q.weight", None, "lack query.weight"),
 }

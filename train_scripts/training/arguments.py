@@ -59,6 +59,16 @@ class ModelArguments:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else "see the documentation of EomtConfig"
             raise ValueError(f"config={self.config!r}: no configuration has a field {name}; {hint}")
+        self._check_model_type()
+
+    def _check_model_type(self) -> None:
+        model_type, known = self.config_fields.get("model_type"), [config_class.model_type for config_class in CONFIGURATIONS]
+        if model_type is None:
+            return
+        if self.checkpoint or self.timm_model:
+            raise ValueError(f"config={self.config!r}: model_type is for random weights, and this start has its own; leave it out")
+        if model_type not in known:
+            raise ValueError(f"config={self.config!r}: model_type must be one of {', '.join(known)}")
 
 
 @dataclass

@@ -85,21 +85,13 @@ def test_differences_of_a_dinov3_are_told_from_a_whole_file(tmp_path, capsys):
     with torch.no_grad():
         model.layernorm.weight.add_(0.25)
     model.save_pretrained(tmp_path / "model")
-    convert.main(
-        [
-            "--checkpoint",
-            str(tmp_path / "model"),
-            "--output",
-            str(tmp_path / "delta.bin"),
-            "--base",
-            str(tmp_path / "vit.safetensors"),
-        ]
-    )
+    given = ["--base", str(tmp_path / "vit.safetensors")]
+    convert.main(["--checkpoint", str(tmp_path / "model"), "--output", str(tmp_path / "delta.bin"), *given])
+    back = ["--checkpoint", str(tmp_path / "delta.bin"), "--output", str(tmp_path / "again"), "--image_size", "64"]
     with pytest.raises(SystemExit):
-        convert.main(["--checkpoint", str(tmp_path / "delta.bin"), "--output", str(tmp_path / "again")])
+        convert.main(back)
     assert "differences to a released DINOv3: give that encoder as base" in capsys.readouterr().err
-    convert.main(["--checkpoint", str(tmp_path / "delta.bin"), "--output", str(tmp_path / "again"), "--base", str(tmp_path / "vit.safetensors"),
-                  "--image_size", "64"])  # fmt: skip
+    convert.main([*back, *given])
     again = AutoModel.from_pretrained(tmp_path / "again").state_dict()
     assert all(
         torch.allclose(tensor, again[name], atol=1e-6) for name, tensor in model.state_dict().items() if "attn_mask" not in name

@@ -55,6 +55,10 @@ class ModelArguments:
             from eomt.configuration.field_names import check_config_fields  # which takes a second to load
 
             check_config_fields(self.config_fields)
+            if "model_type" in self.config_fields and (self.checkpoint or self.timm_model):
+                raise ValueError(
+                    f"config={self.config!r}: model_type is for random weights, and this start has its own; leave it out"
+                )
         if self.checkpoint:
             check_checkpoint(self.checkpoint)
 

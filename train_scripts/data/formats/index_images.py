@@ -69,8 +69,8 @@ def read_mask(path: Path) -> Mask:
 def _check_exact(image: Image.Image, path: Path) -> None:
     if image.format in LOSSY_FORMATS:
         raise BadSample(
-            f"{path} is a {image.format} file, which blends the values of neighbours. Export the masks anew, as PNG; storing these "
-            "as PNG doesn't bring the values back."
+            f"{path} is a {image.format} file, which blends the values of neighbours. Export the masks anew, as PNG. Those of "
+            f"black and white alone can be parted again: magick mogrify -format png -threshold 50% {path.parent}/*{path.suffix}"
         )
     if getattr(image, "n_frames", 1) > 1:
         raise BadSample(f"{path} has {image.n_frames} pages, a mask has one. Store each as a file of its own, beside its image.")

@@ -30,7 +30,7 @@ def prepare(
     options: Options | None = None,
     bad_samples: str = "raise",
     empty: str = "raise",
-    val_share: float = 0.0,
+    val_share: float | None = 0.0,
     rows_a_shard: int = 1000,
     background: str | None = None,
 ) -> dict[str, SplitReport]:
@@ -43,7 +43,8 @@ def prepare(
         bad_samples: "raise" stops at the first image that can't be used: a broken or missing file, annotations of another size,
             an id or category that isn't listed, a polygon outside the image. "skip" leaves such images out and counts them.
         empty: the same for images without a segment, or with nothing but crowds. "keep" takes them, to train on as they are.
-        val_share: of a single split, each k-th image goes to a second one, "val"; k is 1 / val_share, rounded.
+        val_share: of a single split, each k-th image goes to a second one, "val"; k is 1 / val_share, rounded. None is a tenth, and
+            an image at least, but nothing where there are several splits or the one is named "val".
         rows_a_shard: images in a shard.
         background: name of a class, stuff, that void becomes.
 
@@ -64,7 +65,9 @@ def prepare(
     if background:
         sources = {name: (split, with_background(source, background)) for name, (split, source) in sources.items()}
     labels = _joint_labels({name: source.labels for name, (_, source) in sources.items()})
-    if val_share:
+    if val_share is None:
+        sources = _hold_out_some(sources)
+    elif val_share:
         sources = _hold_out(sources, val_share)
     if bad_samples == "raise":
         _refuse_problems(sources)
@@ -144,6 +147,12 @@ def _hold_out(sources: Sources, val_share: float) -> Sources:
     return {name: (split, replace(source, items=kept)), "val": (split, replace(source, items=held_out, problems=()))}
 
 
+def _hold_out_some(sources: Sources) -> Sources:
+    """A tenth of a single split, or one image of fewer than ten."""
+    count = min(len(source.items) for _, source in sources.values())
+    return _hold_out(sources, max(0.1, 1 / count)) if len(sources) == 1 and "val" not in sources and count > 1 else sources
+
+
 def _refuse_problems(sources: Sources) -> None:
     """
     Raises:
@@ -179,7 +188,7 @@ def _counts_from_0(split: Split, options: Options) -> bool:
     return split.format == "masks" and not options.values and not options.colours and not names_void
 
 
-def _plan(split: Split, options: Options, policy: Policy, val_share: float, background: str | None) -> dict:
+def _plan(split: Split, options: Options, policy: Policy, val_share: float | None, background: str | None) -> dict:
     """All that decides what is read and what is left out, as json gives it back."""
     plan = {
         "format": split.format,

@@ -41,7 +41,7 @@ class PrepareOptions:
     dataset_config: str | None = field(default=None, metadata={"help": "dataset: its configuration, if it has several"})
     image_column: str | None = field(default=None, metadata={"help": "dataset: column of the photos, image by default"})
     label_column: str | None = field(
-        default=None, metadata={"help": "dataset: column of the label images, by default the only other one of images"}
+        default=None, metadata={"help": "dataset: column of the label images, by default one named label, mask or similarly"}
     )
     id2label: str | None = field(
         default=None,
@@ -68,6 +68,9 @@ class PrepareOptions:
         metadata={"help": "those of the classes that are not things (coco_instances, yolo, via), as classes are given"},
     )
     void: list[int] = field(default_factory=list, metadata={"help": "values of semantic masks that are no class"})
+    background: str | None = field(
+        default=None, metadata={"help": "name of a class, stuff, that void becomes: all that no segment covers"}
+    )
     mask_suffix: str | None = field(
         default=None, metadata={"help": "masks: what their names have beyond those of the images, such as _mask"}
     )
@@ -77,9 +80,6 @@ class PrepareOptions:
             "help": "masks of photos that EXIF turns: drawn on the upright photo or on stored pixels",
             "choices": list(CHOICES),
         },
-    )
-    background: str | None = field(
-        default=None, metadata={"help": "name of a class, stuff, that void becomes: all that no segment covers"}
     )
     class_key: str | None = field(default=None, metadata={"help": "via: the region attribute that is the class"})
     bad_samples: str = field(

@@ -64,7 +64,14 @@ class DataArguments:
     """What is trained on, and how it is augmented."""
 
     data: DataOption[Deciding[str]] = field(
-        metadata={"help": "folder of parquet shards and labels.json, also hf://datasets/org/name"}
+        metadata={
+            "help": "folder of parquet shards and labels.json, also hf://datasets/org/name; or what `eomt prepare` takes as source "
+            "or dataset, which is prepared first"
+        }
+    )
+    prepare: DataOption[str] = field(
+        default="",
+        metadata={"help": "options of `eomt prepare` for data that are not prepared yet, such as '--classes sky,road --void 255'"},
     )
     task: DataOption[Deciding[str]] = field(default="panoptic", metadata={"help": f"what to train and score: {', '.join(TASKS)}"})
     train_split: DataOption[Deciding[str]] = field(default="train", metadata={"help": "prefix of the shards to train on"})

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.source import thing_labels
+from eomt.train_scripts.data.formats.mask_classes import VOID, mask_classes
+from eomt.train_scripts.data.formats.source import Options, thing_labels
 from eomt.train_scripts.data.samples import BadSample
 
 
@@ -51,16 +52,28 @@ class ClassValues:
 def class_values(names: Mapping[int, str], void: Collection[int], stuff: Collection[str] | None) -> ClassValues:
     """
     Args:
-        names: value -> name. Those of void are left out.
+        names: value -> name, of which several may be of one class. Those of void are left out.
         void: values that are no class.
         stuff: names of the classes that aren't things; None for all.
 
     Raises:
-        ValueError: `stuff` has a name that isn't among the classes, there is no class, or two have one name.
+        ValueError: `stuff` has a name that isn't among the classes, or there is no class.
     """
     kept = {value: names[value] for value in sorted(names) if value not in void}
-    labels = thing_labels(list(kept.values()), list(kept.values()) if stuff is None else list(stuff))
-    return ClassValues(labels, {value: index for index, value in enumerate(kept)}, frozenset(void))
+    index_of = {name: index for index, name in enumerate(dict.fromkeys(kept.values()))}
+    labels = thing_labels(list(index_of), list(index_of) if stuff is None else list(stuff))
+    return ClassValues(labels, {value: index_of[name] for value, name in kept.items()}, frozenset(void))
+
+
+def given_values(options: Options) -> tuple[dict[int, str], set[int]]:
+    """{value: name} of the classes in options, and the values that are void.
+
+    Raises:
+        ValueError: there are no names, or a value stands for two of them.
+    """
+    given = mask_classes(options)
+    names = {value: given.names[index] for value, index in given.index_of.items() if index != VOID}
+    return names, given.index_of.keys() - names.keys()
 
 
 def _ranges(values: Collection[int]) -> str:

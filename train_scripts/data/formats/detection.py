@@ -8,7 +8,7 @@ from pathlib import Path
 from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, panoptic_masks, via
 from eomt.train_scripts.data.formats.archives import only_entry
 from eomt.train_scripts.data.formats.converters import advice_for
-from eomt.train_scripts.data.formats.hub_rows import is_hub_folder, open_splits
+from eomt.train_scripts.data.formats.hub_rows import is_hub_folder, names_labels, open_splits
 from eomt.train_scripts.data.formats.image_files import is_hidden
 from eomt.train_scripts.data.formats.index_images import LOSSY_SUFFIXES, MASK_SUFFIXES
 from eomt.train_scripts.data.formats.mask_layouts import SPLIT_FOLDERS, mask_splits, split_name
@@ -31,7 +31,7 @@ KNOWN = """\
     masks            train and train_masks; imagesTr and labelsTr; or train/a.jpg and train/a_mask.png
     masks            JPEGImages, SegmentationClass and ImageSets/Segmentation/train.txt
     masks            a/images/a.png and a/masks/*.png, a mask for each object
-    panoptic_masks   the same and instances beside each masks
+    panoptic_masks   images, masks and instances; or the same with train below or above
     datasets         what `datasets` reads: parquet files, images with a metadata.jsonl, or what save_to_disk leaves"""
 
 
@@ -111,8 +111,10 @@ def _without_wrapping(folder: Path) -> list[Path]:
 def _splits_in(folder: Path, chosen: str | None, with_masks: bool) -> list[Split]:
     """The splits of the formats that are known by their layout, then those of masks, then of what `datasets` reads."""
     splits = list(dict.fromkeys(split for split in _all_splits(folder) if chosen in (None, split.format)))
-    if {split.format for split in splits} <= {"panoptic_masks"} and with_masks and chosen in (None, "masks"):
-        splits += mask_splits(folder)  # beside other annotations, folders of masks are a part of these
+    if not splits and chosen in (None, "datasets") and names_labels(folder):
+        return dataset_splits(str(folder))
+    if not splits and with_masks and chosen in (None, "masks"):
+        splits = mask_splits(folder)  # beside other annotations, folders of masks are a part of these
     if not splits and chosen in (None, "datasets") and is_hub_folder(folder):
         splits = dataset_splits(str(folder))
     return splits

@@ -9,9 +9,13 @@ from typing import Any
 import datasets
 import fsspec
 import pyarrow.parquet as pq
+from datasets.packaged_modules.parquet.parquet import ParquetConfig
+from pyarrow.dataset import ParquetFragmentScanOptions
 
 SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` leaves
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")  # of a folder of images
+BATCH_ROWS = 8  # that are handed on at a time
+BUFFERED = ParquetFragmentScanOptions(use_buffered_stream=True, buffer_size=1 << 23, pre_buffer=False)
 NAME_COLUMNS = ("image_id", "id", "__key__")  # the last is that of WebDataset
 
 
@@ -45,6 +49,16 @@ def is_hub_folder(folder: Path) -> bool:
     """Whether a folder looks like one that `datasets` reads: parquet files, images with a table, or what `save_to_disk` leaves."""
     names = (*SAVED, *METADATA, "*.parquet")
     return any(next(folder.glob(f"{level}{name}"), None) for level in ("", "*/") for name in names)
+
+
+def names_labels(folder: Path) -> bool:
+    """Whether the table of a folder of images names files of labels, in a column such as `mask_file_name`."""
+    tables = [path for level in ("", "*/") for name in METADATA[:2] for path in folder.glob(f"{level}{name}")]
+    for table in tables:
+        with table.open(encoding="utf-8-sig", errors="replace") as file:
+            if "_file_name" in file.readline():
+                return True
+    return False
 
 
 def open_splits(name: str, config: str | None = None) -> dict[str, HubSplit]:
@@ -86,6 +100,8 @@ def _built_splits(name: str, config: str | None) -> dict[str, HubSplit]:
         builder = datasets.load_dataset_builder(Path(name).suffix[1:], data_files={"train": name})
     else:
         builder = datasets.load_dataset_builder(name, config)
+    if isinstance(builder.config, ParquetConfig):  # one row group at a time: they may be large
+        builder.config.batch_size, builder.config.fragment_scan_options = BATCH_ROWS, BUFFERED
     opened = {}
     for split, rows in builder.as_streaming_dataset().items():
         files = (builder.config.data_files or {}).get(split, [])

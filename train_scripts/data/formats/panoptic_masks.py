@@ -7,10 +7,10 @@ class, and 0 where there is none; in RGB, R + 256 G + 65536 B is the number. Pix
 from pathlib import Path
 
 from eomt.train_scripts.data.formats.class_and_instance import segment_columns
-from eomt.train_scripts.data.formats.class_values import ClassValues, class_values
+from eomt.train_scripts.data.formats.class_values import ClassValues, class_values, given_values
 from eomt.train_scripts.data.formats.image_files import encoded_file, images_by_stem
-from eomt.train_scripts.data.formats.index_images import read_indices
-from eomt.train_scripts.data.formats.masks import MASK_SUFFIXES, find_pairs
+from eomt.train_scripts.data.formats.index_images import MASK_SUFFIXES, read_indices
+from eomt.train_scripts.data.formats.pairing import find_pairs
 from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.samples import decode_id_map
 
@@ -24,7 +24,7 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
         ValueError: an option is missing or wrong, or a folder is missing or empty.
     """
     instances = Path(options.instances) if options.instances else instances_beside(annotations)
-    classes = class_values(dict(enumerate(options.classes)), options.void, options.stuff)
+    classes = class_values(*given_values(options), options.stuff)
     pairs, problems = find_pairs(images, annotations)
     numbered = images_by_stem(instances, MASK_SUFFIXES, "instances")
     items = [(*pair, numbered[pair[0]]) for pair in pairs if pair[0] in numbered]

@@ -25,9 +25,9 @@ OPTIONS = {  # the fields of `Options` that a format has use for; formats that a
     "yolo": {"classes", "stuff"},
     "via": {"classes", "stuff", "class_key"},
     "masks": {"classes", "kind", "void", "values", "colours", "mask_suffix", "mask_orientation", "image_list"},
-    "panoptic_masks": {"classes", "stuff", "void", "instances"},
+    "panoptic_masks": {"classes", "stuff", "void", "instances", "values"},
     "datasets": {
-        *("classes", "stuff", "void", "kind"),
+        *("classes", "stuff", "void", "kind", "values"),
         *("dataset_config", "image_column", "label_column", "id2label", "reduce_labels"),
     },
 }

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from eomt.train_scripts.data.dataset_folder import read_labels
-from eomt.train_scripts.data.formats.detection import Split, find_splits
+from eomt.train_scripts.data.formats.detection import find_splits
 from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.samples import BadSample
 from eomt.train_scripts.prepare import main
 
@@ -39,9 +40,8 @@ def test_instances_in_rgb_and_in_another_folder(pair, capsys):
 
 
 def test_the_layout_is_detected(pair):
-    assert find_splits(pair, "panoptic_masks") == [Split("train", "panoptic_masks", pair / "images", pair / "masks")]
-    with pytest.raises(ValueError, match="has annotations of the formats masks, panoptic_masks. Choose one by format"):
-        find_splits(pair)
+    assert find_splits(pair) == [Split("train", "panoptic_masks", pair / "images", pair / "masks")]
+    assert find_splits(pair, "masks") == [Split("train", "masks", pair / "images", pair / "masks")]
 
 
 def test_files_without_partners(pair, prepared, photo, index_image):

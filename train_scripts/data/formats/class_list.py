@@ -131,8 +131,10 @@ def _text(path: Path) -> str:
 def _word_entries(text: str) -> list[ClassEntry]:
     """Of `sky,road`, `0:sky,255:void` or `0,0,0:sky,#80ff00:road`."""
     entries, numbers = [], []
-    for part in (part.strip() for part in text.split(",")):
-        if part.isdecimal() and len(numbers) < 2 and _colour_follows(text):
+    parts = [part for part in map(str.strip, text.split(",")) if part]
+    has_colours = re.search(r"\d+,\d+,\d+ *:", ",".join(parts)) is not None
+    for part in parts:
+        if part.isdecimal() and len(numbers) < 2 and has_colours:
             numbers.append(int(part))
             continue
         key, colon, name = part.partition(":")
@@ -141,16 +143,12 @@ def _word_entries(text: str) -> list[ClassEntry]:
             raise ValueError(f"classes={text!r}: {','.join(map(str, numbers))},{part} is no `r,g,b:name`")
         if colon and (numbers or re.fullmatch(r"-?\d+|#[0-9a-fA-F]{6}|\d+ +\d+ +\d+", key)):
             entries.append(_entry(name, [*map(str, numbers), key]))
-        elif part:
+        else:
             entries.append(ClassEntry(part))
         numbers = []
     if numbers:
         raise ValueError(f"classes={text!r} ends in {numbers}; a colour is `r,g,b:name`")
     return entries
-
-
-def _colour_follows(text: str) -> bool:
-    return re.search(r"\d+\s*,\s*\d+\s*,\s*\d+\s*:", text) is not None
 
 
 def _entry(name: str, key: Sequence[str]) -> ClassEntry:

@@ -12,6 +12,7 @@ from eomt.train_scripts.data.formats.hub_rows import is_hub_folder, names_labels
 from eomt.train_scripts.data.formats.image_files import is_hidden
 from eomt.train_scripts.data.formats.index_images import LOSSY_SUFFIXES, MASK_SUFFIXES
 from eomt.train_scripts.data.formats.mask_layouts import SPLIT_FOLDERS, mask_splits, split_name
+from eomt.train_scripts.data.formats.object_masks import folders_of_images
 from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.data.formats.split import Split
 
@@ -104,6 +105,8 @@ def _without_wrapping(folder: Path) -> list[Path]:
     """The folder, and before it those in it that hold all of its files, as archives have them; not those of one split."""
     folders = [folder]
     while (inner := only_entry(folders[0])) and inner.is_dir() and split_name(inner.name) not in SPLIT_FOLDERS:
+        if folders_of_images(folders[0]):
+            break
         folders.insert(0, inner)
     return folders
 

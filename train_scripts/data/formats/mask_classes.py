@@ -124,7 +124,13 @@ def refuse_unnamed_background(classes: MaskClasses, masks: Sequence[Path], optio
     Raises:
         ValueError: it is so in some of the masks, spread evenly.
     """
-    if classes.is_map or options.void or is_background(classes.names[0]) or any(map(is_void, options.classes)):
+    if (
+        len(classes.names) < 2
+        or classes.is_map
+        or options.void
+        or is_background(classes.names[0])
+        or any(map(is_void, options.classes))
+    ):
         return
     zeros = pixels = 0
     for path in masks[:: max(1, len(masks) // SCANNED)]:

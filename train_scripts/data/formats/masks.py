@@ -46,8 +46,8 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
     kind = options.kind or ("semantic" if len(options.classes) > 1 else None)
     if kind not in KINDS:
         raise ValueError(
-            f"kind={kind!r}: say what the values of {annotations} are, one of {', '.join(KINDS)}: --kind semantic with the names of "
-            "all classes by --classes, or --kind instance, where they are ids of objects, with the one name of these"
+            f"kind={kind!r}: say what the values of {annotations} are, one of {', '.join(KINDS)}: --kind semantic with the names "
+            "of all classes by --classes, or --kind instance, where they are ids of objects, with the one name of these"
         )
     if options.classes:
         classes = _checked_classes(options, kind)
@@ -55,8 +55,8 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
         if options.classes and kind == "instance":
             return object_source(*sets, classes.names[0])
         raise ValueError(
-            f"annotations={annotations} has a mask for each object, not one for each image. Give kind instance and the one name of "
-            "the objects by classes"
+            f"annotations={annotations} has a mask for each object, not one for each image. Give --kind instance and the one name "
+            "of the objects by --classes"
         )
     tagged_masks(annotations)
     stems = _listed(options.image_list) if options.image_list else None

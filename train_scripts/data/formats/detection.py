@@ -86,7 +86,7 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
     if not folder.is_dir():
         raise ValueError(f"source={folder}: no such folder.")
     folders = _without_wrapping(folder)
-    advice = next((advice for inner in folders if (advice := advice_for(inner))), None)
+    advice = next((advice for inner in reversed(folders) if (advice := advice_for(inner))), None)
     splits = next((splits for inner in folders if (splits := _splits_in(inner, chosen, with_masks=not advice))), [])
     formats = sorted({split.format for split in splits})
     if not splits:

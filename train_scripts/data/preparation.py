@@ -9,7 +9,9 @@ from pathlib import Path
 from eomt.train_scripts.data.background import with_background
 from eomt.train_scripts.data.dataset_folder import LABELS_FILE, Labels, check_split_is_new, write_labels
 from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes
+from eomt.train_scripts.data.formats.class_list import is_void
 from eomt.train_scripts.data.formats.image_depth import LOOKED_AT, refuse_dark_depths
+from eomt.train_scripts.data.formats.mask_classes import refuse_shifted_values
 from eomt.train_scripts.data.formats.readers import OPTIONS, READERS
 from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.formats.split import Split, split_options
@@ -89,6 +91,8 @@ def prepare(
             reports[name] = write_source(writers[name], source, policy)
             draw_samples(writers[name].part, name, labels)
     _refuse_single_class(labels, reports)
+    if not (out / LABELS_FILE).is_file() and all(_counts_from_0(split, of_split[split.name]) for split in splits):
+        refuse_shifted_values(labels.names, _seen(labels, reports))
     _publish(out, labels, plans, reports, writers)
     return {name: reports[name] for name in sources}
 
@@ -101,7 +105,9 @@ def _check(splits: Sequence[Split], options: Options) -> None:
     names = [split.name for split in splits]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"splits has the names {twice} more than once. Prepare such folders one by one, by images and annotations")
-    given = {name for name, value in asdict(options).items() if value} - {"colours"}  # which files of classes have for any format
+    # files of classes have colours, and values that are the indices, for any format
+    by_index = {"values"} if options.values == list(range(len(options.values))) else set()
+    given = {name for name, value in asdict(options).items() if value} - {"colours"} - by_index
     for split in splits:
         if useless := sorted(given - OPTIONS.get(split.format, set())):
             raise ValueError(
@@ -172,9 +178,20 @@ def _refuse_single_class(labels: Labels, reports: dict[str, SplitReport]) -> Non
     total = SplitReport()
     for report in reports.values():
         total.merge(report)
-    seen = [name for index, name in enumerate(labels.names) if total.class_images[str(index)]]
     if not any(labels.isthing):
-        refuse_single_class(seen, total, " and ".join(reports))
+        refuse_single_class(_seen(labels, reports), total, " and ".join(reports))
+
+
+def _seen(labels: Labels, reports: dict[str, SplitReport]) -> list[str]:
+    """The classes that images show."""
+    indices = {index for report in reports.values() for index, images in report.class_images.items() if images}
+    return [name for index, name in enumerate(labels.names) if str(index) in indices]
+
+
+def _counts_from_0(split: Split, options: Options) -> bool:
+    """Whether masks are read by names whose values weren't given."""
+    names_void = options.void == [0] or any(map(is_void, options.classes))
+    return split.format == "masks" and not options.values and not options.colours and not names_void
 
 
 def _plan(split: Split, options: Options, policy: Policy, val_share: float | None, background: str | None) -> dict:

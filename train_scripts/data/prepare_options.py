@@ -42,7 +42,7 @@ class PrepareOptions:
     dataset_config: str | None = field(default=None, metadata={"help": "dataset: its configuration, if it has several"})
     image_column: str | None = field(default=None, metadata={"help": "dataset: column of the photos, image by default"})
     label_column: str | None = field(
-        default=None, metadata={"help": "dataset: column of the label images, by default the only other one of images"}
+        default=None, metadata={"help": "dataset: column of the label images, by default one named label, mask or similarly"}
     )
     id2label: str | None = field(
         default=None,

@@ -20,9 +20,11 @@ from accelerate.utils import broadcast_object_list
 from eomt.train_scripts.data.command import USER_ERRORS
 from eomt.train_scripts.data.command_line import parse_options
 from eomt.train_scripts.data.dataset_folder import LABELS_FILE
+from eomt.train_scripts.data.formats.archives import remove_unpacked
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.prepare_options import PrepareOptions
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments
+from eomt.train_scripts.training.used_folder import is_run
 
 RECORD = "prepared_from.json"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -41,14 +43,14 @@ class Preparation:
         words: options of `eomt prepare`.
         out: folder of the dataset.
         hold_out: whether a tenth of the images is held out, where there is no split for it and `words` don't say.
-        overwrite: whether a dataset that was made from something else is removed.
+        replaces: whether a dataset in `out` that was made from something else is removed.
     """
 
     data: str
     words: Sequence[str]
     out: Path
     hold_out: bool
-    overwrite: bool
+    replaces: bool
 
     def run(self, ignored: Sequence[Path]) -> str:
         """Makes the dataset, or takes one that is there and was made from the same.
@@ -60,7 +62,8 @@ class Preparation:
             A line that says what was done.
 
         Raises:
-            ValueError: an option is wrong, or `out` holds something else, or a dataset that was made from something else.
+            ValueError: an option is wrong.
+            FileExistsError: `out` holds something else, or the dataset of a run that was made from something else.
             BadSample: an image is bad. What has been written is kept for the next run.
         """
         options = self._options()
@@ -70,8 +73,8 @@ class Preparation:
         if stored == record and _is_complete(self.out):
             return f"data:     {self.out}, prepared from {self.data} before"
         if stored not in (None, record):
-            if _is_complete(self.out) and not self.overwrite:
-                raise ValueError(f"{self.out} was prepared from {_differences(record, stored)}; {REMEDY}")
+            if _is_complete(self.out) and not self.replaces:
+                raise FileExistsError(f"{self.out} was prepared from {_differences(record, stored)}; {REMEDY}")
             shutil.rmtree(self.out)
         splits = options.splits()
         self.out.mkdir(parents=True, exist_ok=True)
@@ -82,6 +85,7 @@ class Preparation:
         finally:
             if [path.name for path in self.out.iterdir()] == [RECORD]:  # nothing was written
                 shutil.rmtree(self.out)
+        remove_unpacked(self.out)
         counts = ", ".join(f"{name} {report.images}" for name, report in reports.items())
         picture = self.out / f"{next(iter(reports))}_samples.png"
         return f"data:     {self.data} ({splits[0].format}; {counts} images) is prepared as {self.out}; look at {picture}"
@@ -114,7 +118,7 @@ def with_prepared_data(data_args: DataArguments, args: EomtTrainingArguments) ->
     All processes must call it. The others wait, for at most `ddp_timeout` seconds.
 
     Raises:
-        ValueError: the data can't be prepared; in all processes.
+        ValueError, OSError: the data can't be prepared; in all processes.
     """
     if not needs_preparation(data_args.data):
         if data_args.prepare:
@@ -124,13 +128,14 @@ def with_prepared_data(data_args: DataArguments, args: EomtTrainingArguments) ->
     output = output if output.name else output.resolve()
     words = _words(data_args)
     out = output.with_name(f"{output.name}_data")
-    preparation = Preparation(data_args.data, words, out, bool(data_args.eval_split), args.overwrite)
+    preparation = Preparation(data_args.data, words, out, bool(data_args.eval_split), args.overwrite or not is_run(output))
     outcome: list[Any] = [None]
     if args.process_index == 0:
         try:
             print(preparation.run([output]), flush=True)
         except USER_ERRORS as error:
-            error.add_note(HINT)
+            if isinstance(error, ValueError):
+                error.add_note(HINT)
             outcome = [error]
     broadcast_object_list(outcome)
     if outcome[0] is not None:
@@ -161,12 +166,12 @@ def needs_preparation(data: str) -> bool:
 def _stored_record(folder: Path) -> dict | None:
     """
     Raises:
-        ValueError: the folder holds something that no run has prepared.
+        FileExistsError: the folder holds something that no run has prepared.
     """
     if (folder / RECORD).is_file():
         return json.loads((folder / RECORD).read_text())
     if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder}, for the prepared data, holds something else; choose another output_dir, or move it away")
+        raise FileExistsError(f"{folder}, for the prepared data, holds something else; choose another output_dir, or move it away")
     return None
 
 

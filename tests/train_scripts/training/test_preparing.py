@@ -1,6 +1,7 @@
 """Annotations given to a training: prepared beside the run, taken again by it, and prepared anew when they have changed."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,20 +74,30 @@ def test_prepared_data_are_taken_as_they_are(few_scenes, prepared, tmp_path):
         prepared(few_scenes, prepare="--void 255")
 
 
-def test_the_same_is_taken_again_and_what_has_changed_is_prepared_anew_if_that_is_asked_for(coco, prepared, monkeypatch):
+def test_the_same_is_taken_again_and_what_has_changed_is_prepared_anew(coco, prepared, monkeypatch):
     data = prepared(coco)
     with monkeypatch.context() as patch:
         patch.setattr(preparing, "prepare", None)
         assert prepared(coco) == data
     write_coco(coco, 14)
-    with pytest.raises(ValueError, match="run_data was prepared from another state of its files; give --overwrite to prepare and"):
+    assert count_rows(prepared(coco), "train") == 13
+    assert count_rows(prepared(coco, prepare="--val_share .5"), "val") == 7
+    assert read_labels(prepared(coco, prepare="--background grass")).names == ["cat", "dog", "grass"]
+    assert not list(prepared(coco, eval_split="").glob("val-*"))
+
+
+def test_the_data_of_a_run_are_replaced_only_if_it_is_overwritten(coco, prepared, tmp_path):
+    data = prepared(coco)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    with pytest.raises(FileExistsError, match="from this data with the options '--bad_samples raise' and an eval_split; give --ov"):
+        prepared(coco, prepare="--val_share .5")
+    write_coco(coco, 14)
+    with pytest.raises(
+        FileExistsError, match="run_data was prepared from another state of its files; give --overwrite to prepare and"
+    ):
         prepared(coco)
     assert count_rows(data, "train") == 11 and count_rows(prepared(coco, overwrite=True), "train") == 13
-    with pytest.raises(ValueError, match="from this data with the options '--bad_samples raise' and an eval_split; give"):
-        prepared(coco, prepare="--val_share .5")
-    assert count_rows(prepared(coco, prepare="--val_share .5", overwrite=True), "val") == 7
-    assert read_labels(prepared(coco, prepare="--background grass", overwrite=True)).names == ["cat", "dog", "grass"]
-    assert not list(prepared(coco, eval_split="", overwrite=True).glob("val-*"))
 
 
 def test_an_interrupted_preparation_goes_on(coco, prepared, monkeypatch):
@@ -108,9 +119,7 @@ def test_what_detection_leaves_open_is_given_by_prepare(ten_masks, prepared, cap
     assert caught.value.__notes__ == ['(a training takes options of prepare as --prepare "--name value")']
     words = "--kind semantic --classes sky,road --void 255"
     assert read_labels(prepared(ten_masks, prepare=words)).names == ["sky", "road"]
-    assert (
-        count_rows(prepared(ten_masks / "images", prepare=f"--annotations {ten_masks}/masks {words}", overwrite=True), "train") == 9
-    )
+    assert count_rows(prepared(ten_masks / "images", prepare=f"--annotations {ten_masks}/masks {words}"), "train") == 9
 
 
 @pytest.fixture
@@ -120,6 +129,13 @@ def ten_masks(tmp_path) -> Path:
             (tmp_path / "pairs" / name).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "pairs" / name / f"{number}.png")
     return tmp_path / "pairs"
+
+
+def test_a_zip_file(coco, prepared, tmp_path):
+    shutil.make_archive(str(tmp_path / "export"), "zip", coco)
+    assert count_rows(prepared(tmp_path / "export.zip"), "train") == 11
+    assert {path.name for path in tmp_path.iterdir()} == {"export.zip", "raw", "run_data"}
+    assert prepared(tmp_path / "export.zip") == tmp_path / "run_data"
 
 
 def test_bad_images_are_left_out_by_the_trainings_option(coco, prepared):
@@ -145,7 +161,7 @@ def test_wrong_options(coco, prepared, options, message):
 def test_a_folder_of_someone_elses_is_left_alone(coco, prepared, tmp_path):
     (tmp_path / "run_data").mkdir()
     (tmp_path / "run_data" / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match="run_data, for the prepared data, holds something else; choose another output_dir"):
+    with pytest.raises(FileExistsError, match="run_data, for the prepared data, holds something else; choose another output_dir"):
         prepared(coco)
     assert [path.name for path in (tmp_path / "run_data").iterdir()] == ["notes.txt"]
 

@@ -14,6 +14,7 @@ from eomt.train_scripts.data.formats.image_files import is_hidden
 from eomt.train_scripts.data.formats.index_images import LOSSY_SUFFIXES, MASK_SUFFIXES
 from eomt.train_scripts.data.formats.json_layouts import format_of_json, has_labelme, json_splits
 from eomt.train_scripts.data.formats.mask_layouts import SPLIT_FOLDERS, mask_splits, split_name
+from eomt.train_scripts.data.formats.object_masks import folders_of_images
 from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.formats.yolo_data import YAML_SUFFIXES
@@ -90,7 +91,7 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
     if not folder.is_dir():
         raise ValueError(f"source={folder}: no such folder.")
     folders = _without_wrapping(folder)
-    advice = next((advice for inner in folders if (advice := advice_for(inner))), None)
+    advice = next((advice for inner in reversed(folders) if (advice := advice_for(inner))), None)
     splits = next((splits for inner in folders if (splits := _splits_in(inner, chosen, with_masks=not advice))), [])
     formats = sorted({split.format for split in splits})
     if not splits:
@@ -109,6 +110,8 @@ def _without_wrapping(folder: Path) -> list[Path]:
     """The folder, and before it those in it that hold all of its files, as archives have them; not those of one split."""
     folders = [folder]
     while (inner := only_entry(folders[0])) and inner.is_dir() and split_name(inner.name) not in SPLIT_FOLDERS:
+        if folders_of_images(folders[0]):
+            break
         folders.insert(0, inner)
     return folders
 

@@ -5,7 +5,7 @@ Encodings of labels are those of `label_images`; the one at hand is detected whe
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,11 @@ from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.samples import BadSample
 
 IMAGE, TABLE, NAMES_FILE = "image", "segments_info", "id2label.json"
+LABELS = ("label", "labels", "label_image", "mask", "masks", "annotation", "annotations", "segmentation", "segmentation_mask")
 MAPPINGS = ("id2label", "label2id", "semantic_class_to_id")  # columns that hold names and values
 FILE_COLUMNS = "In metadata.jsonl or .csv, name a column of files mask_file_name or similarly, so that `datasets` reads the images"
 REDUCED = "If 0 is void and the first name is that of 1, give reduce_labels."
-FIRST_ROWS = 8  # of each split, by which the encoding is detected
+FIRST_ROWS = 8  # of a split, by which the encoding is detected
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,12 @@ def _columns(features: Mapping[str, Any], options: Options, name: str) -> Column
             raise ValueError(
                 f"{option}={column!r} of {name} holds {features[column]!r:.80}, no images; those are in {images}. {FILE_COLUMNS}"
             )
-    image = options.image_column or (IMAGE if IMAGE in images else None)
-    image = image or next((column for column in images if len(images) == 2 and options.label_column not in (None, column)), None)
-    labels = [column for column in images if column != image]
-    label = options.label_column or (labels[0] if image and len(labels) == 1 else None)
+    named = [column for column in images if column.lower() in LABELS]
+    label = options.label_column or (named[0] if len(named) == 1 else None)
+    others = [column for column in images if column != label and column not in named]
+    image = options.image_column or (IMAGE if IMAGE in images else others[0] if len(others) == 1 else None)
+    rest = [column for column in images if column != image]
+    label = label or (rest[0] if image and len(rest) == 1 else None)
     if not image or not label or image == label:
         raise ValueError(
             f"dataset={name} has the columns {sorted(features)}, of which {images} hold images. Give that of the photos by "
@@ -115,7 +118,8 @@ def _is_table(column: str, feature: Any) -> bool:
 
 
 def _names(split: HubSplit, columns: Columns, options: Options, name: str) -> LabelNames:
-    """The names of values: those that were given, else those of the features, else those in `id2label.json` of the dataset.
+    """The names of values: those that were given; else those in the table of segments, in a column of `MAPPINGS`, in the dataset's
+    `id2label.json`, or in the only column of lists of class labels.
 
     Raises:
         ValueError: there are none.
@@ -130,14 +134,16 @@ def _names(split: HubSplit, columns: Columns, options: Options, name: str) -> La
         if not given:
             raise ValueError(f"id2label={options.id2label!r} is no json file here or in {name}, and no column of it with names")
         return LabelNames(given)
-    listed = [column for column, feature in features.items() if not isinstance(feature, datasets.ClassLabel)]
-    named = [column for column in listed if column in MAPPINGS or names_of_feature(features[column])]
-    if columns.table in named or len(named) == 1:
-        return LabelNames(_names_of_column(split, columns.table if columns.table in named else named[0]))
+    named = [column for column, feature in features.items() if names_of_feature(feature)]
+    certain = [column for column in (columns.table, *MAPPINGS) if column in named or column in features and column in MAPPINGS]
+    if certain and (names := _names_of_column(split, certain[0])):
+        return LabelNames(names)
     if path := _file_of(name, NAMES_FILE):
         return names_of_json(path)
-    others = [column for column, feature in features.items() if isinstance(feature, datasets.ClassLabel)]
-    hint = f"; the columns {[*named, *others]} have names, of which one may be given by id2label" if named or others else ""
+    lists = [column for column in named if not isinstance(features[column], datasets.ClassLabel)]  # one label is of the whole image
+    if len(lists) == 1:
+        return LabelNames(names_of_feature(features[lists[0]]))
+    hint = f"; the columns {named} have names, of which one may be given by id2label" if named else ""
     raise ValueError(f"dataset={name} says no names of the values. Give them by classes, or a json file by id2label{hint}")
 
 
@@ -167,10 +173,13 @@ def _detected_kind(splits: Mapping[str, HubSplit], columns: Columns, names: Labe
         ValueError: the first rows leave several, or none.
     """
     labels, tables = [], []
-    for row in _first_rows(splits):
-        with contextlib.suppress(BadSample, OSError):  # as in a test split; what else is wrong is reported when its turn comes
-            labels.append(read_label(row[columns.label], name))
-            tables.append(segment_table(row[columns.table]) if columns.table else [])
+    for split in sorted(splits, key=lambda split: split != "train"):
+        for row in itertools.islice(splits[split].rows, FIRST_ROWS):
+            with contextlib.suppress(BadSample, OSError):  # what is wrong is reported when its turn comes
+                labels.append(read_label(row[columns.label], name))
+                tables.append(segment_table(row[columns.table]) if columns.table else [])
+        if labels:  # there are none in a split of a test
+            break
     kind = detect_kind(labels, tables if columns.table else [], names.names)
     if not labels:
         raise ValueError(f"the column {columns.label} of {name} shows no image in its first rows; choose another split")
@@ -178,10 +187,6 @@ def _detected_kind(splits: Mapping[str, HubSplit], columns: Columns, names: Labe
         form = "colours" if any(label.is_colour for label in labels) else "values that may be classes or ids of objects"
         raise ValueError(f"the column {columns.label} of {name} has {form}: say what they are by kind, one of {', '.join(KINDS)}")
     return kind
-
-
-def _first_rows(splits: Mapping[str, HubSplit]) -> Iterator[dict]:
-    return itertools.chain.from_iterable(itertools.islice(split.rows, FIRST_ROWS) for split in splits.values())
 
 
 def _class_values(kind: str, names: LabelNames, options: Options) -> ClassValues:

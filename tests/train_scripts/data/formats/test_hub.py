@@ -91,6 +91,16 @@ def test_index_maps_with_names_of_features(parquet, samples, tmp_path):
     assert count_rows(tmp_path / "out", "val") == 2  # of the split validation
 
 
+def test_names_that_are_of_the_labels_for_certain_win(parquet, samples, tmp_path):
+    features = {"tags": datasets.List(datasets.ClassLabel(names=["sunny", "rainy", "dark"]))}
+    folder = parquet(rows(tags=[0], features=features))
+    (folder / "id2label.json").write_text(json.dumps(PETS))
+    samples(folder)
+    assert read_labels(tmp_path / "out").names == PETS
+    samples(folder, "--id2label", "tags", out="tags")
+    assert read_labels(tmp_path / "tags").names == ["sunny", "rainy", "dark"]
+
+
 @pytest.mark.parametrize("words", [["--void", "0"], ["--reduce_labels"]])
 def test_names_of_a_json_beside_the_data_and_value_0_as_void(parquet, samples, tmp_path, words):
     folder = parquet(rows())
@@ -175,6 +185,16 @@ def test_an_interrupted_run_goes_on_and_changed_files_are_read_again(parquet, sa
     assert all((sample.id_map - 1).tolist() == CLASSES.T.reshape(2, 3).tolist() for sample in samples(folder, *words))
 
 
+def test_columns_by_their_names(parquet, samples):
+    depth = rows(depth=png(CLASSES), features={"depth": datasets.Image()})
+    assert len(samples(parquet(depth.rename_column("label", "mask")), "--classes", ",".join(PETS), out="one")) == 4
+    named = rows().rename_columns({"image": "pixel_values", "label": "annotation"})
+    assert (samples(parquet(named), "--classes", ",".join(PETS), out="two")[3].image == 27).all()
+    other = rows().rename_columns({"image": "x", "label": "y"})
+    words = ["--classes", ",".join(PETS), "--label_column", "y"]
+    assert len(samples(parquet(other), *words, out="three")) == 4
+
+
 @pytest.mark.parametrize(
     ("content", "words", "message"),
     [
@@ -185,7 +205,7 @@ def test_an_interrupted_run_goes_on_and_changed_files_are_read_again(parquet, sa
         (rows(), ["--classes", "a,b,c", "--stuff", "a"], "stuff=['a'] means nothing for the kind semantic"),
         (rows(), ["--classes", "a,b,c", "--kind", "instance"], "is of objects of one class, not of ['a', 'b', 'c']"),
         (rows(label=rgb(CLASSES, NUMBERS, NUMBERS)), ["--classes", "a,b,c"], "has colours: say what they are by kind, one of"),
-        (rows(depth=png(CLASSES), features={"depth": datasets.Image()}), ["--classes", "a,b,c"], "by label_column"),
+        (rows(mask=png(CLASSES), features={"mask": datasets.Image()}), ["--classes", "a,b,c"], "by label_column"),
         (rows(text="x", features={"text": datasets.Value("string")}), ["--label_column", "text"], "no images; those are in ['im"),
     ],
 )

@@ -12,7 +12,7 @@ from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes
 from eomt.train_scripts.data.formats.class_list import is_void
 from eomt.train_scripts.data.formats.image_depth import LOOKED_AT, refuse_dark_depths
 from eomt.train_scripts.data.formats.mask_classes import refuse_shifted_values
-from eomt.train_scripts.data.formats.readers import OPTIONS, READERS
+from eomt.train_scripts.data.formats.readers import NAMES_CLASSES, OPTIONS, READERS
 from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.formats.split import Split, split_options
 from eomt.train_scripts.data.samples import BadSample
@@ -61,9 +61,10 @@ def prepare(
     out, options = Path(out), options or Options()
     _check(splits, options)
     of_split = {split.name: split_options(split, options) for split in splits}
-    sources = {
-        split.name: (split, READERS[split.format](split.images, split.annotations, of_split[split.name])) for split in splits
-    }
+    sources = _read(splits, of_split)
+    if shared := _shared_classes({name: (split.format, source.labels) for name, (split, source) in sources.items()}):
+        of_split = {name: replace(of, classes=shared) for name, of in of_split.items()}
+        sources = _read(splits, of_split)
     if background:
         sources = {name: (split, with_background(source, background)) for name, (split, source) in sources.items()}
     labels = _joint_labels({name: source.labels for name, (_, source) in sources.items()})
@@ -114,6 +115,22 @@ def _check(splits: Sequence[Split], options: Options) -> None:
                 f"{', '.join(useless)} mean nothing for the format {split.format} of {split.annotations}; leave them out, or give "
                 "another format"
             )
+
+
+def _read(splits: Sequence[Split], of_split: dict[str, Options]) -> Sources:
+    return {split.name: (split, READERS[split.format](split.images, split.annotations, of_split[split.name])) for split in splits}
+
+
+def _shared_classes(labels: dict[str, tuple[str, Labels]]) -> list[str] | None:
+    """The names of the classes of all splits, if each names its classes by itself and they differ; else None.
+
+    Args:
+        labels: {split: format of its annotations, classes}.
+    """
+    if any(form not in NAMES_CLASSES for form, _ in labels.values()):
+        return None
+    lists = sorted((of_split.names for _, of_split in labels.values()), key=len, reverse=True)
+    return list(dict.fromkeys(name for names in lists for name in names)) if any(names != lists[0] for names in lists) else None
 
 
 def _joint_labels(labels: dict[str, Labels]) -> Labels:

@@ -69,7 +69,7 @@ def write_source(writer: SplitWriter, source: Source, policy: Policy) -> SplitRe
         total.skip("bad", problem)
     for fault in source.notes.faults:
         total.leave_out(fault.kind, str(fault))
-    total.repaired.update(source.notes.repaired)
+    total.repaired.update(source.notes.counts())
     if not total.images:
         raise ValueError(
             f"split {writer.split!r} has no image that can be used; {sum(total.skipped.values())} were left out, the first for: "

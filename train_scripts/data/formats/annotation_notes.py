@@ -28,4 +28,8 @@ class AnnotationNotes:
     """Of one image, or of annotations that belong to none."""
 
     faults: list[BadAnnotation] = field(default_factory=list)
-    repaired: Counter = field(default_factory=Counter)  # what was changed in reading: how often
+    repaired: Counter = field(default_factory=Counter)  # what was changed in reading: how often, perhaps 0
+
+    def counts(self) -> dict[str, int]:
+        """{what was changed: how often} of what was."""
+        return {kind: count for kind, count in self.repaired.items() if count}

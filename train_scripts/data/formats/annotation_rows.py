@@ -46,4 +46,4 @@ def row_of_annotations(
     masks, categories, crowds = zip(*segments, strict=True) if segments else ((), (), ())
     size = frame.upright_size
     row = row_of_masks(image_id, image, size, masks, categories, crowds)
-    return {**row, "faults": notes.faults, "repaired": {kind: count for kind, count in notes.repaired.items() if count}}
+    return {**row, "faults": notes.faults, "repaired": notes.counts()}

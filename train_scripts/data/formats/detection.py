@@ -30,8 +30,12 @@ KNOWN = """\
     cityscapes       leftImg8bit/train and gtFine/train
     ade20k_semantic  images/training and annotations/training
     ade20k_panoptic  the same and annotations_instance/training
-    yolo             images/train and labels/train, or train/images and train/labels, and data.yaml
-    via              train/via_region_data.json among its images
+    coco_instances   any json of COCO's form, or LVIS', beside a folder of the images that it names
+    yolo             images/train and labels/train, or train/images and train/labels, and data.yaml or classes.txt
+    yolo             a data.yaml whose train and val lead to folders, or to text files of images; text files beside images
+    via              train/via_region_data.json among its images; a project of VIA 2 or 3 beside its images
+    labelme          a json of LabelMe beside each image, in one folder or in train and val
+    label_studio     result.json as Label Studio exports it, beside a folder of the images
     masks            images and masks, or images/train and masks/train, or train/images and train/masks
     masks            train and train_masks; imagesTr and labelsTr; or train/a.jpg and train/a_mask.png
     masks            JPEGImages, SegmentationClass and ImageSets/Segmentation/train.txt
@@ -53,6 +57,8 @@ def detect_format(annotations: Path) -> str:
             f"annotations={annotations} is LabelMe's json of one image. Give the folder of all of them: --annotations "
             f"{annotations.parent}"
         )
+    if not detected and (advice := next(filter(None, map(advice_for, (annotations, *annotations.parents[:2]))), None)):
+        raise ValueError(f"annotations={annotations} {advice}")
     if not detected:
         raise ValueError(f"annotations={annotations}: the format can't be determined. Give it: {', '.join(READERS)}")
     return detected
@@ -188,9 +194,10 @@ def _folder_splits(folder: Path, name: str, form: str) -> Iterator[Split]:
 def _coco_splits(folder: Path) -> Iterator[Split]:
     for path in sorted([*folder.glob("*.json"), *folder.glob("annotations/*.json")]):
         if match := re.fullmatch(r"(panoptic|instances)_(\w+)", path.stem):
-            candidates = [folder / match[2], folder / "images" / match[2]]
-            if images := [candidate for candidate in candidates if candidate.is_dir()]:
-                name = match[2] if match[2] == "default" else split_name(match[2])  # CVAT's subset
+            candidates = [folder / "images" / match[2], folder / match[2]]
+            if images := [candidate for candidate in candidates if candidate.is_dir() and candidate != path.parent]:
+                # CVAT calls its subset default, and Datumaro that of CVAT's annotations.xml annotations
+                name = {"default": "default", "annotations": "train"}.get(match[2]) or split_name(match[2])
                 yield Split(name, f"coco_{match[1]}", images[0], path)
     for path in sorted([*folder.glob("_annotations.coco.json"), *folder.glob("*/_annotations.coco.json")]):
         yield Split(split_name(path.parent.name) if path.parent != folder else "train", "coco_instances", path.parent, path)

@@ -33,6 +33,7 @@ READERS: dict[str, Callable[[Path, Path, Options], Source]] = {
     "panoptic_masks": panoptic_masks.read,
     "datasets": hub.read,
 }
+NAMES_CLASSES = {"coco_instances", "via", "labelme", "label_studio"}  # formats that write the names beside the segments
 OPTIONS = {  # the fields of `Options` that a format has use for; formats that aren't listed have use for none
     "coco_panoptic": {"stuff"},
     "coco_instances": {"classes", "stuff", "crowds", "mask_orientation"},

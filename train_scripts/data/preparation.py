@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eomt.train_scripts.data.background import with_background
 from eomt.train_scripts.data.dataset_folder import LABELS_FILE, Labels, check_split_is_new, write_labels
+from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes
 from eomt.train_scripts.data.formats.class_list import is_void
 from eomt.train_scripts.data.formats.image_depth import LOOKED_AT, refuse_dark_depths
 from eomt.train_scripts.data.formats.mask_classes import refuse_shifted_values
@@ -40,8 +41,9 @@ def prepare(
         splits: what is read; see [`find_splits`].
         out: folder of the dataset. It may hold other splits with the same classes.
         options: what the format leaves open.
-        bad_samples: "raise" stops at the first image that can't be used: a broken or missing file, annotations of another size,
-            an id or category that isn't listed, a polygon outside the image. "skip" leaves such images out and counts them.
+        bad_samples: "raise" stops at the first image or annotation that can't be used: a broken or missing file, annotations of
+            another size, a polygon outside the image, a category that isn't listed. "skip" leaves it out and counts it: the one
+            annotation where the others of its image can be used, else the image.
         empty: the same for images without a segment, or with nothing but crowds. "keep" takes them, to train on as they are.
         val_share: of a single split, each k-th image goes to a second one, "val"; k is 1 / val_share, rounded. None is a tenth, and
             an image at least, but nothing where there are several splits or the one is named "val".
@@ -144,7 +146,8 @@ def _hold_out(sources: Sources, val_share: float) -> Sources:
         raise ValueError(f"val_share={val_share} needs {step} images, but there are {len(source.items)}; give more, or none")
     kept = [item for index, item in enumerate(source.items) if index % step != step - 1]
     held_out = source.items[step - 1 :: step]
-    return {name: (split, replace(source, items=kept)), "val": (split, replace(source, items=held_out, problems=()))}
+    val = replace(source, items=held_out, problems=(), notes=AnnotationNotes())
+    return {name: (split, replace(source, items=kept)), "val": (split, val)}
 
 
 def _hold_out_some(sources: Sources) -> Sources:
@@ -161,7 +164,10 @@ def _refuse_problems(sources: Sources) -> None:
     for name, (_, source) in sources.items():
         if source.problems:
             more = f" And {len(source.problems) - 1} more." if len(source.problems) > 1 else ""
-            raise BadSample(f"split {name!r}: {source.problems[0]}{more} To leave such files out: bad_samples skip.")
+            raise BadSample(f"split {name!r}: {source.problems[0]}{more} To leave such files out: --bad_samples skip.")
+        if faults := source.notes.faults:
+            more = f" And {len(faults) - 1} more." if len(faults) > 1 else ""
+            raise BadSample(f"split {name!r}: {faults[0]}{more} To leave such annotations out: --bad_samples skip.")
 
 
 def _refuse_single_class(labels: Labels, reports: dict[str, SplitReport]) -> None:

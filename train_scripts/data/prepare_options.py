@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from eomt.train_scripts.data.formats import coco_crowds
 from eomt.train_scripts.data.formats.archives import innermost, is_archive, unpacked
 from eomt.train_scripts.data.formats.class_list import parse_classes
 from eomt.train_scripts.data.formats.detection import dataset_splits, detect_format, find_splits
@@ -77,13 +78,24 @@ class PrepareOptions:
     mask_orientation: str | None = field(
         default=None,
         metadata={
-            "help": "masks of photos that EXIF turns: drawn on the upright photo or on stored pixels",
+            "help": "masks or polygons of photos that EXIF turns: drawn on the upright photo or on stored pixels",
             "choices": list(CHOICES),
+        },
+    )
+    crowds: str | None = field(
+        default=None,
+        metadata={
+            "help": "coco_instances: what iscrowd = 1 marks, groups of objects or, as CVAT exports brush masks, objects",
+            "choices": list(coco_crowds.CHOICES),
         },
     )
     class_key: str | None = field(default=None, metadata={"help": "via: the region attribute that is the class"})
     bad_samples: str = field(
-        default="raise", metadata={"help": "images that can't be used: stop, or leave out and count", "choices": list(BAD_SAMPLES)}
+        default="raise",
+        metadata={
+            "help": "images, or single annotations of an image, that can't be used: stop, or leave out and count",
+            "choices": list(BAD_SAMPLES),
+        },
     )
     empty: str = field(
         default="raise",
@@ -116,7 +128,7 @@ class PrepareOptions:
             return find_splits(unpacked(Path(self.source), self.out), self.format)
         images, annotations = self._content(self.images), self._content(self.annotations)
         form = self.format or ("panoptic_masks" if self.instances else detect_format(annotations))
-        if images.is_file() and form not in ("masks", "panoptic_masks", "datasets"):
+        if images.is_file() and images.suffix != ".txt" and form not in ("masks", "panoptic_masks", "datasets"):
             images = images.parent  # annotation files say which image is meant
         split = Split(self.split or "train", form, images, annotations)
         return [masks_split(split, self.split) if form == "masks" else split]

@@ -15,7 +15,7 @@ from eomt import EomtConfig
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.coco import read_json
+from eomt.train_scripts.data.formats.annotation_files import read_json
 from eomt.train_scripts.data.image_sources import ImageStream, open_source
 from eomt.train_scripts.evaluation import inference_options
 from eomt.train_scripts.evaluation.inference import predictions

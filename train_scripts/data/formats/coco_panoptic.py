@@ -14,7 +14,7 @@ import numpy as np
 from torch import from_numpy
 
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.coco import read_json
+from eomt.train_scripts.data.formats.annotation_files import read_json
 from eomt.train_scripts.data.formats.image_files import check_names_differ, encoded_file
 from eomt.train_scripts.data.formats.source import Options, Source, thing_labels
 from eomt.train_scripts.data.samples import BadSample, decode_id_map, present_segments

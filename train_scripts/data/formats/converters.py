@@ -64,6 +64,13 @@ def advice_for(folder: Path) -> str | None:
     return None
 
 
+def advice_for_file(path: Path) -> str | None:
+    """The same for one file of annotations that no reader is here for, such as CVAT's xml."""
+    if path.suffix.lower() != ".xml":
+        return None
+    return "is xml"
+
+
 def _advice(converter: Converter, folder: Path) -> str:
     source = folder / converter.inside if (folder / converter.inside).is_dir() else folder
     out = f"{folder.name}_coco"

@@ -15,5 +15,5 @@ def test_options_are_of_formats_and_fields_that_exist():
 
 def test_options_of_other_formats_are_refused(photo, prepared, tmp_path):
     photo(tmp_path / "images" / "pets.png")
-    with pytest.raises(ValueError, match="classes, kind mean nothing for the format coco_instances"):
-        prepared("coco_instances", tmp_path / "images", tmp_path / "pets.json", Options(classes=["a"], kind="semantic"))
+    with pytest.raises(ValueError, match="class_key, kind mean nothing for the format coco_instances"):
+        prepared("coco_instances", tmp_path / "images", tmp_path / "pets.json", Options(class_key="a", kind="semantic"))

@@ -46,8 +46,8 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
     kind = options.kind or ("semantic" if len(options.classes) > 1 else None)
     if kind not in MASK_KINDS:
         raise ValueError(
-            f"kind={kind!r}: say what the values of {annotations} are, one of {', '.join(MASK_KINDS)}: --kind semantic with the names "
-            "of all classes by --classes, or --kind instance, where they are ids of objects, with the one name of these"
+            f"kind={kind!r}: say what the values of {annotations} are, one of {', '.join(MASK_KINDS)}: --kind semantic with the "
+            "names of all classes by --classes, or --kind instance, where they are ids of objects, with the one name of these"
         )
     if options.classes:
         classes = _checked_classes(options, kind)

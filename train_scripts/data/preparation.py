@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from eomt.train_scripts.data.background import with_background
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels, check_split_is_new, write_labels
 from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes
 from eomt.train_scripts.data.formats.class_list import is_void
@@ -16,7 +17,6 @@ from eomt.train_scripts.data.formats.readers import NAMES_CLASSES, OPTIONS, READ
 from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.formats.split import Split, split_options
 from eomt.train_scripts.data.input_paths import LABELS_FILE
-from eomt.train_scripts.data.samples import BadSample
 from eomt.train_scripts.data.samples_picture import draw_samples
 from eomt.train_scripts.data.shard_writer import SplitWriter, finish_sealed
 from eomt.train_scripts.data.single_class import refuse_single_class

@@ -13,10 +13,11 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.choices import BAD_SAMPLES, EMPTY, check_choice
 from eomt.train_scripts.data.formats.annotation_notes import BadAnnotation
 from eomt.train_scripts.data.formats.source import Source
-from eomt.train_scripts.data.samples import BadSample, Sample, decode_row
+from eomt.train_scripts.data.samples import Sample, decode_row
 from eomt.train_scripts.data.shard_writer import SplitWriter
 from eomt.train_scripts.data.split_report import SplitReport
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes
 from eomt.train_scripts.data.formats.image_files import QUARTERS, image_size, orientation_of
 from eomt.train_scripts.data.formats.orientation import turned
-from eomt.train_scripts.data.samples import BadSample
 
 TURNED = "images whose annotations were turned with their EXIF orientation"
 UPRIGHT = "images with an EXIF orientation, whose annotations were taken to be of the upright photo; else --mask_orientation raw"

@@ -7,7 +7,7 @@ at it, one with "skip" counts it and keeps its image. A repair changes nothing t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from eomt.train_scripts.data.samples import BadSample
+from eomt.train_scripts.data.bad_sample import BadSample
 
 
 class BadAnnotation(BadSample):

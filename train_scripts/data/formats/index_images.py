@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from eomt.train_scripts.data.samples import BadSample
+from eomt.train_scripts.data.bad_sample import BadSample
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".npy")
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")

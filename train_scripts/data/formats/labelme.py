@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.annotation_files import NamedImages, check_images_differ, read_json
 from eomt.train_scripts.data.formats.annotation_frames import Frame, frame_of, stated_size
 from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes, BadAnnotation
@@ -25,7 +26,7 @@ from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, encoded_
 from eomt.train_scripts.data.formats.outlines import ellipse
 from eomt.train_scripts.data.formats.polygons import polygon_mask
 from eomt.train_scripts.data.formats.source import Options, Source, thing_labels
-from eomt.train_scripts.data.samples import BadSample, decode_image
+from eomt.train_scripts.data.samples import decode_image
 
 NO_AREA = ("point", "points", "line", "linestrip")
 Item = tuple[str, Path | None, Path]  # id and file of an image, and its json

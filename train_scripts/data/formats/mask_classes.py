@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.class_list import Colour, is_background, is_void
 from eomt.train_scripts.data.formats.index_images import Mask, read_mask
 from eomt.train_scripts.data.formats.source import Options
-from eomt.train_scripts.data.samples import BadSample
 
 VOID = -1
 BOUNDARY = (255, (224, 224, 192))  # index and colour of the outlines in Pascal VOC's masks, which are void

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.choices import MASK_KINDS
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, encoded_file, image_size
@@ -30,7 +31,6 @@ from eomt.train_scripts.data.formats.orientation import mask_turns, turned
 from eomt.train_scripts.data.formats.pairing import find_pairs
 from eomt.train_scripts.data.formats.segment_rows import encoded_ids, recoded_map
 from eomt.train_scripts.data.formats.source import Options, Source
-from eomt.train_scripts.data.samples import BadSample
 
 __all__ = ["MASK_SUFFIXES", "find_pairs", "read"]
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, composed, files_below, image_size, stem_below
 from eomt.train_scripts.data.formats.index_images import MASK_SUFFIXES, read_indices
 from eomt.train_scripts.data.formats.pairing import mask_files
 from eomt.train_scripts.data.formats.segment_rows import row_of_masks
 from eomt.train_scripts.data.formats.source import Source
-from eomt.train_scripts.data.samples import BadSample
 
 ObjectSet = tuple[str, Path, list[Path]]  # stem, image, and a mask of each object
 

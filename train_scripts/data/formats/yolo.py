@@ -10,6 +10,7 @@ Shapes: H, W pixels.
 import math
 from pathlib import Path
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.annotation_frames import frame_of
 from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes, BadAnnotation
 from eomt.train_scripts.data.formats.annotation_rows import Segment, row_of_annotations
@@ -18,7 +19,6 @@ from eomt.train_scripts.data.formats.polygons import polygon_mask
 from eomt.train_scripts.data.formats.source import Options, Source, thing_labels
 from eomt.train_scripts.data.formats.yolo_data import class_names, listed_images
 from eomt.train_scripts.data.formats.yolo_layouts import common_folder, is_label
-from eomt.train_scripts.data.samples import BadSample
 
 Item = tuple[str, Path, Path | None]  # id and file of an image, and its text file
 

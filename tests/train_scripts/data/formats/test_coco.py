@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels, count_rows, load_split, read_labels
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
-from eomt.train_scripts.data.samples import BadSample, decode_row
+from eomt.train_scripts.data.samples import decode_row
 
 SIZE = (20, 30)
 CAT = [2.0, 2.0, 12.0, 2.0, 12.0, 14.0, 2.0, 14.0]

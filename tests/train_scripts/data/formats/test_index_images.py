@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.index_images import read_indices, read_mask
-from eomt.train_scripts.data.samples import BadSample
 
 VALUES = np.array([[0, 1, 2, 3], [3, 2, 1, 0]])
 

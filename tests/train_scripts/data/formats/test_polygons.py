@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes
 from eomt.train_scripts.data.formats.polygons import polygon_mask
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.run_lengths import segments_to_rles
-from eomt.train_scripts.data.samples import BadSample
 
 SIZE = (20, 30)
 CAT = [2.0, 2.0, 12.0, 2.0, 12.0, 14.0, 2.0, 14.0]

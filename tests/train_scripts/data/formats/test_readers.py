@@ -4,8 +4,13 @@ from dataclasses import fields
 
 import pytest
 
+from eomt.train_scripts.data.choices import FORMATS
 from eomt.train_scripts.data.formats.readers import OPTIONS, READERS
 from eomt.train_scripts.data.formats.source import Options
+
+
+def test_the_option_names_the_readers():
+    assert list(FORMATS) == list(READERS)
 
 
 def test_options_are_of_formats_and_fields_that_exist():

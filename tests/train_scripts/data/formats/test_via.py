@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import read_labels
 from eomt.train_scripts.data.formats.source import Options
-from eomt.train_scripts.data.samples import BadSample
 
 SIZE = (20, 30)
 CAT = [2.0, 2.0, 12.0, 2.0, 12.0, 14.0, 2.0, 14.0]

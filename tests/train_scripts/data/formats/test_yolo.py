@@ -4,9 +4,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import read_labels
 from eomt.train_scripts.data.formats.source import Options
-from eomt.train_scripts.data.samples import BadSample
 
 SIZE = (20, 30)
 

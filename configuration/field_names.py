@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 
 from eomt.configuration.architectures import CONFIGURATIONS
+from eomt.configuration.configuration_eomt_ladder import EomtLadderConfig
 
 
 def check_config_fields(names: Iterable[str]) -> None:
@@ -13,7 +14,9 @@ def check_config_fields(names: Iterable[str]) -> None:
     Raises:
         ValueError: no configuration has such a field.
     """
-    known = {"model_type"}.union(*({field.name for field in fields(config_class)} for config_class in CONFIGURATIONS))
+    known = {"model_type"}.union(
+        *({field.name for field in fields(config_class)} for config_class in (*CONFIGURATIONS, EomtLadderConfig))
+    )
     for name in set(names) - known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "see the documentation of EomtConfig"

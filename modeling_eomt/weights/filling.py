@@ -1,7 +1,7 @@
 """Fills a model's encoder with converted weights, all of them or none."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 
@@ -18,6 +18,8 @@ def fill_encoder(model: EomtForUniversalSegmentation, converted: dict[str, Tenso
     Raises:
         ValueError: naming the weights that are missing, unknown or of another shape; the model is then unchanged.
     """
+    if isinstance(model.layernorm, nn.Identity):  # ViT-Adapter reads what the blocks give
+        converted = {name: tensor for name, tensor in converted.items() if not name.startswith("layernorm.")}
     encoder = {name: tensor for name, tensor in model.state_dict().items() if model.blocks_above(name) is not None}
     missing = sorted(encoder.keys() - converted.keys())
     unknown = unknown + sorted(converted.keys() - encoder.keys())

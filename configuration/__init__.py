@@ -1,6 +1,6 @@
 """What a model is: its configuration and the named architectures."""
 
-from eomt.configuration.architectures import ARCHITECTURES, CONFIGURATIONS, architecture_config, ladder_architecture
+from eomt.configuration.architectures import ARCHITECTURES, CONFIGURATIONS, MODEL_TYPES, architecture_config, ladder_architecture
 from eomt.configuration.base import EomtBaseConfig
 from eomt.configuration.configuration_eomt import EomtConfig
 from eomt.configuration.configuration_eomt_dinov3 import EomtDinov3Config
@@ -15,6 +15,7 @@ __all__ = [
     "EomtDinov3Config",
     "EomtEva02Config",
     "EomtLadderConfig",
+    "MODEL_TYPES",
     "architecture_config",
     "ladder_architecture",
 ]

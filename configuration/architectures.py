@@ -11,6 +11,7 @@ from eomt.configuration.configuration_eomt_ladder import EomtLadderConfig
 
 # of EoMT, one an encoder
 CONFIGURATIONS: tuple[type[EomtBaseConfig], ...] = (EomtConfig, EomtDinov3Config, EomtEva02Config)
+MODEL_TYPES: dict[str, type[EomtBaseConfig]] = {known.model_type: known for known in (*CONFIGURATIONS, EomtLadderConfig)}
 
 SMALL = dict(hidden_size=384, num_hidden_layers=12, num_attention_heads=6, num_blocks=3)
 BASE = dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12, num_blocks=3)
@@ -51,9 +52,8 @@ def architecture_config(name: str, **overrides) -> EomtBaseConfig:
     if name not in ARCHITECTURES:
         raise ValueError(f"architecture={name!r} is unknown; choose one of {', '.join(ARCHITECTURES)}")
     model_type = ARCHITECTURES[name].get("model_type", EomtConfig.model_type)
-    [config_class] = [known for known in CONFIGURATIONS if known.model_type == model_type]
     fields = {field: value for field, value in ARCHITECTURES[name].items() if field != "model_type"}
-    return config_class(**{**fields, **overrides})
+    return MODEL_TYPES[model_type](**{**fields, **overrides})
 
 
 def ladder_architecture(name: str, row: int, **overrides) -> EomtLadderConfig:

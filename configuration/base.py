@@ -40,11 +40,14 @@ class EomtBaseConfig(PreTrainedConfig):
     Attributes:
         image_mean, image_std: of the RGB channels in [0, 1], with which the encoder's published weights were trained. They are
             no field: a checkpoint's image processor stores them.
+        title, description: for model cards.
     """
 
     keys_to_ignore_at_inference = ["loss_terms", "block_predictions"]  # a plain Trainer would keep them of every image
 
     fewest_blocks = 1  # with queries
+    title = "An Encoder-only Mask Transformer (EoMT)"
+    description = "a plain ViT with learnable queries in its last blocks"
     image_mean = IMAGENET_DEFAULT_MEAN
     image_std = IMAGENET_DEFAULT_STD
 

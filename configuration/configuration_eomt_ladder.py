@@ -30,6 +30,8 @@ class EomtLadderConfig(EomtConfig):
 
     model_type = "eomt_ladder"
     fewest_blocks = 0
+    title = "A step on the way from ViT-Adapter + Mask2Former to EoMT"
+    description = "a ViT, and queries in Mask2Former's Transformer decoder"
     init_std = 0.02
     init_xavier_std = 1.0
 

@@ -4,8 +4,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import fields
 
-from eomt.configuration.architectures import CONFIGURATIONS
-from eomt.configuration.configuration_eomt_ladder import EomtLadderConfig
+from eomt.configuration.architectures import MODEL_TYPES
 
 
 def check_config_fields(names: Iterable[str]) -> None:
@@ -14,9 +13,7 @@ def check_config_fields(names: Iterable[str]) -> None:
     Raises:
         ValueError: no configuration has such a field.
     """
-    known = {"model_type"}.union(
-        *({field.name for field in fields(config_class)} for config_class in (*CONFIGURATIONS, EomtLadderConfig))
-    )
+    known = {"model_type"}.union(*({field.name for field in fields(config_class)} for config_class in MODEL_TYPES.values()))
     for name in set(names) - known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "see the documentation of EomtConfig"

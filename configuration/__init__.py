@@ -1,10 +1,11 @@
 """What a model is: its configuration and the named architectures."""
 
-from eomt.configuration.architectures import ARCHITECTURES, CONFIGURATIONS, architecture_config
+from eomt.configuration.architectures import ARCHITECTURES, CONFIGURATIONS, MODEL_TYPES, architecture_config, ladder_architecture
 from eomt.configuration.base import EomtBaseConfig
 from eomt.configuration.configuration_eomt import EomtConfig
 from eomt.configuration.configuration_eomt_dinov3 import EomtDinov3Config
 from eomt.configuration.configuration_eomt_eva02 import EomtEva02Config
+from eomt.configuration.configuration_eomt_ladder import EomtLadderConfig
 
 __all__ = [
     "ARCHITECTURES",
@@ -13,5 +14,8 @@ __all__ = [
     "EomtConfig",
     "EomtDinov3Config",
     "EomtEva02Config",
+    "EomtLadderConfig",
+    "MODEL_TYPES",
     "architecture_config",
+    "ladder_architecture",
 ]

@@ -40,10 +40,14 @@ class EomtBaseConfig(PreTrainedConfig):
     Attributes:
         image_mean, image_std: of the RGB channels in [0, 1], with which the encoder's published weights were trained. They are
             no field: a checkpoint's image processor stores them.
+        title, description: for model cards.
     """
 
     keys_to_ignore_at_inference = ["loss_terms", "block_predictions"]  # a plain Trainer would keep them of every image
 
+    fewest_blocks = 1  # with queries
+    title = "An Encoder-only Mask Transformer (EoMT)"
+    description = "a plain ViT with learnable queries in its last blocks"
     image_mean = IMAGENET_DEFAULT_MEAN
     image_std = IMAGENET_DEFAULT_STD
 
@@ -86,9 +90,9 @@ class EomtBaseConfig(PreTrainedConfig):
                 )
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(f"hidden_size={self.hidden_size} must be a multiple of num_attention_heads={self.num_attention_heads}")
-        if not 1 <= self.num_blocks <= self.num_hidden_layers:
+        if not self.fewest_blocks <= self.num_blocks <= self.num_hidden_layers:
             raise ValueError(
-                f"num_blocks={self.num_blocks} must lie in 1..num_hidden_layers={self.num_hidden_layers}: "
+                f"num_blocks={self.num_blocks} must lie in {self.fewest_blocks}..num_hidden_layers={self.num_hidden_layers}: "
                 "queries join before the last num_blocks blocks"
             )
         if sorted(self.id2label) != list(range(self.num_labels)):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from eomt.configuration.architectures import CONFIGURATIONS
+from eomt.configuration.architectures import MODEL_TYPES
 
 
 def check_config_fields(given: Mapping[str, Any]) -> None:
@@ -17,11 +17,10 @@ def check_config_fields(given: Mapping[str, Any]) -> None:
     Raises:
         ValueError: no configuration has such a field, or is of that type.
     """
-    known = {"model_type"}.union(*({field.name for field in fields(config_class)} for config_class in CONFIGURATIONS))
+    known = {"model_type"}.union(*({field.name for field in fields(config_class)} for config_class in MODEL_TYPES.values()))
     for name in given.keys() - known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "see the documentation of EomtConfig"
         raise ValueError(f"config: no configuration has a field {name}; {hint}")
-    model_types = [config_class.model_type for config_class in CONFIGURATIONS]
-    if given.get("model_type", model_types[0]) not in model_types:
-        raise ValueError(f"config: model_type must be one of {', '.join(model_types)}, not {given['model_type']!r}")
+    if given.get("model_type", "eomt") not in MODEL_TYPES:
+        raise ValueError(f"config: model_type must be one of {', '.join(MODEL_TYPES)}, not {given['model_type']!r}")

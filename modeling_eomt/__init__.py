@@ -22,6 +22,9 @@ if TYPE_CHECKING or not is_command():
         EomtForUniversalSegmentationOutput,
         EomtImageProcessor,
         EomtImageProcessorPil,
+        EomtLadderConfig,
+        EomtLadderForUniversalSegmentation,
+        EomtLadderPreTrainedModel,
         EomtPreTrainedModel,
     )
 
@@ -37,6 +40,9 @@ __all__ = [
     "EomtForUniversalSegmentationOutput",
     "EomtImageProcessor",
     "EomtImageProcessorPil",
+    "EomtLadderConfig",
+    "EomtLadderForUniversalSegmentation",
+    "EomtLadderPreTrainedModel",
     "EomtPreTrainedModel",
 ]
 

@@ -120,6 +120,20 @@ class MaskClassifier(MaskingProbabilities, ABC):
             ValueError: the encoder doesn't have so many blocks.
         """
 
+    def draw_unmasked(self, block: int, mask_logits: Tensor, draws: ImageDraws) -> Tensor | None:
+        """Which queries of which image a masked block leaves unmasked at this step: bool (B, Q), or None in evaluation.
+
+        Args:
+            block: 0 for the earliest that may be masked.
+            mask_logits: (B, Q, ...), of the queries.
+            draws: source of the random numbers.
+        """
+        if not self.training:
+            return None
+        rows = [1] * len(mask_logits)
+        drawn = draws.uniform(f"masking {block}", rows, (self.config.num_queries,), mask_logits.device)  # (B, Q)
+        return drawn > self.attn_mask_probs[block]
+
     def loss_terms(
         self,
         predictions: Sequence[Prediction],

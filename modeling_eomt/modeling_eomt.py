@@ -5,8 +5,6 @@ Shapes: `B` images, `Q` queries, `C` classes, `N` tokens, `D` width, `H, W` pixe
 `s` upscaling of the masks over the patch grid (4 at patch size 16).
 """
 
-import re
-
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
@@ -14,9 +12,7 @@ from transformers import initialization as init
 
 from eomt.configuration import EomtBaseConfig
 from eomt.criterion.loss import EomtLoss
-from eomt.encoders.dinov2 import EomtEmbeddings, EomtLayer
-from eomt.encoders.parts import wanting_gradients
-from eomt.encoders.rotary import EomtNoRotation
+from eomt.encoders.vit import ViTEncoder
 from eomt.initialization import InitializedModule
 from eomt.mask_classifier import EomtForUniversalSegmentationOutput, MaskClassifier, Prediction
 from eomt.mask_module import EomtMaskHead, EomtScaleBlock
@@ -38,7 +34,7 @@ class EomtQueries(nn.Embedding, InitializedModule):
         return torch.cat([self.weight.to(tokens).expand(tokens.shape[0], -1, -1), tokens], dim=1)
 
 
-class EomtForUniversalSegmentation(MaskClassifier, EomtPreTrainedModel):
+class EomtForUniversalSegmentation(ViTEncoder, MaskClassifier, EomtPreTrainedModel):
     """
     EoMT for semantic, instance and panoptic segmentation.
 
@@ -48,21 +44,11 @@ class EomtForUniversalSegmentation(MaskClassifier, EomtPreTrainedModel):
 
     Args:
         config: of the model. Masked attention is on in a new model; [`set_attn_mask_probs`] changes it.
-
-    Attributes:
-        embeddings_class, layer_class, rotary_class: of the encoder; another `model_type` names its own, and nothing else.
     """
-
-    embeddings_class: type[nn.Module] = EomtEmbeddings
-    layer_class: type[EomtLayer] = EomtLayer
-    rotary_class: type[nn.Module] = EomtNoRotation
 
     def __init__(self, config: EomtBaseConfig):
         super().__init__(config)
-        self.embeddings = self.embeddings_class(config)
-        self.rotary = self.rotary_class(config)
-        self.layers = nn.ModuleList([self.layer_class(config) for _ in range(config.num_hidden_layers)])
-        self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.init_encoder(config)
         self.query = EomtQueries(config.num_queries, config.hidden_size)
         self.upscale_block = EomtScaleBlock(config)
         self.mask_head = EomtMaskHead(config)
@@ -73,17 +59,15 @@ class EomtForUniversalSegmentation(MaskClassifier, EomtPreTrainedModel):
 
     def predict_blocks(self, pixel_values: Tensor, supervised: bool, draws: ImageDraws) -> tuple[Tensor, list[Prediction]]:
         grid = self.embeddings.patch_embeddings.grid_of(pixel_values)
-        blocks = list(self.layers)
-        encode, decode = blocks[: -self.config.num_blocks], blocks[-self.config.num_blocks :]
+        joined = len(self.layers) - self.config.num_blocks  # the first block with queries
         predictions = []
 
         tokens = self.embeddings(pixel_values, grid)  # (B, prefix + h * w, D)
         rotation = self.rotary(grid, pixel_values, draws)  # of the patches, the last h * w tokens, where positions are angles
-        for layer in encode:
-            tokens = layer(wanting_gradients(tokens, layer), None, rotation)
+        tokens = self.encode(tokens, slice(joined), rotation)
 
         tokens = self.query(tokens)  # (B, N, D), N = Q + prefix + h * w
-        for block, layer in enumerate(decode):
+        for block, layer in enumerate(list(self.layers)[joined:]):
             query_mask = None
             if supervised or self.is_masked(block):
                 predictions.append(self.predict(self.layernorm(tokens), grid))
@@ -111,29 +95,5 @@ class EomtForUniversalSegmentation(MaskClassifier, EomtPreTrainedModel):
         """The attention mask of a block, (B, 1, Q, N), or None where it is not masked."""
         if not self.is_masked(block):
             return None
-        unmasked = None
-        if self.training:
-            rows = [1] * len(mask_logits)
-            drawn = draws.uniform(f"masking {block}", rows, (self.config.num_queries,), mask_logits.device)  # (B, Q)
-            unmasked = drawn > self.attn_mask_probs[block]
+        unmasked = self.draw_unmasked(block, mask_logits, draws)
         return query_attention_mask(mask_logits, grid, self.embeddings.num_prefix_tokens, unmasked)
-
-    def blocks_above(self, name: str) -> int | None:
-        if name.startswith("layernorm."):
-            return 0
-        if name.startswith("embeddings."):
-            return len(self.layers) - 1
-        block = re.match(r"layers\.(\d+)\.", name)
-        return len(self.layers) - 1 - int(block[1]) if block else None
-
-    def freeze_encoder(self, frozen_blocks: int) -> None:
-        total = len(self.layers)
-        before_queries = total - self.config.num_blocks
-        if not -1 <= frozen_blocks <= total:
-            raise ValueError(
-                f"frozen_blocks={frozen_blocks} must be in -1..{total}, the model's blocks; -1 is every block before the queries "
-                f"join: {before_queries}"
-            )
-        if frozen_blocks:
-            self.embeddings.requires_grad_(False)
-            self.layers[: before_queries if frozen_blocks == -1 else frozen_blocks].requires_grad_(False)

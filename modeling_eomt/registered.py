@@ -3,6 +3,7 @@
 from eomt.configuration.configuration_eomt import EomtConfig as EomtConfig
 from eomt.configuration.configuration_eomt_dinov3 import EomtDinov3Config as EomtDinov3Config
 from eomt.configuration.configuration_eomt_eva02 import EomtEva02Config as EomtEva02Config
+from eomt.configuration.configuration_eomt_ladder import EomtLadderConfig as EomtLadderConfig
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor as EomtImageProcessor
 from eomt.image_processing.image_processing_pil_eomt import EomtImageProcessorPil as EomtImageProcessorPil
 from eomt.modeling_eomt import EomtForUniversalSegmentation as EomtForUniversalSegmentation
@@ -12,6 +13,8 @@ from eomt.modeling_eomt_dinov3 import EomtDinov3ForUniversalSegmentation as Eomt
 from eomt.modeling_eomt_dinov3 import EomtDinov3PreTrainedModel as EomtDinov3PreTrainedModel
 from eomt.modeling_eomt_eva02 import EomtEva02ForUniversalSegmentation as EomtEva02ForUniversalSegmentation
 from eomt.modeling_eomt_eva02 import EomtEva02PreTrainedModel as EomtEva02PreTrainedModel
+from eomt.modeling_eomt_ladder import EomtLadderForUniversalSegmentation as EomtLadderForUniversalSegmentation
+from eomt.modeling_eomt_ladder import EomtLadderPreTrainedModel as EomtLadderPreTrainedModel
 from eomt.registration import register_auto_classes
 
 register_auto_classes()

@@ -9,17 +9,19 @@ from transformers import (
 )
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from eomt.configuration import EomtConfig, EomtDinov3Config, EomtEva02Config
+from eomt.configuration import EomtConfig, EomtDinov3Config, EomtEva02Config, EomtLadderConfig
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.image_processing.image_processing_pil_eomt import EomtImageProcessorPil
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.modeling_eomt_dinov3 import EomtDinov3ForUniversalSegmentation
 from eomt.modeling_eomt_eva02 import EomtEva02ForUniversalSegmentation
+from eomt.modeling_eomt_ladder import EomtLadderForUniversalSegmentation
 
 MODELS = (
     (EomtConfig, EomtForUniversalSegmentation),
     (EomtDinov3Config, EomtDinov3ForUniversalSegmentation),
     (EomtEva02Config, EomtEva02ForUniversalSegmentation),
+    (EomtLadderConfig, EomtLadderForUniversalSegmentation),
 )
 # by name, as transformers has its own: the module is imported when a pipeline is made
 PIPELINE = "eomt.pipeline.EomtImageSegmentationPipeline"

@@ -10,7 +10,7 @@ from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
-from transformers import AutoModelForUniversalSegmentation  # noqa: E402
+from transformers import AutoConfig, AutoModelForUniversalSegmentation  # noqa: E402
 
 from eomt import EomtForUniversalSegmentation  # noqa: E402
 from eomt.configuration import CONFIGURATIONS, EomtBaseConfig  # noqa: E402
@@ -31,6 +31,7 @@ DIFFERENT = {  # what a tiny model of another `model_type` has besides
     "eomt": dict(num_register_tokens=4),
     "eomt_dinov3": dict(num_register_tokens=4, intermediate_size=128),
     "eomt_eva02": dict(intermediate_size=170),
+    "eomt_ladder": dict(num_register_tokens=4, num_blocks=0, decoder_layers=3, decoder_width=32, pixel_decoder_layers=1),
 }
 
 
@@ -48,13 +49,12 @@ def model_type() -> str:
 
 @pytest.fixture
 def tiny_config(model_type) -> Callable[..., EomtBaseConfig]:
-    """`tiny_config(num_labels=5, **fields)`: four blocks, the last two with queries, 64 pixels."""
+    """`tiny_config(num_labels=5, **fields)`: four blocks, the last two with queries, or three layers of a decoder, 64 pixels."""
 
     def build(num_labels: int = 5, **fields) -> EomtBaseConfig:
-        [config_class] = [known for known in CONFIGURATIONS if known.model_type == model_type]
         names = {index: f"class {index}" for index in range(num_labels)}
         labels = dict(id2label=names, label2id={name: index for index, name in names.items()})
-        return config_class(**{**TINY, **DIFFERENT[model_type], **fields}, **labels)
+        return AutoConfig.for_model(model_type, **{**TINY, **DIFFERENT[model_type], **fields}, **labels)
 
     return build
 
@@ -69,7 +69,7 @@ def tiny_model(tiny_config) -> Callable[..., EomtForUniversalSegmentation]:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))
-        model.set_attn_mask_probs(probs if isinstance(probs, list) else [probs] * model.config.num_blocks)
+        model.set_attn_mask_probs(probs if isinstance(probs, list) else [probs] * len(model.attn_mask_probs))
         return model
 
     return build

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from eomt.mask_classifier import MaskClassifier
 
@@ -21,6 +21,8 @@ def fill_encoder(model: MaskClassifier, converted: dict[str, Tensor], unknown: l
     Raises:
         ValueError: naming the weights that are missing, unknown or of another shape; the model is then unchanged.
     """
+    if isinstance(model.layernorm, nn.Identity):  # ViT-Adapter reads what the blocks give
+        converted = {name: tensor for name, tensor in converted.items() if not name.startswith("layernorm.")}
     encoder = {name: tensor for name, tensor in model.state_dict().items() if model.blocks_above(name) is not None}
     check_fit(encoder, converted, unknown, f"the encoder; {ENCODER_REMEDY}")
     fill(encoder, converted)

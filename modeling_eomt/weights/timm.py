@@ -13,25 +13,27 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from eomt.configuration import EomtBaseConfig, EomtConfig, EomtDinov3Config, EomtEva02Config
+from eomt.configuration import EomtBaseConfig, EomtConfig, EomtDinov3Config, EomtEva02Config, EomtLadderConfig
+from eomt.mask_classifier import MaskClassifier
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.modeling_eomt_dinov3 import EomtDinov3ForUniversalSegmentation
 from eomt.modeling_eomt_eva02 import EomtEva02ForUniversalSegmentation
+from eomt.modeling_eomt_ladder import EomtLadderForUniversalSegmentation
 from eomt.weights.files import SUFFIXES, read_tensors
 from eomt.weights.filling import fill_encoder
 from eomt.weights.meta_names import with_timm_names
 from eomt.weights.timm_dinov3 import convert_dinov3, dinov3_config
 from eomt.weights.timm_eva02 import convert_eva02, eva02_config
-from eomt.weights.timm_vit import convert_vit, vit_config
+from eomt.weights.timm_vit import convert_vit, ladder_config, vit_config
 
 
 class Family(NamedTuple):
     """Encoders whose weights have the same names, and the model that they start."""
 
-    model_class: type[EomtForUniversalSegmentation]
+    model_class: type[MaskClassifier]
     config_class: type[EomtBaseConfig]
     config: Callable[..., EomtBaseConfig]  # (weights, **overrides)
-    convert: Callable[[dict[str, Tensor], EomtForUniversalSegmentation], tuple[dict[str, Tensor], list[str]]]
+    convert: Callable[[dict[str, Tensor], MaskClassifier], tuple[dict[str, Tensor], list[str]]]
     rope_class: type[torch.nn.Module] | None = None  # timm's
 
     def fits(self, vit: torch.nn.Module) -> bool:
@@ -44,6 +46,8 @@ class Family(NamedTuple):
 VIT = Family(EomtForUniversalSegmentation, EomtConfig, vit_config, convert_vit)
 DINOV3 = Family(EomtDinov3ForUniversalSegmentation, EomtDinov3Config, dinov3_config, convert_dinov3, RotaryEmbeddingDinoV3)
 EVA02 = Family(EomtEva02ForUniversalSegmentation, EomtEva02Config, eva02_config, convert_eva02, RotaryEmbeddingCat)
+LADDER = Family(EomtLadderForUniversalSegmentation, EomtLadderConfig, ladder_config, convert_vit)
+VARIANTS = {VIT: (VIT, LADDER), DINOV3: (DINOV3,), EVA02: (EVA02,)}  # the models that weights of a family can start
 EVA02_LARGE = "eva02_large_patch14_224"
 
 
@@ -54,7 +58,21 @@ def family_of(names: Collection[str]) -> Family:
     return VIT if "pos_embed" in names or "blocks.0.gamma_1" not in names else DINOV3
 
 
-def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **overrides) -> EomtForUniversalSegmentation:
+def variant_of(family: Family, model_type: str | None) -> Family:
+    """The family for the model of a `model_type`, by default EoMT.
+
+    Raises:
+        ValueError: weights of this family can't start such a model.
+    """
+    variants = {variant.config_class.model_type: variant for variant in VARIANTS[family]}
+    if model_type is None:
+        return family
+    if model_type not in variants:
+        raise ValueError(f"model_type={model_type!r}: this ViT can start {' or '.join(variants)}")
+    return variants[model_type]
+
+
+def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **overrides) -> MaskClassifier:
     """A model whose encoder is a ViT of timm and whose queries and heads are new; see [`pixel_statistics`] for its images.
 
     Args:
@@ -62,6 +80,7 @@ def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **ove
             file of `SUFFIXES` with timm's names, or with those of Meta's own files of DINOv2 and DINOv3.
         pretrained: for a name, whether to load its weights; without them the encoder is random.
         overrides: any field of the configuration, `num_labels` or `id2label` among them; see [`encoder_config`] for the rest.
+            `model_type="eomt_ladder"` and `row` make the model of a row of Table 1.
 
     Raises:
         FileNotFoundError: for a file that is not there.
@@ -81,7 +100,7 @@ def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **ove
             )
         first = vit.blocks[0]
         overrides = {"num_attention_heads": first.attn.num_heads, "layer_norm_eps": first.norm1.eps, **overrides}
-    family = family_of(weights)
+    family = variant_of(family_of(weights), overrides.pop("model_type", None))
     model = family.model_class(family.config(weights, **overrides))
     fill_encoder(model, *family.convert(weights, model))
     return model
@@ -157,12 +176,12 @@ def encoder_config(weights: dict[str, Tensor], **overrides) -> EomtBaseConfig:
 
     Args:
         weights: timm's names and tensors.
-        overrides: any field of the configuration.
+        overrides: any field of the configuration, and `model_type`.
 
     Raises:
-        ValueError: for weights of another kind of network.
+        ValueError: for weights of another kind of network, or of one that can't start a model of that type.
     """
-    return family_of(weights).config(weights, **overrides)
+    return variant_of(family_of(weights), overrides.pop("model_type", None)).config(weights, **overrides)
 
 
 def load_timm_encoder(model: EomtForUniversalSegmentation, weights: dict[str, Tensor]) -> None:

@@ -1,4 +1,5 @@
-"""The contract of an architecture, for each that implements it: EoMT on every encoder, and transformers' own EoMT in benchmarks."""
+"""The contract of an architecture, for each that implements it: EoMT on every encoder, the ladder to it,
+and transformers' own EoMT in benchmarks."""
 
 import importlib.util
 from pathlib import Path
@@ -10,6 +11,7 @@ import transformers
 from eomt.configuration import CONFIGURATIONS
 from eomt.mask_classifier import MaskClassifier
 from eomt.modeling_eomt import EomtPreTrainedModel
+from eomt.modeling_eomt_ladder import EomtLadderForUniversalSegmentation
 
 STOCK = Path(__file__).parents[2] / "benchmarks" / "stock_model.py"
 
@@ -22,21 +24,24 @@ def stock_class() -> type[MaskClassifier]:
 
 
 MODEL_TYPES = [known.model_type for known in CONFIGURATIONS]
+ROWS = {f"row {row}": row for row in range(4)}
 
 
-@pytest.fixture(params=[*MODEL_TYPES, "transformers"])
+@pytest.fixture(params=[*MODEL_TYPES, *ROWS, "transformers"])
 def kind(request) -> str:
     return request.param
 
 
 @pytest.fixture
 def model_type(kind) -> str:
-    return kind if kind in MODEL_TYPES else "eomt"
+    return "eomt_ladder" if kind in ROWS else kind if kind in MODEL_TYPES else "eomt"
 
 
 @pytest.fixture
 def model(kind, tiny_model) -> MaskClassifier:
-    """In training, masked at random, four blocks of which the last two have queries."""
+    """In training, masked at random, four blocks, and the last two with queries, or three layers of a decoder."""
+    if kind in ROWS:
+        return tiny_model(probs=0.5, row=ROWS[kind]).train()
     ours = tiny_model(probs=0.5)
     if kind in MODEL_TYPES:
         return ours.train()
@@ -54,7 +59,7 @@ def batch(segments) -> dict:
 def test_labels_give_one_loss_that_is_the_sum_of_its_terms(model, batch):
     outputs = model(**batch)
     assert outputs.loss.item() == pytest.approx(sum(term.item() for term in outputs.loss_terms.values()), rel=1e-5)
-    assert len(outputs.block_predictions) == 2
+    assert len(outputs.block_predictions) == len(model.attn_mask_probs)
     assert outputs.masks_queries_logits.shape == outputs.block_predictions[0][0].shape == (2, 8, 16, 16)
     assert outputs.class_queries_logits.shape == outputs.block_predictions[0][1].shape == (2, 8, 6)
     outputs.loss.backward()
@@ -62,7 +67,7 @@ def test_labels_give_one_loss_that_is_the_sum_of_its_terms(model, batch):
 
 
 def test_without_supervised_blocks_the_last_prediction_alone_has_a_loss(model, batch):
-    model.set_attn_mask_probs([0.0, 0.0])
+    model.set_attn_mask_probs([0.0] * len(model.attn_mask_probs))
     torch.manual_seed(0)
     every = model(**batch)
     model.supervises_blocks = False
@@ -74,11 +79,11 @@ def test_without_supervised_blocks_the_last_prediction_alone_has_a_loss(model, b
 
 def test_every_parameter_is_new_or_so_many_blocks_below_the_output(model):
     above = {name: model.blocks_above(name) for name, _ in model.named_parameters()}
-    assert {name.split(".")[0] for name, blocks in above.items() if blocks is None} == {
-        "query", "upscale_block", "mask_head", "class_predictor"
-    }  # fmt: skip
+    ladder = isinstance(model, EomtLadderForUniversalSegmentation)
+    new = {"pyramid", "pixel_decoder", "transformer_decoder"} if ladder else {"query", "upscale_block", "mask_head"}
+    assert {name.split(".")[0] for name, blocks in above.items() if blocks is None} == {*new, "class_predictor"}
     assert {above[f"layers.{block}.norm1.weight"] for block in range(4)} == {3, 2, 1, 0} and above["layers.3.norm1.weight"] == 0
-    assert above["embeddings.cls_token"] == 3 and above["layernorm.weight"] == 0
+    assert above["embeddings.cls_token"] == 3 and above.get("layernorm.weight", 0) == 0
 
 
 def test_frozen_blocks_get_no_gradient(model, batch):
@@ -100,9 +105,10 @@ def test_a_new_class_head_is_random_and_trained(model, batch):
 
 
 def test_probabilities_are_checked_and_kept_in_float32(model):
-    model.set_attn_mask_probs([0.9995, 0.25])
-    assert model.to(torch.bfloat16).attn_mask_probs.tolist() == pytest.approx([0.9995, 0.25], abs=1e-6)
-    with pytest.raises(ValueError, match=r"probs=\[0.5\] must be 2 numbers in \[0, 1\]"):
+    count = len(model.attn_mask_probs)
+    model.set_attn_mask_probs([0.9995] * count)
+    assert model.to(torch.bfloat16).attn_mask_probs.tolist() == pytest.approx([0.9995] * count, abs=1e-6)
+    with pytest.raises(ValueError, match=rf"probs=\[0.5\] must be {count} numbers in \[0, 1\]"):
         model.set_attn_mask_probs([0.5])
 
 

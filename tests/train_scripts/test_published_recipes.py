@@ -8,7 +8,7 @@ import torch
 import yaml
 from transformers import AutoModel
 
-from eomt.configuration import ARCHITECTURES, architecture_config
+from eomt.configuration import ARCHITECTURES, architecture_config, ladder_architecture
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.recipe import parse_arguments
 from eomt.train_scripts.training.schedules import learning_rate_factor, mask_probability
@@ -17,7 +17,8 @@ from eomt.weights.timm import encoder_config
 FOLDER = Path(__file__).parents[2] / "train_scripts/recipes"
 COCO, COCO_2X, ADE, CITY = 88692, 2 * 88692, 39120, 19902  # steps
 IMAGES = {"coco_panoptic": 118_287, "coco_instance": 117_266, "ade20k": 20_210, "cityscapes": 2_975, "ablation": 118_287}
-# steps, size, queries, blocks with queries, (first, last) step of the first block's annealing, of the last's
+# steps, size, queries, blocks with queries (none in rows 0 to 3 of Table 1),
+# (first, last) step of the first block's annealing, of the last's
 THREE = [(14782, 29564), (59128, 73910)]
 PUBLISHED = {
     "coco_panoptic_small_640": (COCO, "small", 640, 200, 3, THREE),
@@ -39,6 +40,11 @@ PUBLISHED = {
     "ade20k_panoptic_giant_1280": (ADE, "giant", 1280, 200, 5, [(6520, 13040), (26080, 32600)]),
     "ade20k_semantic_large_512": (ADE, "large", 512, 100, 4, [(6520, 13040), (26080, 32600)]),
     "cityscapes_semantic_large_1024": (CITY, "large", 1024, 100, 4, [(3317, 6634), (13268, 16585)]),
+    **{f"coco_panoptic_large_640_row{row}": (COCO, "large", 640, 200, 0, None) for row in range(4)},
+    "coco_instance_large_640_row0": (COCO, "large", 640, 200, 0, None),
+    "ade20k_panoptic_large_640_row0": (ADE, "large", 640, 200, 0, None),
+    "ade20k_semantic_large_512_row0": (ADE, "large", 512, 100, 0, None),
+    "cityscapes_semantic_large_1024_row0": (CITY, "large", 1024, 100, 0, None),
     "ablation_masking_always": (COCO, "large", 640, 200, 4, None),
     "ablation_masking_never": (COCO, "large", 640, 200, 4, None),
     "ablation_blocks_9": (COCO, "large", 640, 200, 9, THREE),
@@ -111,6 +117,9 @@ def test_it_builds_on_the_meta_device(name, parsed):
     with torch.device("meta"):
         if model_args.timm_model:
             config = encoder_config(timm.create_model(model_args.timm_model, num_classes=0).state_dict(), **fields)
+        elif not num_blocks:  # the authors released no such checkpoint to start from
+            assert model_args.checkpoint is None
+            config = ladder_architecture(size, 0, **fields)
         else:
             assert model_args.checkpoint == f"tue-mps/coco_panoptic_eomt_{size}_{pixels}"
             config = architecture_config(size, **fields)
@@ -118,10 +127,24 @@ def test_it_builds_on_the_meta_device(name, parsed):
     assert {key: getattr(config, key) for key in ARCHITECTURES[size]} == {**ARCHITECTURES[size], "num_blocks": num_blocks}
     assert (config.image_size, config.num_queries, config.num_blocks) == (pixels, queries, num_blocks)
     assert config.num_register_tokens == architecture_config(size).num_register_tokens
-    assert model.query.weight.shape == (queries, config.hidden_size) and model.device.type == "meta"
+    queries_of_model = model.query if num_blocks else model.transformer_decoder.queries_features
+    assert queries_of_model.num_embeddings == queries and model.device.type == "meta"
+    assert num_blocks or f"_row{config.row}" in name
 
 
 def test_a_users_own_number_of_epochs_keeps_the_shares(parsed):
     _, _, args = parsed("ade20k_semantic_large_512", "--num_train_epochs", "3")
     args.epochs_to_steps(500)
     assert args.max_steps == 94 and sum(args.warmup_shares()) == pytest.approx(1500 / ADE, abs=1e-6)
+
+
+def test_mask2former_is_annealed_over_its_nine_layers(parsed):
+    """Table C, by the rule of EoMT's blocks: the first layer from a sixth on, the last up to five sixths."""
+    model_args, _, args = parsed("coco_panoptic_large_640_row0", "--masking", "annealed")
+    config = ladder_architecture("large", **{key: value for key, value in model_args.config_fields.items() if key != "model_type"})
+    layers = config.decoder_layers
+    assert args.masking == "annealed" and layers == 9
+    for layer in range(layers):
+        start = 1 / 6 + layer / 16
+        assert mask_probability(start - 1e-6, layer, layers) == 1 > mask_probability(start + 1e-3, layer, layers)
+        assert mask_probability(start + 1 / 6 - 1e-3, layer, layers) > 0 == mask_probability(start + 1 / 6 + 1e-6, layer, layers)

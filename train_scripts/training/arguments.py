@@ -39,7 +39,7 @@ class ModelArguments:
     )
     config: StartOption[Deciding[str]] = field(
         default="{}",
-        metadata={"help": "configuration fields as JSON, over what the start brings; model_type chooses that of random weights"},
+        metadata={"help": "configuration fields as JSON, over what the start brings; model_type chooses the architecture"},
     )
 
     def __post_init__(self):
@@ -55,10 +55,8 @@ class ModelArguments:
             from eomt.configuration.field_names import check_config_fields  # which takes a second to load
 
             check_config_fields(self.config_fields)
-            if "model_type" in self.config_fields and (self.checkpoint or self.timm_model):
-                raise ValueError(
-                    f"config={self.config!r}: model_type is for random weights, and this start has its own; leave it out"
-                )
+            if "model_type" in self.config_fields and self.checkpoint:
+                raise ValueError(f"config={self.config!r}: a checkpoint has a model_type of its own; leave it out")
         if self.checkpoint:
             check_checkpoint(self.checkpoint)
 

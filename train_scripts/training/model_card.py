@@ -18,7 +18,7 @@ import torch
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
-from eomt.configuration import EomtConfig
+from eomt.configuration import MODEL_TYPES, EomtConfig
 from eomt.model_cards.rendering import render_card, runs_in_transformers
 from eomt.train_scripts.data.dataset_folder import Labels, count_rows
 from eomt.train_scripts.evaluation.score_names import score_name
@@ -222,10 +222,11 @@ def _metadata(
 
 
 def _introduction(task: str, labels: Labels, model_type: str) -> str:
+    config = MODEL_TYPES[model_type]
     own_format = ", in the format of transformers' own EoMT" * runs_in_transformers(model_type)
     return (
-        f"An Encoder-only Mask Transformer (EoMT) for {task} segmentation into {len(labels)} classes: a plain ViT with learnable "
-        "queries in its last blocks. Trained and written by `eomt-transformers`" + own_format + "."
+        f"{config.title} for {task} segmentation into {len(labels)} classes: {config.description}. Trained and written by "
+        "`eomt-transformers`" + own_format + "."
     )
 
 

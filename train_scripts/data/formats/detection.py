@@ -167,7 +167,7 @@ def _all_splits(folder: Path) -> Iterator[Split]:
     numbered = (replace(split, format="panoptic_masks") for split in _folder_splits(folder, "masks", "masks"))
     yield from (split for split in numbered if panoptic_masks.instances_beside(split.annotations).is_dir())
     for path in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
-        if path.stem.startswith("via") and via.entries(read_json(path)) is not None:
+        if path.stem.startswith("via") and via.is_via(read_json(path)):
             yield Split(split_name(path.parent.name) if path.parent != folder else "train", "via", path.parent, path)
 
 

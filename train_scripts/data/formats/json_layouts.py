@@ -10,6 +10,7 @@ from pathlib import Path
 
 from eomt.train_scripts.data.formats import label_studio, labelme, via
 from eomt.train_scripts.data.formats.annotation_files import name_ends, read_json
+from eomt.train_scripts.data.formats.annotation_notes import form_fault
 from eomt.train_scripts.data.formats.image_files import is_hidden
 from eomt.train_scripts.data.formats.mask_layouts import SPLIT_FOLDERS, split_name
 from eomt.train_scripts.data.formats.split import Split
@@ -25,11 +26,12 @@ def format_of_json(content: object) -> str | None:
         return "labelme"
     if label_studio.is_label_studio(content):
         return "label_studio"
-    if via.entries(content) is not None:
+    if via.is_via(content):
         return "via"
     if isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys():
-        segments = content["annotations"][:1] if isinstance(content["annotations"], list) else []
-        return "coco_panoptic" if any("segments_info" in entry for entry in segments) else "coco_instances"
+        entries = content["annotations"][:1] if isinstance(content["annotations"], list) else []
+        has_segments = any(isinstance(entry, dict) and "segments_info" in entry for entry in entries)
+        return "coco_panoptic" if has_segments else "coco_instances"
     return None
 
 
@@ -70,7 +72,10 @@ def _format_or_none(path: Path) -> str | None:
 
 def _split_of(path: Path, folder: Path) -> Split | None:
     form = _format_or_none(path)
-    names = form and _image_names(read_json(path), form)
+    try:
+        names = form and _image_names(read_json(path), form)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"annotations={path} has not the form of {form}: {form_fault(error)}. Export it again") from error
     images = names and _image_folder(names[:NAMES_TRIED], path, folder)
     return Split(_name_of(path, images, folder), form, images, path) if images else None
 

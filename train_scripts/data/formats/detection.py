@@ -35,7 +35,7 @@ KNOWN = """\
     yolo             a data.yaml whose train and val lead to folders, or to text files of images; text files beside images
     via              train/via_region_data.json among its images; a project of VIA 2 or 3 beside its images
     labelme          a json of LabelMe beside each image, in one folder or in train and val
-    label_studio     result.json as Label Studio exports it, beside a folder of the images
+    label_studio     the json that Label Studio exports, beside a folder of the images
     masks            images and masks, or images/train and masks/train, or train/images and train/masks
     masks            train and train_masks; imagesTr and labelsTr; or train/a.jpg and train/a_mask.png
     masks            JPEGImages, SegmentationClass and ImageSets/Segmentation/train.txt

@@ -7,6 +7,7 @@ by its folder or by the folder of the images, where one of them has the name of 
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from eomt.train_scripts.data.formats import label_studio, labelme, via
 from eomt.train_scripts.data.formats.annotation_files import name_ends, read_json
@@ -80,18 +81,18 @@ def _split_of(path: Path, folder: Path) -> Split | None:
     return Split(_name_of(path, images, folder), form, images, path) if images else None
 
 
-def _image_names(content: object, form: str) -> list[str]:
-    """The names of the images of a json, as it writes them."""
+def _image_names(content: Any, form: str) -> list[list[str]]:
+    """The names that each image of a json may have."""
     if form == "via":
-        return [str(entry.get("filename")) for entry in via.entries(content).values()]
+        return [[str(entry.get("filename"))] for entry in via.entries(content).values()]
     if form == "label_studio":
-        return [name for task in content for name in label_studio.image_names(task)[:1]]
+        return [label_studio.image_names(task) for task in content]
     entries = [entry for entry in content["images"] if isinstance(entry, dict)]
     names = [entry.get(key) for entry in entries for key in ("file_name", "coco_url", "path") if entry.get(key)]
-    return [name for name in names if isinstance(name, str)]
+    return [[name] for name in names if isinstance(name, str)]
 
 
-def _image_folder(names: list[str], path: Path, folder: Path) -> Path | None:
+def _image_folder(names: list[list[str]], path: Path, folder: Path) -> Path | None:
     """The folder that has the images; None if none has, or two have that are equally likely."""
     near = [path.parent, path.parent / "images", folder / "images", folder]
     split = _split_word(path.stem) or _split_word(path.parent.name)
@@ -105,9 +106,9 @@ def _image_folder(names: list[str], path: Path, folder: Path) -> Path | None:
     return None
 
 
-def _has_all(folder: Path, names: Iterable[str]) -> bool:
+def _has_all(folder: Path, names: Iterable[list[str]]) -> bool:
     """Whether a folder has a file for most of the names, since some may be missing, which is said of each."""
-    hits = [any((folder / end).is_file() for end in name_ends(name)) for name in names]
+    hits = [any((folder / end).is_file() for name in some for end in name_ends(name)) for some in names]
     return sum(hits) * 2 > len(hits)
 
 

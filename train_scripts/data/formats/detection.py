@@ -35,7 +35,7 @@ KNOWN = """\
     yolo             a data.yaml whose train and val lead to folders, or to text files of images; text files beside images
     via              train/via_region_data.json among its images; a project of VIA 2 or 3 beside its images
     labelme          a json of LabelMe beside each image, in one folder or in train and val
-    label_studio     result.json as Label Studio exports it, beside a folder of the images
+    label_studio     the json that Label Studio exports, beside a folder of the images
     masks            images and masks, or images/train and masks/train, or train/images and train/masks
     masks            train and train_masks; imagesTr and labelsTr; or train/a.jpg and train/a_mask.png
     masks            JPEGImages, SegmentationClass and ImageSets/Segmentation/train.txt
@@ -167,7 +167,7 @@ def _all_splits(folder: Path) -> Iterator[Split]:
     numbered = (replace(split, format="panoptic_masks") for split in _folder_splits(folder, "masks", "masks"))
     yield from (split for split in numbered if panoptic_masks.instances_beside(split.annotations).is_dir())
     for path in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
-        if path.stem.startswith("via") and via.entries(read_json(path)) is not None:
+        if path.stem.startswith("via") and via.is_via(read_json(path)):
             yield Split(split_name(path.parent.name) if path.parent != folder else "train", "via", path.parent, path)
 
 

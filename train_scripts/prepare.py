@@ -14,6 +14,7 @@ from pathlib import Path
 from eomt.train_scripts.data.command import command
 from eomt.train_scripts.data.command_line import parse_options
 from eomt.train_scripts.data.dataset_folder import read_labels
+from eomt.train_scripts.data.formats.archives import remove_unpacked
 from eomt.train_scripts.data.next_command import next_line, train_words
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.prepare_options import PrepareOptions
@@ -25,7 +26,8 @@ def main(words: Sequence[str]) -> None:
     splits = options.splits()
     for split in splits:
         print(f"{split.name}: {split.format}, images {split.images}, annotations {split.annotations}")
-    reports = prepare(splits, options.out, options.format_options(), options.bad_samples, options.empty, options.val_share)
+    reports = prepare(splits, options.out, options.format_options(), **options.policies())
+    remove_unpacked(options.out)
     labels = read_labels(options.out)
     for name, report in reports.items():
         print(f"\n{report.text(name, labels)}\nlook at {Path(options.out) / f'{name}_samples.png'}")

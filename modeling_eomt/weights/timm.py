@@ -73,7 +73,7 @@ def variant_of(family: Family, model_type: str | None) -> Family:
 
 
 def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **overrides) -> MaskClassifier:
-    """A model whose encoder is a ViT of timm and whose queries and heads are new.
+    """A model whose encoder is a ViT of timm and whose queries and heads are new; see [`pixel_statistics`] for its images.
 
     Args:
         name_or_file: a timm model name (`vit_small_patch14_reg4_dinov2.lvd142m`, `vit_small_patch16_dinov3.lvd1689m`), or a

@@ -33,6 +33,7 @@ def part(batch: dict, images: slice) -> dict:
     return {name: values[images] for name, values in batch.items()}
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("probs", [0.0, 0.6])
 def test_micro_batches_equal_the_joint_batch(tiny_model, batch, probs):
     model = tiny_model(probs=probs).train()

@@ -152,13 +152,15 @@ def test_in_training_coordinates_are_rescaled_as_in_stock(tmp_path):
     assert not torch.allclose(results[0][0], logits(ours.eval(), pixel_values)[0], atol=1e-2)
 
 
-def test_without_masking_probabilities_a_checkpoint_is_unmasked(tmp_path):
-    stock = built(StockModel, StockConfig, **SHAPES["S"])
+@pytest.mark.parametrize("direction", ["stock to ours", "DINOv3, stock to ours"])
+def test_without_masking_probabilities_a_checkpoint_is_unmasked(direction, tmp_path):
+    stock_class, config_class, our_class = EVERY[direction]
+    stock = built(stock_class, config_class, **SHAPES["S"])
     stock.save_pretrained(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     del weights["attn_mask_probs"]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    ours, info = EomtForUniversalSegmentation.from_pretrained(tmp_path, output_loading_info=True)
+    ours, info = our_class.from_pretrained(tmp_path, output_loading_info=True)
     assert info["missing_keys"] == {"attn_mask_probs"}
     assert ours.attn_mask_probs.tolist() == [0, 0, 0]
     stock.attn_mask_probs.zero_()

@@ -45,6 +45,23 @@ def test_another_image_size_resizes_the_positions(door, image_size, saved):
         torch.testing.assert_close(resized(pixel_values).masks_queries_logits, model(pixel_values).masks_queries_logits)
 
 
+@pytest.mark.every_encoder
+def test_every_encoder_takes_another_image_size_classes_and_precision(saved, tmp_path):
+    model, path = saved
+    resized = AutoModel.from_pretrained(path, image_size=(32, 96), dice_weight=7.0)
+    assert type(resized) is type(model) and (resized.config.image_size, resized.config.dice_weight) == ((32, 96), 7)
+    resized.save_pretrained(tmp_path / "again")
+    again = type(model).from_pretrained(tmp_path / "again", config=type(model.config).from_pretrained(path))
+    assert again.config.image_size == 64  # the configuration's
+    pixel_values = torch.randn(1, 3, 32, 96)
+    with torch.no_grad():
+        expected = model(pixel_values).masks_queries_logits
+        torch.testing.assert_close(resized(pixel_values).masks_queries_logits, expected, atol=1e-5, rtol=0)
+    other = AutoModel.from_pretrained(path, num_labels=7, ignore_mismatched_sizes=True, dtype=torch.bfloat16)
+    assert other.dtype == torch.bfloat16 and other.attn_mask_probs.dtype == torch.float32
+    assert other(pixel_values).class_queries_logits.shape == (1, 8, 8)
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_loss_weights_given_hold(door, saved):
     model = DOORS[door](saved[1], no_object_weight=0.5, dice_weight=7.0)
@@ -152,6 +169,7 @@ def test_a_size_off_the_patch_grid_is_refused(saved):
     assert model.config.image_size == 64
 
 
+@pytest.mark.every_encoder
 def test_copies_and_pickles_are_independent(tiny_model):
     model = tiny_model(probs=1.0)
     buffer = io.BytesIO()
@@ -167,7 +185,8 @@ def test_copies_and_pickles_are_independent(tiny_model):
             assert torch.equal(model(pixel_values).masks_queries_logits, masked)
 
 
+@pytest.mark.every_encoder
 def test_on_the_meta_device(tiny_config):
     with torch.device("meta"):
-        model = EomtForUniversalSegmentation(tiny_config()).train().eval()
+        model = AutoModel.from_config(tiny_config()).train().eval()
         assert model(torch.empty(2, 3, 64, 128)).masks_queries_logits.shape == (2, 8, 16, 32)

@@ -2,11 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 from datasets import Dataset
 
 from eomt.train_scripts import train
 from eomt.train_scripts.data.dataset_folder import FEATURES
+from eomt.train_scripts.data.formats.segment_rows import encoded_ids
+from eomt.train_scripts.data.samples import decode_id_map
 from eomt.train_scripts.data.scenes import make_row, write_scenes
 
 CONFIG = '{"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_blocks": 1, "train_num_points": 16}'
@@ -102,3 +105,15 @@ def test_bad_rows_may_be_left_out_and_are_counted(scenes, tmp_path):
     logs = json.loads((tmp_path / "out" / "trainer_state.json").read_text())["log_history"]
     counts = [entry.get("skipped_samples", 0) for entry in logs if "loss" in entry]
     assert counts == sorted(counts) and 4 <= counts[-1] <= 6  # 16 images of 3 an epoch
+
+
+def test_one_class_and_void_are_nothing_for_the_semantic_task(scenes, tmp_path):
+    def first_alone(row):
+        ids = decode_id_map(row["id_map"], "here")
+        return {**row, "id_map": encoded_ids(np.where(ids == 1, 1, 0)), "segments": [{**row["segments"][0], "category": 0}]}
+
+    spoil(scenes, first_alone)
+    with pytest.raises(ValueError, match="'bee' is the only class and .* Prepare the images with --background NAME"):
+        run(scenes, tmp_path / "out", "--task", "semantic")
+    assert not (tmp_path / "out").exists()
+    run(scenes, tmp_path / "out", "--task", "instance")

@@ -28,4 +28,4 @@ def test_an_unknown_command_is_named(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["trian"])
     assert ended.value.code == 2
-    assert capsys.readouterr().err == "error: eomt has no command 'trian'; choose one of prepare, train, score, predict, demo\n"
+    assert capsys.readouterr().err == f"error: eomt has no command 'trian'; choose one of {', '.join(COMMANDS)}\n"

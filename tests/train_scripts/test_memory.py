@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from eomt.image_processing.augmentation import training_augmentation
-from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.training_stream import training_stream
 from eomt.train_scripts.predict import predict

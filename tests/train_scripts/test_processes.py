@@ -177,6 +177,21 @@ def test_a_signal_to_one_process_stops_both_at_the_same_step(tiny_words, tmp_pat
     assert "Traceback" not in ended[0][1] + ended[1][1]
 
 
+@pytest.mark.slow
+def test_the_first_process_prepares_the_data_and_an_error_of_it_ends_both(tiny_words, tmp_path):
+    for name, pixels in (("images", np.zeros((40, 60, 3), np.uint8)), ("masks", np.repeat(np.uint8([[0] * 60, [1] * 60]), 20, 0))):
+        (tmp_path / "raw" / name).mkdir(parents=True)
+        for number in range(16):
+            Image.fromarray(pixels).save(tmp_path / "raw" / name / f"{number}.png")
+    words = [*tiny_words, *SPLIT, "--task", "semantic", "--data", str(tmp_path / "raw")]
+    ended = launch([*words, "--output_dir", str(tmp_path / "bad"), "--prepare", "--kind semantic"], "plain")
+    assert [status for status, _ in ended] == [1, 1] and all("ValueError: classes=[]" in error for _, error in ended), ended
+    prepared = ["--prepare", "--kind semantic --classes sky,road"]
+    ended = launch([*words, "--output_dir", str(tmp_path / "run"), *prepared], "plain")
+    assert [status for status, _ in ended] == [0, 0], ended
+    assert (tmp_path / "run_data" / "labels.json").is_file() and (tmp_path / "run" / "model.safetensors").is_file()
+
+
 def _run(mode: str, words: list[str]) -> None:
     """One of the two processes."""
     torch.set_num_threads(1)

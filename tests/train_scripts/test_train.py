@@ -12,6 +12,8 @@ from transformers import AutoImageProcessor, AutoModel
 
 from eomt.train_scripts import train
 from eomt.train_scripts.data.scenes import write_scenes
+from eomt.train_scripts.evaluation.predicting import predict
+from eomt.train_scripts.evaluation.scoring import score
 
 CONFIG = {
     "hidden_size": 32,
@@ -51,6 +53,23 @@ def test_a_run_logs_every_term_anneals_scores_and_saves_what_auto_classes_load(s
     assert type(model).__module__ == "eomt.modeling_eomt" and not model.attn_mask_probs.any()
     processor = AutoImageProcessor.from_pretrained(tmp_path / "model")
     assert processor.stuff_classes == list(range(8, 14)) and model.config.id2label[0] == "bee"
+
+
+@pytest.mark.every_encoder
+def test_every_encoder_trains_scores_predicts_and_is_trained_further(scenes, tmp_path, model_type):
+    config, out = json.dumps({**CONFIG, "model_type": model_type}), tmp_path / "model"
+    words = ["--config", config, "--max_steps", "2", "--total_batch_size", "4", "--layer_decay", "0.8", "--frozen_blocks", "1"]
+    model = run(scenes, out, *words).model
+    assert model.config.model_type == model_type and not model.attn_mask_probs.any()
+    assert ("With transformers alone" in (out / "README.md").read_text()) == (model_type != "eomt_eva02")
+    assert list(AutoImageProcessor.from_pretrained(out).image_mean) == list(model.config.image_mean)
+    scores, _ = score(checkpoint=str(out), data=str(scenes), split="val", task="panoptic")
+    assert "pq" in scores
+    predicted = predict(checkpoint=str(out), images=str(scenes), task="panoptic", output=str(tmp_path / "predictions"))
+    assert predicted == {"predicted": 5, "done": 0, "broken": 0}
+    words = ["--checkpoint", str(out), "--config", "{}", "--max_steps", "1", "--total_batch_size", "4"]
+    tuned = run(scenes, tmp_path / "tuned", *words)
+    assert type(tuned.model) is type(model) and tuned.model.config.num_queries == 9
 
 
 def test_given_again_it_says_what_to_do_with_the_finished_run_and_changes_nothing(scenes, tmp_path, capsys, monkeypatch):

@@ -45,7 +45,8 @@ class OptionParser(HfArgumentParser):
 
     def refuse_unknown(self, words: Iterable[str], source: str = "the command line") -> None:
         """Raises ValueError for the first option that doesn't exist, with the nearest one that does."""
-        for option in (word.split("=")[0] for word in words if word.startswith("--")):
+        options = (word.split("=")[0] for word in words if word.startswith("--"))
+        for option in (option for option in options if " " not in option):  # options in quotes are another option's value
             if option not in self._option_string_actions:
                 near = difflib.get_close_matches(option, self._option_string_actions, n=1)
                 hint = f"did you mean {near[0]}?" if near else "see --help"

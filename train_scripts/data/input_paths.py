@@ -1,8 +1,10 @@
 """Whether the files that a command is given are there, asked before anything is loaded to read them."""
 
+import re
 from pathlib import Path
 
 LABELS_FILE = "labels.json"
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def check_data_folder(folder: str | Path) -> None:
@@ -12,6 +14,18 @@ def check_data_folder(folder: str | Path) -> None:
     """
     if "://" not in str(folder) and not Path(folder).is_dir():
         raise no_data_folder(folder)
+
+
+def check_data(data: str) -> None:
+    """
+    Raises:
+        ValueError: there is no such file or folder, and the name can't be that of a dataset on the Hub.
+    """
+    if "://" not in data and not Path(data).exists() and not HUB_NAME.fullmatch(data):
+        raise ValueError(
+            f"data={data!r} does not exist. Give a folder of parquet shards and {LABELS_FILE}, annotations in a layout that "
+            "`eomt prepare` reads, or the name of a dataset on the Hub such as org/name"
+        )
 
 
 def no_data_folder(folder: str | Path) -> ValueError:

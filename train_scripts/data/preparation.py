@@ -1,18 +1,22 @@
 """Images and annotations of any readable format become the parquet shards of a dataset folder, checked, counted and pictured."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from eomt.train_scripts.data.background import with_background
 from eomt.train_scripts.data.dataset_folder import Labels, check_split_is_new, write_labels
-from eomt.train_scripts.data.formats.detection import Split
+from eomt.train_scripts.data.formats.image_depth import LOOKED_AT, refuse_dark_depths
 from eomt.train_scripts.data.formats.readers import OPTIONS, READERS
 from eomt.train_scripts.data.formats.source import Options, Source
+from eomt.train_scripts.data.formats.split import Split, split_options
 from eomt.train_scripts.data.input_paths import LABELS_FILE
 from eomt.train_scripts.data.samples import BadSample
 from eomt.train_scripts.data.samples_picture import draw_samples
 from eomt.train_scripts.data.shard_writer import SplitWriter, finish_sealed
+from eomt.train_scripts.data.single_class import refuse_single_class
 from eomt.train_scripts.data.split_preparation import Policy, write_source
 from eomt.train_scripts.data.split_report import SplitReport
 
@@ -25,8 +29,9 @@ def prepare(
     options: Options | None = None,
     bad_samples: str = "raise",
     empty: str = "raise",
-    val_share: float = 0.0,
+    val_share: float | None = 0.0,
     rows_a_shard: int = 1000,
+    background: str | None = None,
 ) -> dict[str, SplitReport]:
     """Writes splits, `labels.json`, and of each split `<split>_report.json` and `<split>_samples.png` into `out`.
 
@@ -37,8 +42,10 @@ def prepare(
         bad_samples: "raise" stops at the first image that can't be used: a broken or missing file, annotations of another size,
             an id or category that isn't listed, a polygon outside the image. "skip" leaves such images out and counts them.
         empty: the same for images without a segment, or with nothing but crowds. "keep" takes them, to train on as they are.
-        val_share: of a single split, each k-th image goes to a second one, "val"; k is 1 / val_share, rounded.
+        val_share: of a single split, each k-th image goes to a second one, "val"; k is 1 / val_share, rounded. None is a tenth, and
+            an image at least, but nothing where there are several splits or the one is named "val".
         rows_a_shard: images in a shard.
+        background: name of a class, stuff, that void becomes.
 
     Returns:
         {split: report}.
@@ -50,13 +57,23 @@ def prepare(
     policy = Policy(bad_samples, empty)
     out, options = Path(out), options or Options()
     _check(splits, options)
-    sources = {split.name: (split, READERS[split.format](split.images, split.annotations, options)) for split in splits}
+    of_split = {split.name: split_options(split, options) for split in splits}
+    sources = {
+        split.name: (split, READERS[split.format](split.images, split.annotations, of_split[split.name])) for split in splits
+    }
+    if background:
+        sources = {name: (split, with_background(source, background)) for name, (split, source) in sources.items()}
     labels = _joint_labels({name: source.labels for name, (_, source) in sources.items()})
-    if val_share:
+    if val_share is None:
+        sources = _hold_out_some(sources)
+    elif val_share:
         sources = _hold_out(sources, val_share)
     if bad_samples == "raise":
         _refuse_problems(sources)
-    plans = {name: _plan(split, options, policy, val_share) for name, (split, _) in sources.items()}
+    for name, (_, source) in sources.items():
+        some = source.items[:: max(1, len(source.items) // LOOKED_AT)]
+        refuse_dark_depths([files[0] for files in map(source.files_of, some) if files], name)
+    plans = {name: _plan(split, of_split[split.name], policy, val_share, background) for name, (split, _) in sources.items()}
     sealed = finish_sealed(out)  # a run was interrupted when all was written
     moved = {name for name, plan in plans.items() if sealed.get(name) == plan}
     for name in sources.keys() - moved:
@@ -69,9 +86,9 @@ def prepare(
         if name not in moved:
             writers[name] = SplitWriter(out, name, len(source.items), plans[name], rows_a_shard)
             reports[name] = write_source(writers[name], source, policy)
+            draw_samples(writers[name].part, name, labels)
+    _refuse_single_class(labels, reports)
     _publish(out, labels, plans, reports, writers)
-    for name in sources:
-        draw_samples(out, name, labels)
     return {name: reports[name] for name in sources}
 
 
@@ -83,7 +100,7 @@ def _check(splits: Sequence[Split], options: Options) -> None:
     names = [split.name for split in splits]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"splits has the names {twice} more than once. Prepare such folders one by one, by images and annotations")
-    given = {name for name, value in asdict(options).items() if value}
+    given = {name for name, value in asdict(options).items() if value} - {"colours"}  # which files of classes have for any format
     for split in splits:
         if useless := sorted(given - OPTIONS.get(split.format, set())):
             raise ValueError(
@@ -125,6 +142,12 @@ def _hold_out(sources: Sources, val_share: float) -> Sources:
     return {name: (split, replace(source, items=kept)), "val": (split, replace(source, items=held_out, problems=()))}
 
 
+def _hold_out_some(sources: Sources) -> Sources:
+    """A tenth of a single split, or one image of fewer than ten."""
+    count = min(len(source.items) for _, source in sources.values())
+    return _hold_out(sources, max(0.1, 1 / count)) if len(sources) == 1 and "val" not in sources and count > 1 else sources
+
+
 def _refuse_problems(sources: Sources) -> None:
     """
     Raises:
@@ -136,7 +159,20 @@ def _refuse_problems(sources: Sources) -> None:
             raise BadSample(f"split {name!r}: {source.problems[0]}{more} To leave such files out: bad_samples skip.")
 
 
-def _plan(split: Split, options: Options, policy: Policy, val_share: float) -> dict:
+def _refuse_single_class(labels: Labels, reports: dict[str, SplitReport]) -> None:
+    """
+    Raises:
+        ValueError: the classes are of use for semantic segmentation alone, and the images show but one, and void.
+    """
+    total = SplitReport()
+    for report in reports.values():
+        total.merge(report)
+    seen = [name for index, name in enumerate(labels.names) if total.class_images[str(index)]]
+    if not any(labels.isthing):
+        refuse_single_class(seen, total, " and ".join(reports))
+
+
+def _plan(split: Split, options: Options, policy: Policy, val_share: float | None, background: str | None) -> dict:
     """All that decides what is read and what is left out, as json gives it back."""
     plan = {
         "format": split.format,
@@ -145,6 +181,7 @@ def _plan(split: Split, options: Options, policy: Policy, val_share: float) -> d
         "options": asdict(options),
         **asdict(policy),
         "val_share": val_share,
+        "background": background,
     }
     return json.loads(json.dumps(plan))
 
@@ -152,13 +189,14 @@ def _plan(split: Split, options: Options, policy: Policy, val_share: float) -> d
 def _publish(
     out: Path, labels: Labels, plans: dict[str, dict], reports: dict[str, SplitReport], writers: dict[str, SplitWriter]
 ) -> None:
-    """Makes what was written visible: labels and reports first, then the shards of all splits.
+    """Makes what was written visible: labels, reports and pictures first, then the shards of all splits.
 
     All splits are sealed before the first shard is moved. If the run is interrupted in between, the next one moves the rest.
     """
     write_labels(out, labels)
     for name in writers:
         reports[name].save(_report_path(out, name))
+        os.replace(writers[name].part / f"{name}_samples.png", out / f"{name}_samples.png")
     for writer in writers.values():
         writer.seal({name: plans[name] for name in writers})
     for writer in writers.values():

@@ -1,12 +1,19 @@
 """The options of `prepare`: which files are read, and what their formats leave open."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
-from eomt.train_scripts.data.choices import BAD_SAMPLES, EMPTY, MASK_KINDS
-from eomt.train_scripts.data.formats.detection import Split, detect_format, find_splits
+from eomt.train_scripts.data.choices import BAD_SAMPLES, EMPTY
+from eomt.train_scripts.data.formats.archives import innermost, is_archive, unpacked
+from eomt.train_scripts.data.formats.class_list import parse_classes
+from eomt.train_scripts.data.formats.detection import dataset_splits, detect_format, find_splits
+from eomt.train_scripts.data.formats.label_images import KINDS
+from eomt.train_scripts.data.formats.mask_layouts import masks_split
+from eomt.train_scripts.data.formats.orientation import CHOICES
 from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.formats.split import Split, class_options
 
 
 @dataclass
@@ -15,28 +22,64 @@ class PrepareOptions:
 
     out: str = field(metadata={"help": "folder of the dataset to be written"})
     source: str | None = field(
-        default=None, metadata={"help": "folder of a dataset in a known layout; all its splits are prepared"}
+        default=None, metadata={"help": "folder or zip file of a dataset in a known layout; all its splits are prepared"}
     )
-    images: str | None = field(default=None, metadata={"help": "folder of one split's images, in place of source"})
+    images: str | None = field(
+        default=None, metadata={"help": "folder or zip file of one split's images, or one image, in place of source"}
+    )
     annotations: str | None = field(
-        default=None, metadata={"help": "json file, or folder of masks or text files, that belongs to images"}
+        default=None, metadata={"help": "json file, or folder of masks or text files, that belongs to images; or one mask"}
     )
-    split: str | None = field(default=None, metadata={"help": "name of the split of images and annotations, train by default"})
+    instances: str | None = field(
+        default=None, metadata={"help": "folder of masks of instances beside annotations, masks of classes; together panoptic"}
+    )
+    dataset: str | None = field(
+        default=None,
+        metadata={"help": "what `datasets` reads, in place of source: org/name on the Hub, or a folder or parquet file"},
+    )
+    dataset_config: str | None = field(default=None, metadata={"help": "dataset: its configuration, if it has several"})
+    image_column: str | None = field(default=None, metadata={"help": "dataset: column of the photos, image by default"})
+    label_column: str | None = field(
+        default=None, metadata={"help": "dataset: column of the label images, by default one named label, mask or similarly"}
+    )
+    id2label: str | None = field(
+        default=None,
+        metadata={"help": "dataset: json file, here or in its repository, or column, with the names of the labels' values"},
+    )
+    reduce_labels: bool = field(
+        default=False, metadata={"help": "dataset: 0 is void, and the first name is that of 1, as transformers' option does it"}
+    )
+    split: str | None = field(
+        default=None, metadata={"help": "name of the split of images and annotations, train by default; the one of dataset to read"}
+    )
     format: str | None = field(
         default=None, metadata={"help": "of the annotations, where it can't be detected", "choices": list(READERS)}
     )
     kind: str | None = field(
-        default=None, metadata={"help": "masks: what their values are, classes or ids of objects", "choices": list(MASK_KINDS)}
+        default=None, metadata={"help": "masks, dataset: what the values of labels are", "choices": list(KINDS)}
     )
     classes: list[str] = field(
         default_factory=list,
-        metadata={"help": "names by index, with commas between, or a text file of a name a line"},
+        metadata={"help": "names by index, with commas between; value:name or r,g,b:name for masks; or a txt, csv, json or yaml"},
     )
     stuff: list[str] = field(
         default_factory=list,
         metadata={"help": "those of the classes that are not things (coco_instances, yolo, via), as classes are given"},
     )
     void: list[int] = field(default_factory=list, metadata={"help": "values of semantic masks that are no class"})
+    background: str | None = field(
+        default=None, metadata={"help": "name of a class, stuff, that void becomes: all that no segment covers"}
+    )
+    mask_suffix: str | None = field(
+        default=None, metadata={"help": "masks: what their names have beyond those of the images, such as _mask"}
+    )
+    mask_orientation: str | None = field(
+        default=None,
+        metadata={
+            "help": "masks of photos that EXIF turns: drawn on the upright photo or on stored pixels",
+            "choices": list(CHOICES),
+        },
+    )
     class_key: str | None = field(default=None, metadata={"help": "via: the region attribute that is the class"})
     bad_samples: str = field(
         default="raise", metadata={"help": "images that can't be used: stop, or leave out and count", "choices": list(BAD_SAMPLES)}
@@ -48,10 +91,15 @@ class PrepareOptions:
     val_share: float = field(default=0.0, metadata={"help": "share of a single split's images for a second, val: each k-th"})
 
     def __post_init__(self):
-        self.classes = [name for text in self.classes for name in class_names(text)]
+        for name, value in class_options(parse_classes(self.classes)).items():  # classes, and values and colours of masks
+            setattr(self, name, value)
+        self.image_list = None  # which only layouts give
         self.stuff = [name for text in self.stuff for name in class_names(text)]
-        if bool(self.source) == bool(self.images or self.annotations) or bool(self.images) != bool(self.annotations):
-            raise ValueError("give either --source, or --images and --annotations")
+        pair = self.images, self.annotations
+        if sum(map(bool, (self.source, self.dataset, any(pair)))) != 1 or any(pair) != all(pair):
+            raise ValueError("give either --source, or --images and --annotations, or --dataset")
+        if self.instances and not self.annotations:
+            raise ValueError(f"--instances {self.instances}: give it beside --images and --annotations, masks of classes")
         if self.source and self.split:
             raise ValueError(f"--split {self.split}: all splits of --source are prepared; give --images and --annotations for one")
 
@@ -61,26 +109,35 @@ class PrepareOptions:
         Raises:
             ValueError: the layout or the format can't be detected.
         """
+        if self.dataset:
+            return dataset_splits(self.dataset, self.dataset_config, self.split)
         if self.source:
-            return find_splits(self.source, self.format)
-        annotations = Path(self.annotations)
-        return [Split(self.split or "train", self.format or detect_format(annotations), Path(self.images), annotations)]
+            return find_splits(unpacked(Path(self.source), self.out), self.format)
+        images, annotations = self._content(self.images), self._content(self.annotations)
+        form = self.format or ("panoptic_masks" if self.instances else detect_format(annotations))
+        if images.is_file() and form not in ("masks", "panoptic_masks", "datasets"):
+            images = images.parent  # annotation files say which image is meant
+        split = Split(self.split or "train", form, images, annotations)
+        return [masks_split(split, self.split) if form == "masks" else split]
+
+    def _content(self, source: str) -> Path:
+        """The folder or file of an argument; of a zip file what is in it, without the folder around it."""
+        path = Path(source)
+        return innermost(unpacked(path, self.out)) if is_archive(path) else path
+
+    def policies(self) -> dict[str, Any]:
+        """The arguments of `prepare` beside splits and what their formats leave open."""
+        return {name: getattr(self, name) for name in ("bad_samples", "empty", "val_share", "background")}
 
     def format_options(self) -> Options:
         """What the formats leave open."""
-        return Options(self.classes, self.stuff, self.void, self.kind, self.class_key)
+        return Options(**{option.name: getattr(self, option.name) for option in fields(Options)})
 
 
 def class_names(text: str) -> list[str]:
-    """`sky,road`, or the lines of a text file of that name.
+    """`sky,road`, or the names in a file of classes.
 
     Raises:
-        ValueError: the text is the name of a text file that doesn't exist.
+        ValueError: the text is the name of a file that doesn't exist or has no names.
     """
-    try:
-        names = Path(text).read_text(encoding="utf-8-sig").splitlines() if Path(text).is_file() else text.split(",")
-    except OSError:  # longer than a path may be
-        names = text.split(",")
-    if names == [text] and text.endswith(".txt"):
-        raise ValueError(f"{text}: no such file. Give names with commas between, or a text file of a name a line")
-    return [name.strip() for name in names if name.strip()]
+    return [entry.name for entry in parse_classes([text])]

@@ -60,7 +60,7 @@ def decode_row(row: dict, num_classes: int, source: str) -> Sample:
     if row.get("rles"):
         id_map = _stack_masks(row["rles"], table, size, name)
     else:
-        id_map = _decode(row["id_map"], f"{name}: id_map", _read_id_map)
+        id_map = decode_id_map(row["id_map"], f"{name}: id_map")
     if id_map.shape[-2:] != size:
         raise BadSample(
             f"{name}: id_map is {id_map.shape[0]} x {id_map.shape[1]} pixels, but the (upright) image {size[0]} x {size[1]}. "
@@ -92,6 +92,22 @@ def decode_image(encoded: dict | None, name: str) -> Tensor:
         BadSample: the image is broken or empty, or has no 8-bit channels.
     """
     return _decode(encoded, name, _rgb)
+
+
+def decode_id_map(encoded: dict | None, name: str) -> np.ndarray:
+    """Decodes a map of ids, turned by its EXIF orientation.
+
+    Args:
+        encoded: `{"bytes": ..., "path": ...}`, one of which may be None.
+        name: begins the error message.
+
+    Returns:
+        (H, W) int32: the values of a grey image, the indices of one with a palette, R + 256 G + 65536 B of one in RGB.
+
+    Raises:
+        BadSample: the map is broken or empty, or has another mode.
+    """
+    return _decode(encoded, name, _read_id_map)
 
 
 def present_segments(id_map: Tensor, segment_ids: Tensor) -> Tensor:
@@ -135,7 +151,10 @@ def _rgb(image: Image.Image, name: str) -> Tensor:
         return torch.from_numpy(np.array(image)).permute(2, 0, 1)
     pixels = image_to_tensor(image, name)
     if pixels.dtype != torch.uint8:
-        raise BadSample(f"{name} has pixels of {pixels.dtype} (mode {image.mode}). Convert it to 8 bits a channel.")
+        raise BadSample(
+            f"{name} has pixels of {pixels.dtype} (mode {image.mode}), from {pixels.min():.4g} to {pixels.max():.4g}. Store it "
+            "with 8 bits a channel: all images scaled alike, so that 0 is black and 255 white."
+        )
     return pixels
 
 

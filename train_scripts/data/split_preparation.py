@@ -93,7 +93,7 @@ def _rows(items: Sequence[Any], source: Source, report: SplitReport, policy: Pol
     """The rows to be written. They are counted in the report, and so are the images that are left out."""
     for item in items:
         bar.update()
-        files = " and ".join(map(str, source.files_of(item)))
+        files = source.describe(item)
         try:
             row, sample = _make_row(item, source, files)
         except BadSample as error:
@@ -105,7 +105,7 @@ def _rows(items: Sequence[Any], source: Source, report: SplitReport, policy: Pol
                 raise
             report.skip("bad", str(error))
             continue
-        if (lack := _lack(sample)) and policy.empty != "keep":
+        if (lack := _lack(sample, source.background)) and policy.empty != "keep":
             if policy.empty == "raise":
                 raise BadSample(
                     f"{files} has {lack}. Mend the annotations, or have such images left out by empty skip, or trained on by keep"
@@ -114,6 +114,7 @@ def _rows(items: Sequence[Any], source: Source, report: SplitReport, policy: Pol
             continue
         report.add(sample)
         report.dropped += row.pop("dropped", 0)
+        report.repaired.update(row.pop("repaired", {}))
         yield row
 
 
@@ -128,7 +129,9 @@ def _make_row(item: Any, source: Source, files: str) -> tuple[dict, Sample]:
         raise BadSample(f"{files}: {error!r}. The file or its annotation has not the form that it should have.") from error
 
 
-def _lack(sample: Sample) -> str | None:
-    if not len(sample.segment_ids):
+def _lack(sample: Sample, background: int | None) -> str | None:
+    """What an image lacks to be trained on; a background alone is often a lost annotation too."""
+    is_crowd = sample.is_crowd[sample.class_labels != (-1 if background is None else background)]
+    if not len(is_crowd):
         return "no segment"
-    return "nothing but crowd" if sample.is_crowd.all() else None
+    return "nothing but crowd" if is_crowd.all() else None

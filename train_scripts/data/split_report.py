@@ -28,6 +28,7 @@ class SplitReport:
     without_segments: int = 0  # images
     overlapping: int = 0  # images with segments that overlap
     dropped: int = 0  # segments without a pixel, which were left out
+    repaired: Counter = field(default_factory=Counter)  # what was changed in reading: how often
     most_segments: int = 0  # in an image
     void_pixels: int = 0
     pixels: int = 0
@@ -100,6 +101,7 @@ class SplitReport:
         ]
         if self.dropped:
             lines.append(f"{self.dropped} segments without a pixel were left out")
+        lines += [f"repaired: {count} {reason}" for reason, count in self.repaired.most_common()]
         sizes = ", ".join(f"{size} ({count})" for size, count in self.sizes.most_common(5))
         lines.append(f"sizes: {sizes}{f' and {len(self.sizes) - 5} others' if len(self.sizes) > 5 else ''}")
         width = max(6, *(len(name) for name in labels.names)) + 2

@@ -10,7 +10,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
-from eomt import EomtConfig
+from eomt.configuration import EomtBaseConfig
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.coco import read_json
@@ -101,7 +101,7 @@ def _read_categories(path: str | Path | None, names: Sequence[str]) -> tuple[lis
     return [categories[name][0] for name in names], [categories[name][1] for name in names]
 
 
-def _version(checkpoint: str, config: EomtConfig) -> str | dict[str, list[int]] | None:
+def _version(checkpoint: str, config: EomtBaseConfig) -> str | dict[str, list[int]] | None:
     """What tells a checkpoint from an earlier one of the same name: size and time of its files, or the Hub's commit."""
     if not Path(checkpoint).is_dir():
         return getattr(config, "_commit_hash", None)

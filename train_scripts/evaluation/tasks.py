@@ -15,8 +15,9 @@ from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.image_processing.pictures import Segmentation
 from eomt.mask_classifier import EomtForUniversalSegmentationOutput
 from eomt.train_scripts.data.choices import check_choice
-from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.dataset_folder import Labels, shard_paths
 from eomt.train_scripts.data.samples import Sample
+from eomt.train_scripts.data.single_class import check_several_classes
 from eomt.train_scripts.data.task_samples import instance_sample, panoptic_sample, semantic_sample
 from eomt.train_scripts.evaluation.prediction_formats import (
     InstanceFormat,
@@ -69,6 +70,14 @@ class Task(ABC):
             do_pad=True,
             stuff_classes=[index for index, isthing in enumerate(labels.isthing) if not isthing],
         )
+
+    def check_data(self, folder: str, split: str) -> None:
+        """Checks that the task can be learnt from a split, a dataset in the form of `eomt.train_scripts.data.dataset_folder`.
+
+        Raises:
+            ValueError: it can't, or there is no such split.
+        """
+        shard_paths(folder, split)
 
     @abstractmethod
     def metric(self, labels: Labels, boundary: bool = False) -> InMemoryMetric:
@@ -130,6 +139,9 @@ class SemanticTask(Task):
             do_pad=False,
             stuff_classes=list(range(len(labels))),  # a class is one segment
         )
+
+    def check_data(self, folder: str, split: str) -> None:
+        check_several_classes(folder, split)
 
     def metric(self, labels: Labels, boundary: bool = False) -> MeanIoU:
         self._refuse_boundary(boundary)

@@ -39,7 +39,7 @@ class ModelArguments:
     )
     config: StartOption[Deciding[str]] = field(
         default="{}",
-        metadata={"help": "configuration fields as JSON, over what the start brings; model_type chooses that of random weights"},
+        metadata={"help": "configuration fields as JSON, over what the start brings; model_type chooses the architecture"},
     )
 
     def __post_init__(self):
@@ -55,6 +55,8 @@ class ModelArguments:
             from eomt.configuration.field_names import check_config_fields  # which takes a second to load
 
             check_config_fields(self.config_fields)
+            if "model_type" in self.config_fields and self.checkpoint:
+                raise ValueError(f"config={self.config!r}: a checkpoint has a model_type of its own; leave it out")
         if self.checkpoint:
             check_checkpoint(self.checkpoint)
 
@@ -64,7 +66,14 @@ class DataArguments:
     """What is trained on, and how it is augmented."""
 
     data: DataOption[Deciding[str]] = field(
-        metadata={"help": "folder of parquet shards and labels.json, also hf://datasets/org/name"}
+        metadata={
+            "help": "folder of parquet shards and labels.json, also hf://datasets/org/name; or what `eomt prepare` takes as source "
+            "or dataset, which is prepared first"
+        }
+    )
+    prepare: DataOption[str] = field(
+        default="",
+        metadata={"help": "options of `eomt prepare` for data that are not prepared yet, such as '--classes sky,road --void 255'"},
     )
     task: DataOption[Deciding[str]] = field(
         default="panoptic", metadata={"help": f"what to train and score: {', '.join(TASK_NAMES)}"}

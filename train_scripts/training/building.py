@@ -43,14 +43,14 @@ def build_model(model_args: ModelArguments, data_args: DataArguments, labels: La
     else:
         config = AutoConfig.for_model(**{"model_type": EomtConfig.model_type, **changes})
         model = AutoModelForUniversalSegmentation.from_config(config)
-    check_fields(model_args.config_fields.keys() - {"model_type"}, type(model.config))
+    check_fields(model_args.config_fields, type(model.config))
     model.freeze_encoder(model_args.frozen_blocks)
     return model
 
 
 def check_fields(names: Collection[str], config_class: type[EomtBaseConfig]) -> None:
     """Raises ValueError for a name that is no field of a configuration, which would keep it without effect."""
-    if unknown := sorted(set(names) - {field.name for field in fields(config_class)}):
+    if unknown := sorted(set(names) - {"model_type", *(field.name for field in fields(config_class))}):
         raise ValueError(f"config: {config_class.__name__}, of this start, has no field {unknown[0]}; leave it out")
 
 

@@ -143,7 +143,7 @@ def describe_start(model_args: ModelArguments) -> tuple[str, str | None]:
     """What a model was trained from, in words, and its Hub name if it has one. Files and folders stay unnamed."""
     if model_args.checkpoint:
         local = os.path.exists(model_args.checkpoint) or not HUB_NAME.fullmatch(model_args.checkpoint)
-        return ("an EoMT checkpoint on disk", None) if local else (f"`{model_args.checkpoint}`", model_args.checkpoint)
+        return ("a checkpoint on disk", None) if local else (f"`{model_args.checkpoint}`", model_args.checkpoint)
     if model_args.timm_model:
         if not HUB_NAME.fullmatch(model_args.timm_model) or model_args.timm_model.endswith(".safetensors"):
             return "a ViT on disk, with timm's names", None

@@ -188,6 +188,7 @@ def test_weights_follow_the_configuration(labelled):
     torch.testing.assert_close(twice, 2 * once)
 
 
+@pytest.mark.every_encoder
 def test_one_batch_overfits(tiny_model, segments):
     torch.manual_seed(0)
     model = tiny_model(probs=[0.0, 0.0]).train()

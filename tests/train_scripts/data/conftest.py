@@ -9,8 +9,8 @@ from PIL import Image
 
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import write_labels
-from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.shard_writer import write_split
 from eomt.train_scripts.data.split_report import SplitReport

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eomt.train_scripts.data import preparation
 from eomt.train_scripts.data.dataset_folder import count_rows, load_split
-from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.samples import BadSample
 from eomt.train_scripts.data.shard_writer import SplitWriter
@@ -53,6 +54,18 @@ def test_a_run_that_is_cut_off_at_its_very_end_is_brought_to_it(ten_photos, prep
     assert (ten_photos / "out" / "val_samples.png").is_file() and not list((ten_photos / "out").glob(".*"))
 
 
+def test_a_run_that_is_cut_off_while_it_draws_its_picture_goes_on(ten_photos, prepare_photos, monkeypatch):
+    def cut(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation, "draw_samples", cut)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_photos()
+    assert not [path for path in (ten_photos / "out").iterdir() if path.name[0] != "."]
+    assert prepare_photos().images == 10 and (ten_photos / "out" / "train_samples.png").is_file()
+
+
 @pytest.mark.parametrize("at", [0, 2])
 def test_what_a_run_with_other_arguments_has_left_is_not_taken_for_this_ones(ten_photos, put_mask, prepare_photos, monkeypatch, at):
     put_mask(4, np.full((2, 4), 255, np.uint8))
@@ -86,10 +99,10 @@ def test_a_run_that_is_cut_off_between_its_splits_is_brought_to_its_end(ten_phot
 def test_files_without_a_partner_stop_it_or_are_left_out(ten_photos, prepare_photos):
     (ten_photos / "masks" / "3.png").unlink()
     (ten_photos / "images" / "8.png").unlink()
-    with pytest.raises(BadSample, match="images/3.png has no file of the same stem in .*masks.* And 1 more"):
+    with pytest.raises(BadSample, match="images/3.png has no mask of the same stem in .*masks.* And 1 more"):
         prepare_photos()
     report = prepare_photos(bad_samples="skip")
-    assert report.images == 8 and report.skipped == {"bad": 2} and "masks/8.png has no file" in report.skipped_named[1]
+    assert report.images == 8 and report.skipped == {"bad": 2} and "masks/8.png has no image" in report.skipped_named[1]
 
 
 def test_two_folders_of_one_name(ten_photos):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.prepare_options import PrepareOptions, class_names
 
 

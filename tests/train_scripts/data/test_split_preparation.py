@@ -9,7 +9,7 @@ from PIL import Image
 
 from eomt.train_scripts.data import split_preparation
 from eomt.train_scripts.data.dataset_folder import count_rows, load_split, read_labels
-from eomt.train_scripts.data.formats.detection import Split
+from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.samples import BadSample
 

@@ -9,7 +9,7 @@ import torch
 from scipy import ndimage
 
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.coco import read_panoptic
+from eomt.train_scripts.data.formats import coco_panoptic
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.run_lengths import segments_to_rles
 from eomt.train_scripts.data.samples import Sample, decode_row
@@ -60,6 +60,6 @@ def _detections(sample: Sample, num_classes: int, random: np.random.Generator, m
 def coco(shared_data) -> tuple[Labels, list[Sample]]:
     """The classes and samples of the shared 100 photos, less the pictures."""
     folder = shared_data("coco_panoptic100")
-    source = read_panoptic(folder / "train2017", folder / "panoptic_train2017.json", Options())
+    source = coco_panoptic.read(folder / "train2017", folder / "panoptic_train2017.json", Options())
     samples = [decode_row(source.make_row(item), len(source.labels), "coco") for item in source.items]
     return source.labels, [replace(sample, image=sample.image[:, :0, :0]) for sample in samples]

@@ -20,7 +20,7 @@ def test_a_start_from_a_checkpoint_and_a_budget_of_minutes(tiny_run, capsys, tmp
     words = ["--checkpoint", str(tmp_path / "start"), "--minutes", "0.01", "--eval_split", "", "--bf16", "true"]
     tiny_run(*words, "--output_dir", str(tmp_path / "next"))
     shown = capsys.readouterr().out
-    assert "starts from: an EoMT checkpoint on disk" in shown and "RANDOM" not in shown
+    assert "starts from: a checkpoint on disk" in shown and "RANDOM" not in shown
     assert "0.01 minutes of steps of 4 images" in shown and "scores on:   nothing" in shown and "bfloat16 autocast" in shown
 
 

@@ -66,6 +66,18 @@ def test_fields_of_another_architecture_are_refused(config, said):
         built({**TINY, **config})
 
 
+@pytest.mark.parametrize(
+    "config, start, said",
+    [
+        ({"model_type": "bert"}, {}, "model_type must be one of eomt, eomt_dinov3, eomt_eva02"),
+        ({"model_type": "eomt"}, {"checkpoint": "x"}, "a checkpoint has a model_type of its own"),
+    ],
+)
+def test_a_model_type_is_checked(config, start, said):
+    with pytest.raises(ValueError, match=said):
+        built(config, **start)
+
+
 def test_fields_of_another_architecture_are_refused_of_a_checkpoint(tmp_path):
     built({**TINY, "model_type": "eomt_dinov3"}).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="EomtDinov3Config, of this start, has no field use_swiglu_ffn"):

@@ -47,7 +47,8 @@ def written(tmp_path, monkeypatch):
         words = ["--data", str(tmp_path / "disk7" / "meadow"), "--output_dir", str(out), "--hub_token", TOKEN, *words]
         model_args, data_args, args = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), words)
         options = dict(args=args, model_args=model_args, data_args=data_args)
-        run = RunDescription(LABELS, "panoptic", **(options if recorded else {"args": args}), resumed=resumed)
+        described = dict(resumed=resumed, model_type=fields.pop("model_type", "eomt"))
+        run = RunDescription(LABELS, "panoptic", **(options if recorded else {"args": args}), **described)
         path = write_model_card(out, run, license=args.license, **fields)
         return ModelCard.load(path), path.read_text(), options
 
@@ -63,6 +64,15 @@ def test_the_metadata_survive_a_round_trip_and_hold_the_last_scores(written):
     assert data.model_name == "bees-small"
     scores = {(r.metric_type, r.metric_name, r.metric_value, r.dataset_name, r.dataset_split) for r in data.eval_results}
     assert scores == {("pq", "PQ", 51.23, "meadow", "val"), ("pq_things", "PQ things", 31.0, "meadow", "val")}
+
+
+@pytest.mark.parametrize(("model_type", "alone"), [("eomt", True), ("eomt_dinov3", True), ("eomt_eva02", False)])
+def test_it_says_whether_transformers_alone_reads_the_model(written, model_type, alone):
+    _, text, _ = written(model_type=model_type)
+    assert ("With transformers alone" in text) == ("in the format of transformers' own EoMT" in text) == alone
+    assert (f"doesn't know this architecture (`{model_type}`)" in text) == (not alone)
+    blocks = re.findall("```python\n(.*?)```", text, re.S)
+    assert len(blocks) == 1 + alone and ("import eomt" in blocks[0]) == (not alone)
 
 
 def test_it_tells_data_recipe_hardware_and_scores(written):
@@ -120,7 +130,7 @@ def test_it_names_no_path_no_host_and_no_account(written, tmp_path):
     card, text, _ = written(*words, "--optim_args", "state=/scratch/alice/state")
     for word in (str(tmp_path), "alice", "disk7", "scratch", socket.gethostname(), TOKEN):
         assert word not in text
-    assert card.data.base_model is None and "an EoMT checkpoint on disk" in text
+    assert card.data.base_model is None and "a checkpoint on disk" in text
 
 
 def test_pictures_and_scores_only_where_there_are_some(written, tmp_path):

@@ -17,7 +17,8 @@ import yaml
 from PIL import Image
 
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.image_files import encoded_file, images_by_stem, read_indices
+from eomt.train_scripts.data.formats.image_files import encoded_file, images_by_stem
+from eomt.train_scripts.data.formats.index_images import read_indices
 from eomt.train_scripts.data.formats.segment_rows import encoded_ids, recoded_map
 from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.samples import BadSample
@@ -25,7 +26,7 @@ from eomt.train_scripts.data.samples import BadSample
 Item = tuple[str, Path, list[Path]]  # stem, photo, and a PNG of each folder of annotations
 
 INSTANCES = "annotations_instance"
-_FACTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+_FACTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 CLASSES: list[str] = _FACTS["classes"]
 THINGS: list[int] = _FACTS["things"]  # values, class index + 1
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.image_files import encoded_file, images_by_stem, read_indices
+from eomt.train_scripts.data.formats.image_files import encoded_file, files_below, images_by_stem
+from eomt.train_scripts.data.formats.index_images import read_indices
 from eomt.train_scripts.data.formats.segment_rows import recoded_map
 from eomt.train_scripts.data.formats.source import Options, Source
 
@@ -33,14 +34,15 @@ CLASSES = {  # value in labelIds -> name
     32: "motorcycle",
     33: "bicycle",
 }
-IMAGE_END, LABEL_END = "_leftImg8bit", "_gtFine_labelIds"
+IMAGE_END, LABEL_END, TRAIN_END = "_leftImg8bit", "_gtFine_labelIds", "_gtFine_labelTrainIds"
 
 
 def read(images: Path, annotations: Path, options: Options) -> Source:
     """
     Raises:
-        ValueError: a folder is missing or empty.
+        ValueError: a folder is missing or empty, or has the classes by their number in training alone.
     """
+    _refuse_train_ids(images, annotations)
     photos = {stem.removesuffix(IMAGE_END): path for stem, path in images_by_stem(images).items()}
     pngs = {stem: path for stem, path in images_by_stem(annotations, (".png",), "annotations").items() if stem.endswith(LABEL_END)}
     pngs = {stem.removesuffix(LABEL_END): path for stem, path in pngs.items()}
@@ -53,6 +55,17 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
     items = [(stem, photos[stem], pngs[stem]) for stem in photos if stem in pngs]
     names = list(CLASSES.values())
     return Source(Labels(names, [False] * len(names)), items, _row, lambda item: list(item[1:]), problems=problems)
+
+
+def _refuse_train_ids(images: Path, annotations: Path) -> None:
+    stems = [path.stem for path in files_below(annotations, (".png",), "annotations")]
+    if any(stem.endswith(TRAIN_END) for stem in stems) and not any(stem.endswith(LABEL_END) for stem in stems):
+        names = ",".join(CLASSES.values())
+        raise ValueError(
+            f"annotations={annotations} has no *{LABEL_END}.png, but *{TRAIN_END}.png, whose values are 0..18. Read them as masks: "
+            f"--images {images} --annotations {annotations} --format masks --kind semantic --mask_suffix {TRAIN_END} --void 255 "
+            f'--classes "{names}"'
+        )
 
 
 def _row(item: tuple[str, Path, Path]) -> dict:

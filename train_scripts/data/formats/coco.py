@@ -1,7 +1,4 @@
-"""COCO's two official forms: panoptic segments with PNGs, and instances as polygons or run lengths.
-
-Class indices follow the order of the json's categories. The PNGs lie in a folder beside the json that has its name without the
-suffix, as in COCO's archive.
+"""COCO's instances as polygons or run lengths. Class indices follow the order of the json's categories.
 
 Shapes: H, W pixels.
 """
@@ -13,8 +10,7 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
-from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.image_files import check_names_differ, encoded_file, image_size
+from eomt.train_scripts.data.formats.image_files import check_names_differ, image_size
 from eomt.train_scripts.data.formats.polygons import polygon_mask
 from eomt.train_scripts.data.formats.segment_rows import row_of_masks
 from eomt.train_scripts.data.formats.source import Options, Source, thing_labels
@@ -40,50 +36,6 @@ def _read_version(path: Path, changed: int) -> Any:
         return json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"annotations={path} is not JSON ({error}). Download or export it again.") from error
-
-
-def read_panoptic(images: Path, annotations: Path, options: Options) -> Source:
-    """
-    Raises:
-        ValueError: the file is missing or isn't of COCO's panoptic form, an annotation has no image, or an image has two.
-    """
-    content, pngs = read_json(annotations), annotations.with_suffix("")
-    try:
-        categories = content["categories"]
-        by_id = {image["id"]: image for image in content["images"]}
-        labels = Labels([entry["name"] for entry in categories], [bool(entry["isthing"]) for entry in categories])
-        index = {entry["id"]: position for position, entry in enumerate(categories)}
-        pairs = [(by_id[annotation["image_id"]], annotation) for annotation in content["annotations"]]
-        file_names = [image["file_name"] for image, _ in pairs]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"annotations={annotations} can't be read as COCO panoptic annotations ({error!r}).") from error
-
-    check_names_differ(file_names, annotations)
-    annotated = {image["id"] for image, _ in pairs}
-    problems = [
-        f"{images / image['file_name']} has no entry in the annotations of {annotations}. Add one, or take the image out there."
-        for image in by_id.values()
-        if image["id"] not in annotated
-    ]
-
-    def files_of(pair: tuple[dict, dict]) -> list[Path]:
-        return [images / pair[0]["file_name"], pngs / pair[1]["file_name"]]
-
-    return Source(labels, pairs, lambda pair: _panoptic_row(*pair, index, images, pngs), files_of, context=index, problems=problems)
-
-
-def _panoptic_row(image: dict, annotation: dict, index: dict[int, int], images: Path, pngs: Path) -> dict:
-    """The row of an image and its annotation. `index` is {category id: class index}."""
-    table = []
-    for segment in annotation["segments_info"]:
-        category, crowd = _category(segment, index, f"image_id {image['id']}"), bool(segment.get("iscrowd", 0))
-        table.append({"id": segment["id"], "category": category, "iscrowd": crowd})
-    return {
-        "image_id": Path(image["file_name"]).with_suffix("").as_posix(),
-        "image": encoded_file(images / image["file_name"]),
-        "id_map": encoded_file(pngs / annotation["file_name"]),
-        "segments": table,
-    }
 
 
 def read_instances(images: Path, annotations: Path, options: Options) -> Source:

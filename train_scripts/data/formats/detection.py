@@ -2,14 +2,22 @@
 
 import re
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, masks, via
+from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, panoptic_masks, via
+from eomt.train_scripts.data.formats.archives import only_entry
+from eomt.train_scripts.data.formats.converters import advice_for
+from eomt.train_scripts.data.formats.hub_rows import is_hub_folder, names_labels, open_splits
+from eomt.train_scripts.data.formats.image_files import is_hidden
+from eomt.train_scripts.data.formats.index_images import LOSSY_SUFFIXES, MASK_SUFFIXES
+from eomt.train_scripts.data.formats.mask_layouts import SPLIT_FOLDERS, mask_splits, split_name
 from eomt.train_scripts.data.formats.readers import READERS
+from eomt.train_scripts.data.formats.split import Split
 
-NOTES = ("classes.txt", "readme.txt")  # text files that several tools leave beside annotations that are no text
-SPLIT_NAMES = {"training": "train", "validation": "val", "valid": "val"}  # folder -> split
+# text files that several tools leave beside annotations that are no text
+NOTES = ("classes.txt", "readme.txt", "labels.txt", "labelmap.txt", "class_names.txt", "label_names.txt", "codes.txt")
+ADE20K_SPLITS = ("training", "validation")
 # the layouts that `find_splits` knows, as its error message lists them
 KNOWN = """\
     coco_panoptic    annotations/panoptic_train2017.json with the folder of its PNGs, and train2017
@@ -19,24 +27,12 @@ KNOWN = """\
     ade20k_panoptic  the same and annotations_instance/training
     yolo             images/train and labels/train, or train/images and train/labels, and data.yaml
     via              train/via_region_data.json among its images
-    masks            images and masks, or images/train and masks/train, or train/images and train/masks"""
-
-
-@dataclass(frozen=True)
-class Split:
-    """A split to be read.
-
-    Args:
-        name: of the split.
-        format: of the annotations, a key of `READERS`.
-        images: a folder.
-        annotations: a json file or a folder.
-    """
-
-    name: str
-    format: str
-    images: Path
-    annotations: Path
+    masks            images and masks, or images/train and masks/train, or train/images and train/masks
+    masks            train and train_masks; imagesTr and labelsTr; or train/a.jpg and train/a_mask.png
+    masks            JPEGImages, SegmentationClass and ImageSets/Segmentation/train.txt
+    masks            a/images/a.png and a/masks/*.png, a mask for each object
+    panoptic_masks   images, masks and instances; or the same with train below or above
+    datasets         what `datasets` reads: parquet files, images with a metadata.jsonl, or what save_to_disk leaves"""
 
 
 def detect_format(annotations: Path) -> str:
@@ -45,8 +41,8 @@ def detect_format(annotations: Path) -> str:
     Raises:
         ValueError: it can't be determined, or the file is missing or broken.
     """
-    is_folder = annotations.is_dir()
-    detected = _format_of_folder(annotations) if is_folder else _format_of_json(coco.read_json(annotations))
+    is_folder, is_mask = annotations.is_dir(), annotations.suffix.lower() in (*MASK_SUFFIXES, *LOSSY_SUFFIXES)
+    detected = _format_of_folder(annotations) if is_folder else "masks" if is_mask else _format_of_json(coco.read_json(annotations))
     if not detected:
         raise ValueError(f"annotations={annotations}: the format can't be determined. Give it: {', '.join(READERS)}")
     return detected
@@ -61,14 +57,14 @@ def _format_of_json(content: object) -> str | None:
 
 
 def _format_of_folder(folder: Path) -> str | None:
-    names = [path.name for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    if any(name.endswith(f"{cityscapes.LABEL_END}.png") for name in names):
+    names = [path.name for path in folder.rglob("*") if path.is_file() and not is_hidden(path.relative_to(folder))]
+    if any(name.endswith((f"{cityscapes.LABEL_END}.png", f"{cityscapes.TRAIN_END}.png")) for name in names):
         return "cityscapes"
     if names and all(re.fullmatch(r"ADE_(train|val)_\d+\.png", name) for name in names):
         return "ade20k_semantic"
     if any(name.endswith(".txt") and name.lower() not in NOTES for name in names):
         return "yolo"
-    return "masks" if any(name.lower().endswith(masks.MASK_SUFFIXES) for name in names) else None
+    return "masks" if any(name.lower().endswith((*MASK_SUFFIXES, *LOSSY_SUFFIXES)) for name in names) else None
 
 
 def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
@@ -82,12 +78,20 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
         ValueError: the folder doesn't exist, has no known layout, or has annotations of several formats.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise ValueError(
+            f"source={folder} is a file, neither a folder nor a zip file. Give --images and --annotations for one image"
+        )
     if not folder.is_dir():
         raise ValueError(f"source={folder}: no such folder.")
-    splits = list(dict.fromkeys(split for split in _all_splits(folder) if chosen in (None, split.format)))
+    folders = _without_wrapping(folder)
+    advice = next((advice for inner in folders if (advice := advice_for(inner))), None)
+    splits = next((splits for inner in folders if (splits := _splits_in(inner, chosen, with_masks=not advice))), [])
     formats = sorted({split.format for split in splits})
     if not splits:
         wanted = f" of the format {chosen}" if chosen else ""
+        if advice:
+            raise ValueError(f"source={folder} {advice}")
         raise ValueError(
             f"source={folder} has no layout known here{wanted}. Give images and annotations, or one of these:\n{KNOWN}"
         )
@@ -96,34 +100,73 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
     return splits
 
 
+def _without_wrapping(folder: Path) -> list[Path]:
+    """The folder, and before it those in it that hold all of its files, as archives have them; not those of one split."""
+    folders = [folder]
+    while (inner := only_entry(folders[0])) and inner.is_dir() and split_name(inner.name) not in SPLIT_FOLDERS:
+        folders.insert(0, inner)
+    return folders
+
+
+def _splits_in(folder: Path, chosen: str | None, with_masks: bool) -> list[Split]:
+    """The splits of the formats that are known by their layout, then those of masks, then of what `datasets` reads."""
+    splits = list(dict.fromkeys(split for split in _all_splits(folder) if chosen in (None, split.format)))
+    if not splits and chosen in (None, "datasets") and names_labels(folder):
+        return dataset_splits(str(folder))
+    if not splits and with_masks and chosen in (None, "masks"):
+        splits = mask_splits(folder)  # beside other annotations, folders of masks are a part of these
+    if not splits and chosen in (None, "datasets") and is_hub_folder(folder):
+        splits = dataset_splits(str(folder))
+    return splits
+
+
+def dataset_splits(dataset: str, config: str | None = None, only: str | None = None) -> list[Split]:
+    """The splits of a dataset that `datasets` reads.
+
+    Args:
+        dataset: a folder, a parquet file, or a name on the Hub.
+        config: of a dataset with several.
+        only: the name of one split.
+
+    Raises:
+        ValueError: there is no such dataset, or no such split.
+    """
+    names = list(open_splits(dataset, config))
+    splits = [Split(split_name(name), "datasets", Path(dataset), Path(name)) for name in names]
+    chosen = [split for split in splits if only in (None, split.name, split.annotations.name)]
+    if not chosen:
+        raise ValueError(f"dataset={dataset} has no split {only!r}, but {names}. Choose one of these by split")
+    return chosen
+
+
 def _all_splits(folder: Path) -> Iterator[Split]:
     yield from _pairs("cityscapes", folder / "leftImg8bit", folder / "gtFine", only=("train", "val"))  # test has no labels
-    candidates = _pairs("ade20k_semantic", folder / "images", folder / "annotations", only=SPLIT_NAMES)
+    candidates = _pairs("ade20k_semantic", folder / "images", folder / "annotations", only=ADE20K_SPLITS)
     of_ade20k = [split for split in candidates if _format_of_folder(split.annotations) == "ade20k_semantic"]
     yield from of_ade20k
     if (folder / ade20k.INSTANCES).is_dir():
         yield from (Split(split.name, "ade20k_panoptic", split.images, split.annotations) for split in of_ade20k)
     yield from _coco_splits(folder)
-    if not of_ade20k:  # whose annotations are index images too, and would count as masks
-        for name, form in (("labels", "yolo"), ("masks", "masks"), ("labels", "masks"), ("annotations", "masks")):
-            yield from _folder_splits(folder, name, form)
+    yield from _folder_splits(folder, "labels", "yolo")
+    numbered = (replace(split, format="panoptic_masks") for split in _folder_splits(folder, "masks", "masks"))
+    yield from (split for split in numbered if panoptic_masks.instances_beside(split.annotations).is_dir())
     for path in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
         if path.stem.startswith("via") and via.entries(coco.read_json(path)) is not None:
-            yield Split(_split_name(path.parent.name) if path.parent != folder else "train", "via", path.parent, path)
+            yield Split(split_name(path.parent.name) if path.parent != folder else "train", "via", path.parent, path)
 
 
 def _pairs(form: str, images: Path, annotations: Path, only: Container[str] | None = None) -> Iterator[Split]:
     """A split for each subfolder that both folders have, or for those of the names in `only`."""
     for subfolder in sorted(annotations.glob("*")):
         if subfolder.is_dir() and (images / subfolder.name).is_dir() and (only is None or subfolder.name in only):
-            yield Split(_split_name(subfolder.name), form, images / subfolder.name, subfolder)
+            yield Split(split_name(subfolder.name), form, images / subfolder.name, subfolder)
 
 
 def _folder_splits(folder: Path, name: str, form: str) -> Iterator[Split]:
     """With `name` "masks": images/train and masks/train, train/images and train/masks, or images and masks."""
     pairs = list(_pairs(form, folder / "images", folder / name))
     pairs += [
-        Split(_split_name(labelled.parent.name), form, labelled.parent / "images", labelled)
+        Split(split_name(labelled.parent.name), form, labelled.parent / "images", labelled)
         for labelled in sorted(folder.glob(f"*/{name}"))
         if (labelled.parent / "images").is_dir()
     ]
@@ -137,12 +180,6 @@ def _coco_splits(folder: Path) -> Iterator[Split]:
         if match := re.fullmatch(r"(panoptic|instances)_(\w+)", path.stem):
             candidates = [folder / match[2], folder / "images" / match[2]]
             if images := [candidate for candidate in candidates if candidate.is_dir()]:
-                yield Split(_split_name(match[2]), f"coco_{match[1]}", images[0], path)
+                yield Split(split_name(match[2]), f"coco_{match[1]}", images[0], path)
     for path in sorted(folder.glob("*/_annotations.coco.json")):
-        yield Split(_split_name(path.parent.name), "coco_instances", path.parent, path)
-
-
-def _split_name(name: str) -> str:
-    """The split of a folder's name: `train` of train2017 and training, `val` of validation and valid."""
-    bare = re.sub(r"^(train|val|test)\d+$", r"\1", name)
-    return SPLIT_NAMES.get(bare, bare)
+        yield Split(split_name(path.parent.name), "coco_instances", path.parent, path)

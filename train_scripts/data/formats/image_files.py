@@ -3,26 +3,62 @@
 Shapes: H, W pixels.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from eomt.train_scripts.data.samples import BadSample
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".gif")
 IMAGE_SUFFIXES += (".jp2", ".pgm", ".ppm", ".pnm")
+ORIENTATION = 0x0112  # the EXIF tag
+QUARTERS = (5, 6, 7, 8)  # orientations that swap height and width
+_TEXT_CHUNKS = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")  # of a PNG, which may hold EXIF tags
 
 
-def images_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, name: str = "images") -> dict[str, Path]:
-    """The files of a folder and its subfolders, by their stems.
+def files_below(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, name: str = "images") -> list[Path]:
+    """The files of a folder and its subfolders, or the one file that is given, sorted. Hidden files and folders, and those that
+    archives of a Mac add, are passed over.
 
     Args:
         folder: in which they lie.
         suffixes: that they may have, in lower case.
         name: of the argument that is the folder, for error messages.
+
+    Raises:
+        ValueError: the folder is missing or has no such file.
+    """
+    if folder.is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise ValueError(f"{name}={folder}: no such folder.")
+    files = [path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file()]
+    files = sorted(path for path in files if not is_hidden(path.relative_to(folder)))
+    if not files:
+        raise ValueError(f"{name}={folder} has no file that ends in {', '.join(suffixes)}.")
+    return files
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a path is of a file that people don't see or mean: hidden, or in a hidden folder or one that a Mac adds."""
+    return any(part.startswith(".") and part not in (".", "..") or part == "__MACOSX" for part in path.parts)
+
+
+def stem_below(path: Path, folder: Path) -> str:
+    """The path of a file below a folder, without its suffix; the name alone if the folder is the file itself."""
+    return (Path(path.name) if path == folder else path.relative_to(folder)).with_suffix("").as_posix()
+
+
+def composed(stem: str) -> str:
+    """A name in which an accent is one character with its letter. A Mac may store the same name in two."""
+    return unicodedata.normalize("NFC", stem)
+
+
+def images_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, name: str = "images") -> dict[str, Path]:
+    """The files of a folder and its subfolders, by their stems; see [`files_below`].
 
     Returns:
         {path below `folder` without its suffix: file}, sorted.
@@ -30,14 +66,9 @@ def images_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, name:
     Raises:
         ValueError: the folder is missing or empty, or two files differ in their suffix alone.
     """
-    if not folder.is_dir():
-        raise ValueError(f"{name}={folder}: no such folder.")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
-    if not files:
-        raise ValueError(f"{name}={folder} has no file that ends in {', '.join(suffixes)}.")
     by_stem = {}
-    for path in files:
-        stem = path.relative_to(folder).with_suffix("").as_posix()
+    for path in files_below(folder, suffixes, name):
+        stem = stem_below(path, folder)
         if stem in by_stem:
             raise ValueError(
                 f"{by_stem[stem]} and {path} have one stem, so that which file belongs to which can't be determined. Take one away."
@@ -74,8 +105,8 @@ def encoded_file(path: Path) -> dict:
     return {"bytes": path.read_bytes(), "path": path.name}
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """(H, W) of an image file, turned by its EXIF orientation. A JPEG is not decoded for it; a PNG is, by Pillow.
+def orientation_of(path: Path) -> int:
+    """The EXIF orientation of an image file, 1 for none. Pixels are decoded only for a PNG with tags or text.
 
     Raises:
         BadSample: there is no such file, or it can't be read.
@@ -83,30 +114,36 @@ def image_size(path: Path) -> tuple[int, int]:
     _check_exists(path)
     try:
         with Image.open(path) as image:
-            # before an image is decoded, Pillow turns the size of a TIFF but not of a JPEG
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8) and image.format != "TIFF"
-            return image.size if turned else image.size[::-1]
+            if image.format == "PNG" and not _has_text(path):
+                return 1
+            return image.getexif().get(ORIENTATION, 1)
     except (OSError, SyntaxError) as error:  # PIL reports some broken files as a SyntaxError
         raise BadSample(f"{path}: can't be read as an image ({error}). Store it again, or take it away.") from error
 
 
-def read_indices(path: Path) -> np.ndarray:
-    """The values of an index image, (H, W) int64; of an image with a palette, the indices.
+def image_size(path: Path) -> tuple[int, int]:
+    """(H, W) of an image file, turned by its EXIF orientation.
 
     Raises:
-        BadSample: the file is broken or holds colours.
+        BadSample: there is no such file, or it can't be read.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            if image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;16"):
-                return np.asarray(image).astype(np.int64)
-            mode = image.mode
-    except (OSError, SyntaxError) as error:
-        raise BadSample(f"{path}: can't be read as an image ({error}). Store it again.") from error
-    raise BadSample(f"{path} has the mode {mode}, colours. Store the indices as 8-bit or 16-bit grey, or with a palette.")
+    is_turned = orientation_of(path) in QUARTERS
+    with Image.open(path) as image:
+        # before an image is decoded, Pillow turns the size of a TIFF but not of a JPEG
+        return image.size if is_turned and image.format != "TIFF" else image.size[::-1]
 
 
 def _check_exists(path: Path) -> None:
     if not path.is_file():
         raise BadSample(f"{path}: no such file. Give the folder that belongs to the annotations.")
+
+
+def _has_text(path: Path) -> bool:
+    """Whether a PNG has a chunk of tags or text. Its pixels are skipped."""
+    with open(path, "rb") as file:
+        file.seek(8)
+        while len(header := file.read(8)) == 8:
+            if header[4:] in _TEXT_CHUNKS:
+                return True
+            file.seek(int.from_bytes(header[:4], "big") + 4, 1)
+    return False

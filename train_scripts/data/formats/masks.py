@@ -1,82 +1,141 @@
-"""A folder of images, and one of index images with the same stems.
+"""Images and masks of the same names. How the files are named and paired is in `pairing`, what they may be in `index_images`.
 
-Kind "semantic": the values are indices of `--classes`, or void. Kind "instance": the values are ids of objects of one class, and
-0 is background. The index images are 8-bit or 16-bit grey, or have a palette; then the palette's indices are the values.
+Kind "semantic": the values, or colours, are classes or void; see `mask_classes`. Kind "instance": the values are ids of objects of
+one class, and 0 is background; or each object has a mask of its own, see `object_masks`.
+
+Shapes: H, W pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from eomt.train_scripts.data.choices import MASK_KINDS
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.image_files import encoded_file, images_by_stem, read_indices
-from eomt.train_scripts.data.formats.segment_rows import recoded_map
+from eomt.train_scripts.data.formats.image_files import encoded_file, image_size
+from eomt.train_scripts.data.formats.index_images import MASK_SUFFIXES, read_indices, read_mask
+from eomt.train_scripts.data.formats.mask_classes import VOID, MaskClasses, check_values, class_indices, mask_classes, values_of
+from eomt.train_scripts.data.formats.object_masks import object_sets, object_source, tagged_masks
+from eomt.train_scripts.data.formats.orientation import mask_turns, turned
+from eomt.train_scripts.data.formats.pairing import find_pairs
+from eomt.train_scripts.data.formats.segment_rows import encoded_ids, recoded_map
 from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.samples import BadSample
 
-MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")  # JPEG changes values
+__all__ = ["MASK_SUFFIXES", "find_pairs", "read"]
+
+TURNED = "masks turned with the EXIF orientation of their photos"
+Item = tuple[str, Path, Path, int]  # stem, image, mask, and the orientation by which the mask is turned
 
 
 def read(images: Path, annotations: Path, options: Options) -> Source:
     """
     Raises:
-        ValueError: an option is missing or wrong, or a folder is missing or empty.
+        ValueError: an option is missing or wrong, a folder is missing or empty, or the masks can't be meant so.
     """
-    kind, classes, void = options.kind, options.classes, options.void
+    kind = options.kind or ("semantic" if len(options.classes) > 1 else None)
     if kind not in MASK_KINDS:
         raise ValueError(f"kind={kind!r}: say what the values of {annotations} are, one of {', '.join(MASK_KINDS)}")
-    if not classes or len(set(classes)) < len(classes) or not all(classes):
-        raise ValueError(f"classes={classes} must be one or more names, each once, in the order of the masks' values")
-    if kind == "instance" and (len(classes) > 1 or void):
-        raise ValueError(f"classes={classes}, void={void}: kind='instance' has one class, and 0 is background; no void")
-    if wrong := sorted(value for value in void if 0 <= value < len(classes)):
-        raise ValueError(f"void={void} has {wrong}, which classes names {[classes[value] for value in wrong]}; name it once")
-    pairs, problems = find_pairs(images, annotations)
-    labels = Labels(list(classes), [kind == "instance"] * len(classes))
-    return Source(labels, pairs, lambda pair: make_row(*pair, kind, classes, void), lambda pair: list(pair[1:]), problems=problems)
-
-
-def find_pairs(images: Path, masks: Path) -> tuple[list[tuple[str, Path, Path]], list[str]]:
-    """Images and masks by their stems.
-
-    Returns:
-        Stem, image and mask of each pair, in the order of the stems; and a sentence for each file without a partner.
-
-    Raises:
-        ValueError: a folder is missing or empty, or two files of one have one stem.
-    """
-    photos, index_images = images_by_stem(images), images_by_stem(masks, MASK_SUFFIXES, "annotations")
-    problems = []
-    for files, partners, folder in ((photos, index_images, masks), (index_images, photos, images)):
-        unpaired = sorted(files.keys() - partners.keys())
-        problems += [f"{files[stem]} has no file of the same stem in {folder}. Add it, or take this one away." for stem in unpaired]
-    return [(stem, photos[stem], index_images[stem]) for stem in sorted(photos.keys() & index_images.keys())], problems
-
-
-def make_row(stem: str, image: Path, mask: Path, kind: str, classes: Sequence[str], void: Sequence[int]) -> dict:
-    """The row of an image and its mask.
-
-    Raises:
-        BadSample: a file is missing or broken, or the mask has a value that is neither listed nor void.
-    """
-    values = read_indices(mask)
-    present = np.unique(values).tolist()
+    if options.classes:
+        classes = _checked_classes(options, kind)
+    if (sets := object_sets(images, annotations, options.mask_suffix)) is not None:
+        if options.classes and kind == "instance":
+            return object_source(*sets, classes.names[0])
+        raise ValueError(
+            f"annotations={annotations} has a mask for each object, not one for each image. Give kind instance and the one name of "
+            "the objects by classes"
+        )
+    tagged_masks(annotations)
+    stems = _listed(options.image_list) if options.image_list else None
+    pairs, problems = find_pairs(images, annotations, options.mask_suffix, stems)
+    files = [mask for _, _, mask in pairs]
+    if not options.classes:
+        raise ValueError(_no_classes(annotations, files))
+    turns = mask_turns(pairs, options.mask_orientation)
+    items = [(*pair, turns.get(pair[0], 1)) for pair in pairs]
     if kind == "semantic":
-        table = {value: (value + 1, value) for value in present if value not in void}  # value -> id, class; id 0 is void
-        unknown = [value for value in table if not 0 <= value < len(classes)]
-        known = f"0..{len(classes) - 1} by classes and {sorted(void)} by void"
-    else:
-        table = {value: (value, 0) for value in present if value != 0}
-        unknown = [value for value in table if not 0 < value < 1 << 16]
-        known = "0 for background and ids up to 65535"
-    if unknown:
-        pixels = int(np.isin(values, unknown).sum())
-        raise BadSample(f"{mask} has the values {unknown[:10]} in {pixels} pixels; known are {known}. Add them there, or mend it.")
+        check_values(classes, files, options.classes, options.void)
+    make_row = _semantic_row(classes, files) if kind == "semantic" else _instance_row
+    labels = Labels(classes.names, [kind == "instance"] * len(classes.names))
+    return Source(labels, items, make_row, lambda item: list(item[1:3]), context=(kind, classes), problems=problems)
+
+
+def _checked_classes(options: Options, kind: str) -> MaskClasses:
+    classes = mask_classes(options)
+    if kind == "instance" and (len(classes.names) > 1 or options.void):
+        raise ValueError(
+            f"classes={options.classes}, void={options.void}: kind='instance' has one class, and 0 is background; no void"
+        )
+    return classes
+
+
+def _listed(path: str) -> list[str]:
+    """The stems in a list of a split. Some tools write more behind a stem, or a suffix."""
+    lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    names = [line.split()[0] for line in lines if line.strip()]
+    return [str(Path(name).with_suffix("")) if Path(name).suffix.lower() in (".jpg", ".jpeg", ".png") else name for name in names]
+
+
+def _no_classes(annotations: Path, masks: Sequence[Path]) -> str:
+    """What to do where no classes are given, with the values that there are."""
+    values = sorted(values_of(masks[:20]))
+    entries = ",".join(f"{value}:{'void' if value == 255 and len(values) > 2 else 'NAME'}" for value in values[:30])
+    example = (
+        f"; the masks have the values {values[:30]}, so as --classes {entries} with the names in place of NAME" if values else ""
+    )
+    return f"classes=[] must be one or more names, each once: say what the values of {annotations} are{example}"
+
+
+def _semantic_row(classes: MaskClasses, files: Sequence[Path]) -> Callable[[Item], dict]:
+    def make_row(item: Item) -> dict:
+        stem, image, path, turn = item
+        indices, repair = class_indices(read_mask(path), classes, path, lambda: files)
+        indices = turned(indices, turn)
+        _check_size(image, path, indices.shape)
+        present = [index for index in np.unique(indices).tolist() if index != VOID]
+        return {
+            "image_id": stem,
+            "image": encoded_file(image),
+            "id_map": encoded_ids(indices + 1),  # id 0 is void
+            "segments": [{"id": index + 1, "category": index, "iscrowd": False} for index in present],
+            "repaired": {reason: 1 for reason in (repair, TURNED if turn != 1 else None) if reason},
+        }
+
+    return make_row
+
+
+def _instance_row(item: Item) -> dict:
+    stem, image, path, turn = item
+    values = turned(read_indices(path), turn)
+    _check_size(image, path, values.shape)
+    present = [value for value in np.unique(values).tolist() if value != 0]
+    if wrong := [value for value in present if not 0 < value < 1 << 16]:
+        raise BadSample(
+            f"{path} has the values {wrong[:10]}; allowed are 0 for background and ids up to 65535. Number the objects anew."
+        )
     return {
         "image_id": stem,
         "image": encoded_file(image),
-        "id_map": recoded_map(values, {value: new_id for value, (new_id, _) in table.items()}),
-        "segments": [{"id": new_id, "category": label, "iscrowd": False} for new_id, label in table.values()],
+        "id_map": recoded_map(values, {value: value for value in present}),
+        "segments": [{"id": value, "category": 0, "iscrowd": False} for value in present],
+        "repaired": {TURNED: 1} if turn != 1 else {},
     }
+
+
+def _check_size(image: Path, mask: Path, size: tuple[int, int]) -> None:
+    """
+    Raises:
+        BadSample: the mask has another size than the upright image.
+    """
+    upright = image_size(image)
+    if size == upright:
+        return
+    sizes = f"{mask} is {size[1]} x {size[0]} pixels, but the (upright) image {image} {upright[1]} x {upright[0]}."
+    if abs(upright[0] / size[0] - upright[1] / size[1]) < 0.05 * upright[0] / size[0]:
+        advice = (
+            "Export masks in the size of the images, or scale one of the two; masks by the nearest neighbour, without smoothing."
+        )
+    else:
+        advice = "The mask is of another image, or of a part or another turn of it. Export it for this one."
+    raise BadSample(f"{sizes} They must have one size. {advice}")

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, masks, via, yolo
+from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, coco_panoptic, hub, masks, panoptic_masks, via, yolo
 from eomt.train_scripts.data.formats.source import Options, Source
 
 # (images, annotations, options) -> the images of a split
 READERS: dict[str, Callable[[Path, Path, Options], Source]] = {
-    "coco_panoptic": coco.read_panoptic,
+    "coco_panoptic": coco_panoptic.read,
     "coco_instances": coco.read_instances,
     "cityscapes": cityscapes.read,
     "ade20k_semantic": ade20k.read_semantic,
@@ -16,10 +16,18 @@ READERS: dict[str, Callable[[Path, Path, Options], Source]] = {
     "yolo": yolo.read,
     "via": via.read,
     "masks": masks.read,
+    "panoptic_masks": panoptic_masks.read,
+    "datasets": hub.read,
 }
 OPTIONS = {  # the fields of `Options` that a format has use for; formats that aren't listed have use for none
+    "coco_panoptic": {"stuff"},
     "coco_instances": {"stuff"},
     "yolo": {"classes", "stuff"},
     "via": {"classes", "stuff", "class_key"},
-    "masks": {"classes", "kind", "void"},
+    "masks": {"classes", "kind", "void", "values", "colours", "mask_suffix", "mask_orientation", "image_list"},
+    "panoptic_masks": {"classes", "stuff", "void", "instances", "values"},
+    "datasets": {
+        *("classes", "stuff", "void", "kind", "values"),
+        *("dataset_config", "image_column", "label_column", "id2label", "reduce_labels"),
+    },
 }

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from eomt.train_scripts.data.dataset_folder import load_split, read_labels
-from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.samples import Sample, decode_row
 

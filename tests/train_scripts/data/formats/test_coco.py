@@ -8,7 +8,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from eomt.train_scripts.data.dataset_folder import Labels, count_rows, load_split, read_labels
-from eomt.train_scripts.data.formats.detection import Split
+from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.samples import BadSample, decode_row
 

@@ -137,7 +137,7 @@ def test_what_is_unknown_is_said_with_what_is_known(tree, tmp_path):
     with pytest.raises(ValueError, match="of the format yolo"):
         find_splits(folder, "yolo")
     with pytest.raises(ValueError, match="the format can't be determined. Give it: coco_panoptic"):
-        detect_format(folder / "pictures")
+        detect_format(tree("papers/1").joinpath("papers"))
     (folder / "other.json").write_text("[]")
     with pytest.raises(ValueError, match="can't be determined"):
         detect_format(folder / "other.json")

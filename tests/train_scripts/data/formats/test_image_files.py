@@ -9,8 +9,8 @@ from eomt.train_scripts.data.formats.image_files import (
     encoded_file,
     image_size,
     images_by_stem,
-    read_indices,
 )
+from eomt.train_scripts.data.formats.index_images import read_indices
 from eomt.train_scripts.data.samples import BadSample
 
 
@@ -57,6 +57,6 @@ def test_values_of_index_images(index_image, tmp_path):
     assert np.array_equal(read_indices(index_image(tmp_path / "grey.png", values)), values)
     Image.fromarray((values * 200).astype(np.uint16)).save(tmp_path / "deep.png")
     assert np.array_equal(read_indices(tmp_path / "deep.png"), values * 200)
-    Image.new("RGB", (2, 2)).save(tmp_path / "colours.png")
-    with pytest.raises(BadSample, match="colours.png has the mode RGB, colours"):
+    Image.new("RGB", (2, 2), "red").save(tmp_path / "colours.png")
+    with pytest.raises(BadSample, match="colours.png holds colours"):
         read_indices(tmp_path / "colours.png")

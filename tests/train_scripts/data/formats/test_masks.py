@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from eomt.train_scripts.data.dataset_folder import Labels, count_rows, load_split, read_labels
-from eomt.train_scripts.data.formats.detection import Split
-from eomt.train_scripts.data.formats.image_files import read_indices
+from eomt.train_scripts.data.formats.index_images import read_indices
 from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.samples import decode_row
 
@@ -100,14 +100,17 @@ def test_each_second_image_is_held_out(folder):
 
 
 BROKEN = {
-    "image without a mask": (lambda f: (f / "masks/1.png").unlink(), r"images/1\.png has no file of the same stem in .*masks"),
-    "mask without an image": (lambda f: (f / "images/0.jpg").unlink(), r"masks/0\.png has no file of the same stem in .*images"),
+    "image without a mask": (lambda f: (f / "masks/1.png").unlink(), r"images/1\.png has no mask of the same stem in .*masks"),
+    "mask without an image": (lambda f: (f / "images/0.jpg").unlink(), r"masks/0\.png has no image of the same stem in .*images"),
     "a stem twice": (lambda f: Image.new("RGB", (4, 2)).save(f / "images/0.bmp"), r"0\.bmp and .*0\.jpg have one stem"),
-    "another size": (lambda f: put_mask(f, MASK[:1]), r"2\.tif and .*2\.png: .*id_map is 1 x 4 pixels, but .* 2 x 4"),
-    "unknown value": (lambda f: put_mask(f, np.where(MASK == 1, 7, MASK)), r"masks/2\.png has the values \[7\] in 1 pixels; known"),
-    "colours": (lambda f: put_mask(f, np.zeros((2, 4, 3), np.uint8)), r"masks/2\.png has the mode RGB"),
+    "another size": (lambda f: put_mask(f, MASK[:1]), r"masks/2\.png is 4 x 1 pixels, but .*2\.tif 4 x 2"),
+    "unknown value": (
+        lambda f: put_mask(f, np.where(MASK == 1, 7, MASK)),
+        r"masks/2\.png has the values \[7\] in 1 pixels, .* --classes 0:sky,1:road,2:car,7:NAME,255:void",
+    ),
+    "colours": (lambda f: put_mask(f, np.full((2, 4, 3), [9, 8, 7], np.uint8)), r"masks/2\.png has colours.* --classes 9,8,7:NAME"),
     "broken mask": (lambda f: (f / "masks/4.png").write_bytes(b"x"), r"masks/4\.png: can't be read"),
-    "broken image": (lambda f: (f / "images/4.jpeg").write_bytes(b"x"), r"4\.jpeg.*: can't be decoded"),
+    "broken image": (lambda f: (f / "images/4.jpeg").write_bytes(b"x"), r"4\.jpeg: can't be read"),
 }
 
 
@@ -125,7 +128,10 @@ ARGUMENTS = {
     "a class twice": (dict(classes=["sky", "sky"]), "each once"),
     "a void value that is a class": (dict(void=[2]), r"void=\[2\] has \[2\], which classes names \['car'\]"),
     "instances of two classes": (dict(kind="instance", void=()), "kind='instance' has one class"),
-    "unknown kind": (dict(kind=None), "kind=None: say what the values of .*masks are, one of semantic, instance"),
+    "unknown kind": (
+        dict(kind=None, classes=["cell"], void=()),
+        "kind=None: say what the values of .*masks are, one of semantic, instance",
+    ),
     "too large a share": (dict(val_share=0.7), r"val_share=0.7 must lie in 0..0.5"),
     "too small a share": (dict(val_share=0.01), "needs 100 images, but there are 5"),
     "one name for two splits": (dict(val_share=0.5, split="val"), r"one split not named val, not \['val'\]"),

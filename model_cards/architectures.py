@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import timm
-import torch
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
-from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoModel
 
 import eomt  # noqa: F401 - registers the Auto classes
 from eomt.configuration import architecture_config
 from eomt.model_cards.rendering import TEMPLATE, render_card
+from eomt.model_cards.sizes import count_multiply_adds, count_parameters, on_meta
 
 FOLDER = TEMPLATE.parent
 PAPER = "https://arxiv.org/abs/2503.19108"
@@ -39,10 +37,7 @@ def published(name: str) -> dict[str, Any]:
 
 
 def measure_size(name: str, size: int, queries: int, classes: int, masked: bool) -> tuple[float, float]:
-    """Parameters in millions, and GFLOPs of a forward pass on one square input.
-
-    A multiply-add is one FLOP, of linear layers, convolutions, attention and the mask product. The paper's tool also counts norms
-    and resizing, less than half a per cent of the whole.
+    """Parameters in millions, and GFLOPs of a forward pass on one square input, see `eomt.model_cards.sizes`.
 
     Args:
         name: of the architecture.
@@ -50,14 +45,8 @@ def measure_size(name: str, size: int, queries: int, classes: int, masked: bool)
         queries, classes: of the model.
         masked: whether all of the last blocks are masked, as in the first sixth of a training.
     """
-    with torch.device("meta"):
-        model = AutoModel.from_config(architecture_config(name, image_size=size, num_queries=queries, num_labels=classes))
-        pixels = torch.empty(1, 3, size, size)
-    model.attn_mask_probs = torch.full((model.config.num_blocks,), float(masked))
-    model.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(pixel_values=pixels)
-    return sum(parameter.numel() for parameter in model.parameters()) / 1e6, counter.get_total_flops() / 2e9
+    model = on_meta(architecture_config(name, image_size=size, num_queries=queries, num_labels=classes), masked)
+    return count_parameters(model) / 1e6, count_multiply_adds(model, (size, size))[""] / 1e9
 
 
 def architecture_card(name: str) -> str:
@@ -136,8 +125,8 @@ def _figures(name: str, results: list[Mapping[str, Any]]) -> str:
         rows.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(rows) + (
         "\n\n*Published*: by the paper's authors, in the table named or in their model zoo, and not reproduced here; their images "
-        "a second are on an NVIDIA H100. *Measured*: counted on this package's model by `python benchmarks/model_sizes.py`, for "
-        "one input, without norms and resizing, which the paper's tool counts. Speed was not measured here."
+        "a second are on an NVIDIA H100. *Measured*: counted on this package's model for one input, as "
+        "`python benchmarks/paper_tables.py` counts all of the paper's. Speed was not measured here."
     )
 
 

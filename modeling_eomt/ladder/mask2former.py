@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Mask2FormerConfig
 from transformers.models.mask2former import modeling_mask2former as mask2former
+from transformers.utils.generic import maybe_autocast
 
 from eomt.configuration import EomtLadderConfig
 
@@ -67,7 +68,7 @@ class PixelDecoder(mask2former.Mask2FormerPixelDecoder):
     def forward(self, maps: Sequence[Tensor]) -> DecodedFeatures:
         """Four of (B, D, h, w), the finest first."""
         dtype = self.mask_projection.weight.dtype
-        with torch.autocast(maps[0].device.type, enabled=False):
+        with maybe_autocast(maps[0].device.type, enabled=False):
             decoded = super().forward([feature.to(dtype) for feature in maps])
         return DecodedFeatures(decoded.mask_features, list(decoded.multi_scale_features))
 

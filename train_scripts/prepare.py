@@ -13,16 +13,18 @@ from pathlib import Path
 
 from eomt.train_scripts.data.command import command
 from eomt.train_scripts.data.command_line import parse_options
-from eomt.train_scripts.data.dataset_folder import read_labels
-from eomt.train_scripts.data.formats.archives import remove_unpacked
-from eomt.train_scripts.data.next_command import next_line, train_words
-from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.prepare_options import PrepareOptions
 
 
 @command
 def main(words: Sequence[str]) -> None:
     options = parse_options(PrepareOptions, words, __doc__)
+    # heavy modules come after the options, so that a wrong option is answered at once
+    from eomt.train_scripts.data.dataset_folder import read_labels
+    from eomt.train_scripts.data.formats.archives import remove_unpacked
+    from eomt.train_scripts.data.next_command import next_line, train_words
+    from eomt.train_scripts.data.preparation import prepare
+
     splits = options.splits()
     for split in splits:
         print(f"{split.name}: {split.format}, images {split.images}, annotations {split.annotations}")

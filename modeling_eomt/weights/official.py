@@ -8,13 +8,9 @@ Shapes: `D` width, `C` classes.
 """
 
 import math
-import os
-import pickle
 import re
-from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from eomt.configuration import EomtBaseConfig, EomtDinov3Config
@@ -42,32 +38,6 @@ HEADS = (
 )
 
 
-def read_tensors(path: str | os.PathLike) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors` file, or of a file of `torch.save`, of a Lightning checkpoint those of its `state_dict`.
-
-    Nothing but tensors is read, so that a file can run no code.
-
-    Raises:
-        ValueError: the file is missing or broken, or holds other objects.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"checkpoint={str(path)!r}: no such file")
-    try:
-        stored = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"checkpoint={str(path)!r} holds more than tensors, or is no checkpoint ({str(error).splitlines()[0]}). If you trust "
-            "it, save its tensors alone: torch.save(torch.load(FILE, weights_only=False)['state_dict'], NEW_FILE)"
-        ) from error
-    except Exception as error:  # each reader has errors of its own
-        raise ValueError(f"checkpoint={str(path)!r} can't be read ({error}); download or copy it again") from error
-    stored = stored.get("state_dict", stored) if isinstance(stored, dict) else stored
-    if not isinstance(stored, dict) or not all(isinstance(value, Tensor) for value in stored.values()):
-        raise ValueError(f"checkpoint={str(path)!r} is no state dict, nor a Lightning checkpoint; give one of these")
-    return stored
-
-
 def is_official(names: set[str]) -> bool:
     """Whether the names of a checkpoint's tensors are those of the authors' repository."""
     return f"{NETWORK}q.weight" in names
@@ -79,7 +49,7 @@ def from_official(
     """The model of an official checkpoint.
 
     Args:
-        weights: names and tensors, see [`read_tensors`].
+        weights: names and tensors, see [`eomt.weights.files.read_tensors`].
         base: of a file of differences, a model with the encoder that they were taken to, such as [`from_timm`] or
             [`from_dinov3_vit`] give.
         overrides: fields of the configuration, such as `id2label`; another `image_size` resizes the positions.

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import timm
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 from timm.layers import RotaryEmbeddingCat, RotaryEmbeddingDinoV3
 from timm.models import PretrainedCfg
 from timm.models.eva import Eva
@@ -21,7 +19,9 @@ from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.modeling_eomt_dinov3 import EomtDinov3ForUniversalSegmentation
 from eomt.modeling_eomt_eva02 import EomtEva02ForUniversalSegmentation
 from eomt.modeling_eomt_ladder import EomtLadderForUniversalSegmentation
+from eomt.weights.files import SUFFIXES, read_tensors
 from eomt.weights.filling import fill_encoder
+from eomt.weights.meta_names import with_timm_names
 from eomt.weights.timm_dinov3 import convert_dinov3, dinov3_config
 from eomt.weights.timm_eva02 import convert_eva02, eva02_config
 from eomt.weights.timm_vit import convert_vit, ladder_config, vit_config
@@ -77,7 +77,7 @@ def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **ove
 
     Args:
         name_or_file: a timm model name (`vit_small_patch14_reg4_dinov2.lvd142m`, `vit_small_patch16_dinov3.lvd1689m`), or a
-            `.safetensors` file with timm's names.
+            file of `SUFFIXES` with timm's names, or with those of Meta's own files of DINOv2 and DINOv3.
         pretrained: for a name, whether to load its weights; without them the encoder is random.
         overrides: any field of the configuration, `num_labels` or `id2label` among them; see [`encoder_config`] for the rest.
             `model_type="eomt_ladder"` and `row` make the model of a row of Table 1.
@@ -89,7 +89,7 @@ def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **ove
     """
     name_or_file = os.fspath(name_or_file)
     if _is_file(name_or_file):
-        weights = load_file(name_or_file)
+        weights = with_timm_names(read_tensors(name_or_file))
     else:
         vit = _create_vit(name_or_file, pretrained)
         weights = vit.state_dict()
@@ -117,17 +117,23 @@ def pixel_statistics(name_or_file: str | os.PathLike) -> tuple[list[float], list
     """
     name_or_file = os.fspath(name_or_file)
     if _is_file(name_or_file):
-        with safe_open(name_or_file, framework="pt") as file:
-            config = family_of(file.keys()).config_class
+        config = family_of(with_timm_names(read_tensors(name_or_file))).config_class
         return list(config.image_mean), list(config.image_std)
     known = _known(name_or_file)
     return list(known.mean), list(known.std)
 
 
 def _is_file(name_or_file: str) -> bool:
-    if name_or_file.endswith(".safetensors") and not os.path.isfile(name_or_file):
+    """Whether it is a file rather than a name, whose tag may look like a suffix.
+
+    Raises:
+        FileNotFoundError: it is one that is not there.
+    """
+    if not name_or_file.endswith(SUFFIXES):
+        return False
+    if not os.path.isfile(name_or_file):
         raise FileNotFoundError(f"name_or_file={name_or_file!r}: there is no such file")
-    return name_or_file.endswith(".safetensors")
+    return True
 
 
 def _known(name: str) -> PretrainedCfg:

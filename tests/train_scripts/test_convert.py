@@ -10,7 +10,8 @@ from transformers import AutoModel
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.train_scripts import convert
-from eomt.weights.official import read_tensors, to_official
+from eomt.weights.files import read_tensors
+from eomt.weights.official import to_official
 from eomt.weights.timm import from_timm
 
 

@@ -5,6 +5,21 @@ from collections.abc import Iterable
 BAD_SAMPLES = ("raise", "skip")  # what streams and `prepare` do with a bad sample
 EMPTY = ("raise", "skip", "keep")  # what `prepare` does with an image that has no segment, or none but crowds
 MASK_KINDS = ("semantic", "instance")  # what the values of masks are: classes, or ids of objects
+LABEL_KINDS = (*MASK_KINDS, "class_instance", "panoptic")  # what the values of label images are
+FORMATS = (  # of annotations; `formats.readers` has a reader for each
+    "coco_panoptic",
+    "coco_instances",
+    "cityscapes",
+    "ade20k_semantic",
+    "ade20k_panoptic",
+    "yolo",
+    "via",
+    "labelme",
+    "label_studio",
+    "masks",
+    "panoptic_masks",
+    "datasets",
+)
 TASK_NAMES = ("semantic", "instance", "panoptic")
 
 

@@ -15,10 +15,11 @@ import datasets
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import SHARD_NAME, load_split, shard_paths
 from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, images_by_stem
 from eomt.train_scripts.data.input_paths import LABELS_FILE
-from eomt.train_scripts.data.samples import BadSample, decode_image
+from eomt.train_scripts.data.samples import decode_image
 
 AHEAD = 4  # images that each thread may be ahead of the model
 

@@ -7,13 +7,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from eomt.train_scripts.data.background import with_background
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels, check_split_is_new, write_labels
+from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes
+from eomt.train_scripts.data.formats.class_list import is_void
 from eomt.train_scripts.data.formats.image_depth import LOOKED_AT, refuse_dark_depths
-from eomt.train_scripts.data.formats.readers import OPTIONS, READERS
+from eomt.train_scripts.data.formats.mask_classes import refuse_shifted_values
+from eomt.train_scripts.data.formats.readers import NAMES_CLASSES, OPTIONS, READERS
 from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.formats.split import Split, split_options
 from eomt.train_scripts.data.input_paths import LABELS_FILE
-from eomt.train_scripts.data.samples import BadSample
 from eomt.train_scripts.data.samples_picture import draw_samples
 from eomt.train_scripts.data.shard_writer import SplitWriter, finish_sealed
 from eomt.train_scripts.data.single_class import refuse_single_class
@@ -39,8 +42,9 @@ def prepare(
         splits: what is read; see [`find_splits`].
         out: folder of the dataset. It may hold other splits with the same classes.
         options: what the format leaves open.
-        bad_samples: "raise" stops at the first image that can't be used: a broken or missing file, annotations of another size,
-            an id or category that isn't listed, a polygon outside the image. "skip" leaves such images out and counts them.
+        bad_samples: "raise" stops at the first image or annotation that can't be used: a broken or missing file, annotations of
+            another size, a polygon outside the image, a category that isn't listed. "skip" leaves it out and counts it: the one
+            annotation where the others of its image can be used, else the image.
         empty: the same for images without a segment, or with nothing but crowds. "keep" takes them, to train on as they are.
         val_share: of a single split, each k-th image goes to a second one, "val"; k is 1 / val_share, rounded. None is a tenth, and
             an image at least, but nothing where there are several splits or the one is named "val".
@@ -58,9 +62,10 @@ def prepare(
     out, options = Path(out), options or Options()
     _check(splits, options)
     of_split = {split.name: split_options(split, options) for split in splits}
-    sources = {
-        split.name: (split, READERS[split.format](split.images, split.annotations, of_split[split.name])) for split in splits
-    }
+    sources = _read(splits, of_split)
+    if shared := _shared_classes({name: (split.format, source.labels) for name, (split, source) in sources.items()}):
+        of_split = {name: replace(of, classes=shared) for name, of in of_split.items()}
+        sources = _read(splits, of_split)
     if background:
         sources = {name: (split, with_background(source, background)) for name, (split, source) in sources.items()}
     labels = _joint_labels({name: source.labels for name, (_, source) in sources.items()})
@@ -88,6 +93,8 @@ def prepare(
             reports[name] = write_source(writers[name], source, policy)
             draw_samples(writers[name].part, name, labels)
     _refuse_single_class(labels, reports)
+    if not (out / LABELS_FILE).is_file() and all(_counts_from_0(split, of_split[split.name]) for split in splits):
+        refuse_shifted_values(labels.names, _seen(labels, reports))
     _publish(out, labels, plans, reports, writers)
     return {name: reports[name] for name in sources}
 
@@ -100,13 +107,31 @@ def _check(splits: Sequence[Split], options: Options) -> None:
     names = [split.name for split in splits]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"splits has the names {twice} more than once. Prepare such folders one by one, by images and annotations")
-    given = {name for name, value in asdict(options).items() if value} - {"colours"}  # which files of classes have for any format
+    # files of classes have colours, and values that are the indices, for any format
+    by_index = {"values"} if options.values == list(range(len(options.values))) else set()
+    given = {name for name, value in asdict(options).items() if value} - {"colours"} - by_index
     for split in splits:
         if useless := sorted(given - OPTIONS.get(split.format, set())):
             raise ValueError(
                 f"{', '.join(useless)} mean nothing for the format {split.format} of {split.annotations}; leave them out, or give "
                 "another format"
             )
+
+
+def _read(splits: Sequence[Split], of_split: dict[str, Options]) -> Sources:
+    return {split.name: (split, READERS[split.format](split.images, split.annotations, of_split[split.name])) for split in splits}
+
+
+def _shared_classes(labels: dict[str, tuple[str, Labels]]) -> list[str] | None:
+    """The names of the classes of all splits, if each names its classes by itself and they differ; else None.
+
+    Args:
+        labels: {split: format of its annotations, classes}.
+    """
+    if any(form not in NAMES_CLASSES for form, _ in labels.values()):
+        return None
+    lists = sorted((of_split.names for _, of_split in labels.values()), key=len, reverse=True)
+    return list(dict.fromkeys(name for names in lists for name in names)) if any(names != lists[0] for names in lists) else None
 
 
 def _joint_labels(labels: dict[str, Labels]) -> Labels:
@@ -139,7 +164,8 @@ def _hold_out(sources: Sources, val_share: float) -> Sources:
         raise ValueError(f"val_share={val_share} needs {step} images, but there are {len(source.items)}; give more, or none")
     kept = [item for index, item in enumerate(source.items) if index % step != step - 1]
     held_out = source.items[step - 1 :: step]
-    return {name: (split, replace(source, items=kept)), "val": (split, replace(source, items=held_out, problems=()))}
+    val = replace(source, items=held_out, problems=(), notes=AnnotationNotes())
+    return {name: (split, replace(source, items=kept)), "val": (split, val)}
 
 
 def _hold_out_some(sources: Sources) -> Sources:
@@ -156,7 +182,10 @@ def _refuse_problems(sources: Sources) -> None:
     for name, (_, source) in sources.items():
         if source.problems:
             more = f" And {len(source.problems) - 1} more." if len(source.problems) > 1 else ""
-            raise BadSample(f"split {name!r}: {source.problems[0]}{more} To leave such files out: bad_samples skip.")
+            raise BadSample(f"split {name!r}: {source.problems[0]}{more} To leave such files out: --bad_samples skip.")
+        if faults := source.notes.faults:
+            more = f" And {len(faults) - 1} more." if len(faults) > 1 else ""
+            raise BadSample(f"split {name!r}: {faults[0]}{more} To leave such annotations out: --bad_samples skip.")
 
 
 def _refuse_single_class(labels: Labels, reports: dict[str, SplitReport]) -> None:
@@ -167,9 +196,20 @@ def _refuse_single_class(labels: Labels, reports: dict[str, SplitReport]) -> Non
     total = SplitReport()
     for report in reports.values():
         total.merge(report)
-    seen = [name for index, name in enumerate(labels.names) if total.class_images[str(index)]]
     if not any(labels.isthing):
-        refuse_single_class(seen, total, " and ".join(reports))
+        refuse_single_class(_seen(labels, reports), total, " and ".join(reports))
+
+
+def _seen(labels: Labels, reports: dict[str, SplitReport]) -> list[str]:
+    """The classes that images show."""
+    indices = {index for report in reports.values() for index, images in report.class_images.items() if images}
+    return [name for index, name in enumerate(labels.names) if str(index) in indices]
+
+
+def _counts_from_0(split: Split, options: Options) -> bool:
+    """Whether masks are read by names whose values weren't given."""
+    names_void = options.void == [0] or any(map(is_void, options.classes))
+    return split.format == "masks" and not options.values and not options.colours and not names_void
 
 
 def _plan(split: Split, options: Options, policy: Policy, val_share: float | None, background: str | None) -> dict:

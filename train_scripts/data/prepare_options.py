@@ -4,14 +4,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from eomt.train_scripts.data.choices import BAD_SAMPLES, EMPTY
-from eomt.train_scripts.data.formats.archives import innermost, is_archive, unpacked
+from eomt.train_scripts.data.choices import BAD_SAMPLES, EMPTY, FORMATS, LABEL_KINDS
+from eomt.train_scripts.data.formats import coco_crowds
 from eomt.train_scripts.data.formats.class_list import parse_classes
-from eomt.train_scripts.data.formats.detection import dataset_splits, detect_format, find_splits
-from eomt.train_scripts.data.formats.label_images import KINDS
-from eomt.train_scripts.data.formats.mask_layouts import masks_split
 from eomt.train_scripts.data.formats.orientation import CHOICES
-from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.formats.split import Split, class_options
 
@@ -53,10 +49,10 @@ class PrepareOptions:
         default=None, metadata={"help": "name of the split of images and annotations, train by default; the one of dataset to read"}
     )
     format: str | None = field(
-        default=None, metadata={"help": "of the annotations, where it can't be detected", "choices": list(READERS)}
+        default=None, metadata={"help": "of the annotations, where it can't be detected", "choices": list(FORMATS)}
     )
     kind: str | None = field(
-        default=None, metadata={"help": "masks, dataset: what the values of labels are", "choices": list(KINDS)}
+        default=None, metadata={"help": "masks, dataset: what the values of labels are", "choices": list(LABEL_KINDS)}
     )
     classes: list[str] = field(
         default_factory=list,
@@ -76,13 +72,24 @@ class PrepareOptions:
     mask_orientation: str | None = field(
         default=None,
         metadata={
-            "help": "masks of photos that EXIF turns: drawn on the upright photo or on stored pixels",
+            "help": "masks or polygons of photos that EXIF turns: drawn on the upright photo or on stored pixels",
             "choices": list(CHOICES),
+        },
+    )
+    crowds: str | None = field(
+        default=None,
+        metadata={
+            "help": "coco_instances: what iscrowd = 1 marks, groups of objects or, as CVAT exports brush masks, objects",
+            "choices": list(coco_crowds.CHOICES),
         },
     )
     class_key: str | None = field(default=None, metadata={"help": "via: the region attribute that is the class"})
     bad_samples: str = field(
-        default="raise", metadata={"help": "images that can't be used: stop, or leave out and count", "choices": list(BAD_SAMPLES)}
+        default="raise",
+        metadata={
+            "help": "images, or single annotations of an image, that can't be used: stop, or leave out and count",
+            "choices": list(BAD_SAMPLES),
+        },
     )
     empty: str = field(
         default="raise",
@@ -109,19 +116,26 @@ class PrepareOptions:
         Raises:
             ValueError: the layout or the format can't be detected.
         """
+        # readers are loaded when the options are right
+        from eomt.train_scripts.data.formats.archives import unpacked
+        from eomt.train_scripts.data.formats.detection import dataset_splits, detect_format, find_splits
+        from eomt.train_scripts.data.formats.mask_layouts import masks_split
+
         if self.dataset:
             return dataset_splits(self.dataset, self.dataset_config, self.split)
         if self.source:
             return find_splits(unpacked(Path(self.source), self.out), self.format)
         images, annotations = self._content(self.images), self._content(self.annotations)
         form = self.format or ("panoptic_masks" if self.instances else detect_format(annotations))
-        if images.is_file() and form not in ("masks", "panoptic_masks", "datasets"):
+        if images.is_file() and images.suffix != ".txt" and form not in ("masks", "panoptic_masks", "datasets"):
             images = images.parent  # annotation files say which image is meant
         split = Split(self.split or "train", form, images, annotations)
         return [masks_split(split, self.split) if form == "masks" else split]
 
     def _content(self, source: str) -> Path:
         """The folder or file of an argument; of a zip file what is in it, without the folder around it."""
+        from eomt.train_scripts.data.formats.archives import innermost, is_archive, unpacked
+
         path = Path(source)
         return innermost(unpacked(path, self.out)) if is_archive(path) else path
 

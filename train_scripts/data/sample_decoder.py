@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.choices import BAD_SAMPLES, check_choice
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.samples import BadSample, Sample, decode_row
+from eomt.train_scripts.data.samples import Sample, decode_row
 
 
 class SampleDecoder:

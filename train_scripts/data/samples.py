@@ -14,15 +14,12 @@ from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 from eomt.image_processing.pixels import image_to_tensor
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.planes import VOID, stack_rles
 from eomt.train_scripts.data.run_lengths import rle_to_edges
 
 Pixels = TypeVar("Pixels", Tensor, np.ndarray)
 MAX_ID = (1 << 24) - 1  # the largest id that an RGB map can hold
-
-
-class BadSample(ValueError):
-    """An image or its annotation can't be used. The message names the file and the reason."""
 
 
 @dataclass

@@ -7,8 +7,9 @@ from pathlib import Path
 import fsspec
 import pyarrow.parquet as pq
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels, load_split, read_labels, shard_paths
-from eomt.train_scripts.data.samples import BadSample, Sample, decode_row
+from eomt.train_scripts.data.samples import Sample, decode_row
 from eomt.train_scripts.data.split_report import SplitReport
 
 LEAST_VOID = 0.01  # share of pixels: less is a border between objects, not a background

@@ -13,9 +13,11 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.choices import BAD_SAMPLES, EMPTY, check_choice
+from eomt.train_scripts.data.formats.annotation_notes import BadAnnotation
 from eomt.train_scripts.data.formats.source import Source
-from eomt.train_scripts.data.samples import BadSample, Sample, decode_row
+from eomt.train_scripts.data.samples import Sample, decode_row
 from eomt.train_scripts.data.shard_writer import SplitWriter
 from eomt.train_scripts.data.split_report import SplitReport
 
@@ -64,6 +66,9 @@ def write_source(writer: SplitWriter, source: Source, policy: Policy) -> SplitRe
             total.merge(SplitReport.load(stored))
     for problem in source.problems:
         total.skip("bad", problem)
+    for fault in source.notes.faults:
+        total.leave_out(fault.kind, str(fault))
+    total.repaired.update(source.notes.counts())
     if not total.images:
         raise ValueError(
             f"split {writer.split!r} has no image that can be used; {sum(total.skipped.values())} were left out, the first for: "
@@ -96,16 +101,23 @@ def _rows(items: Sequence[Any], source: Source, report: SplitReport, policy: Pol
         files = source.describe(item)
         try:
             row, sample = _make_row(item, source, files)
+            if row.get("faults") and policy.bad_samples == "raise":
+                raise row["faults"][0]
         except BadSample as error:
             if policy.bad_samples == "raise":
+                left_out = "annotations" if isinstance(error, BadAnnotation) else "images"
                 error.add_note(
-                    "Mended, the run goes on with the images that it has not written yet. To leave such images out and have them "
-                    "counted, which starts with the first image again: bad_samples skip."
+                    f"Mended, the run goes on with the images that it has not written yet. To leave such {left_out} out and have "
+                    "them counted, which starts with the first image again: --bad_samples skip."
                 )
                 raise
             report.skip("bad", str(error))
             continue
-        if (lack := _lack(sample, source.background)) and policy.empty != "keep":
+        lack, faults = _lack(sample, source.background), row.pop("faults", ())
+        if lack and faults:  # an image without objects may be trained on, one that lost them may not
+            report.skip("bad", f"{faults[0]} No annotation is left.")
+            continue
+        if lack and policy.empty != "keep":
             if policy.empty == "raise":
                 raise BadSample(
                     f"{files} has {lack}. Mend the annotations, or have such images left out by empty skip, or trained on by keep"
@@ -113,6 +125,8 @@ def _rows(items: Sequence[Any], source: Source, report: SplitReport, policy: Pol
             report.skip(lack, files)
             continue
         report.add(sample)
+        for fault in faults:
+            report.leave_out(fault.kind, str(fault))
         report.dropped += row.pop("dropped", 0)
         report.repaired.update(row.pop("repaired", {}))
         yield row

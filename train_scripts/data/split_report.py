@@ -11,7 +11,7 @@ import numpy as np
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.samples import Sample
 
-NAMED = 20  # images that were left out whose reasons are kept
+NAMED = 20  # images, and annotations, that were left out whose reasons are kept
 
 
 @dataclass
@@ -29,6 +29,8 @@ class SplitReport:
     overlapping: int = 0  # images with segments that overlap
     dropped: int = 0  # segments without a pixel, which were left out
     repaired: Counter = field(default_factory=Counter)  # what was changed in reading: how often
+    left_out: Counter = field(default_factory=Counter)  # annotations whose image was kept, by kind of fault
+    left_out_named: list[str] = field(default_factory=list)  # the reasons of the first of them
     most_segments: int = 0  # in an image
     void_pixels: int = 0
     pixels: int = 0
@@ -67,6 +69,12 @@ class SplitReport:
         if len(self.skipped_named) < NAMED:
             self.skipped_named.append(reason)
 
+    def leave_out(self, kind: str, reason: str) -> None:
+        """Counts an annotation that is left out, while its image is kept."""
+        self.left_out[kind] += 1
+        if len(self.left_out_named) < NAMED:
+            self.left_out_named.append(reason)
+
     def merge(self, other: "SplitReport") -> None:
         """Adds the counts of another shard's report."""
         for name, value in vars(other).items():
@@ -77,6 +85,7 @@ class SplitReport:
             elif isinstance(value, int):
                 setattr(self, name, getattr(self, name) + value)
         self.skipped_named = (self.skipped_named + other.skipped_named)[:NAMED]
+        self.left_out_named = (self.left_out_named + other.left_out_named)[:NAMED]
 
     def save(self, path: Path, **more: str) -> None:
         """Writes a json file of the counts and of `more` entries. The file appears when it is whole."""
@@ -112,6 +121,9 @@ class SplitReport:
             lines.append(f"{name:<{width}}{'thing' if isthing else 'stuff':<6}{counts}")
         if unseen := [name for index, name in enumerate(labels.names) if not self.class_images[str(index)]]:
             lines.append(f"never seen: {', '.join(unseen)}")
+        if self.left_out:
+            lines.append("annotations left out: " + ", ".join(f"{count} {kind}" for kind, count in self.left_out.most_common()))
+            lines += [f"  {reason}" for reason in self.left_out_named]
         if self.skipped:
             lines.append("left out: " + ", ".join(f"{count} {kind}" for kind, count in self.skipped.most_common()))
             lines += [f"  {reason}" for reason in self.skipped_named]

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from eomt import EomtForUniversalSegmentation
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
-from eomt.train_scripts.evaluation.convert_options import ConvertOptions
+from eomt.train_scripts.evaluation.convert_options import FILES, ConvertOptions
 from eomt.train_scripts.evaluation.loading import load_model, stored_model
 from eomt.train_scripts.evaluation.tasks import Task, task_of
 from eomt.weights.dinov3_vit import from_dinov3_vit
-from eomt.weights.official import from_official, is_official, read_tensors, to_official
+from eomt.weights.files import read_tensors
+from eomt.weights.official import from_official, is_official, to_official
 from eomt.weights.timm import from_timm
 
 
@@ -61,7 +62,7 @@ def _to_file(options: ConvertOptions) -> EomtForUniversalSegmentation:
 
 def _base(name: str) -> EomtForUniversalSegmentation:
     """A model with the encoder of this name: a folder or Hub name in transformers' format, else one of timm."""
-    return from_dinov3_vit(name) if Path(name).is_dir() or Path(name).suffix != ".safetensors" and "/" in name else from_timm(name)
+    return from_dinov3_vit(name) if Path(name).is_dir() or Path(name).suffix not in FILES and "/" in name else from_timm(name)
 
 
 def _write(weights: dict[str, Tensor], output: Path) -> None:

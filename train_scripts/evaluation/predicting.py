@@ -13,7 +13,7 @@ from accelerate.utils import gather_object
 from eomt.configuration import EomtBaseConfig
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.coco import read_json
+from eomt.train_scripts.data.formats.annotation_files import read_json
 from eomt.train_scripts.data.image_sources import ImageStream, open_source
 from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.inference_options import PredictOptions

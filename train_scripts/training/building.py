@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import fields
 
 import torch
-from transformers import AutoConfig, AutoModelForUniversalSegmentation, DINOv3ViTConfig
+from transformers import AutoConfig, AutoModelForUniversalSegmentation, Dinov2Config, Dinov2WithRegistersConfig, DINOv3ViTConfig
 from transformers.image_processing_base import ImageProcessingMixin
 
 from eomt import EomtImageProcessor
@@ -18,6 +18,7 @@ from eomt.train_scripts.evaluation.loading import check_architecture, named_in_e
 from eomt.train_scripts.evaluation.tasks import Task
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.class_head import fit_class_head
+from eomt.weights.dinov2_vit import from_dinov2_vit
 from eomt.weights.dinov3_vit import from_dinov3_vit
 from eomt.weights.timm import from_timm, pixel_statistics
 
@@ -58,7 +59,8 @@ def load_checkpoint(name: str, changes: dict, asked: Collection[str]) -> MaskCla
     """A checkpoint with fields of its configuration replaced, in float32 whatever it is stored in.
 
     Args:
-        name: a folder or a Hub name, of an EoMT or of an encoder in transformers' `dinov3_vit` format.
+        name: a folder or a Hub name, of an EoMT or of an encoder in transformers' `dinov3_vit`, `dinov2`
+            or `dinov2_with_registers` format.
         changes: fields of the configuration.
         asked: names of those that the user gave.
 
@@ -70,6 +72,8 @@ def load_checkpoint(name: str, changes: dict, asked: Collection[str]) -> MaskCla
         stored = AutoConfig.from_pretrained(name)
         if isinstance(stored, DINOv3ViTConfig):
             return from_dinov3_vit(name, **changes)
+        if isinstance(stored, Dinov2Config | Dinov2WithRegistersConfig):
+            return from_dinov2_vit(name, **changes)
         check_architecture(stored, name)
         check_fields(asked, type(stored))
         # half precision is autocast's: weights of it would round small updates away

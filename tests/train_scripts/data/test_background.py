@@ -6,12 +6,13 @@ from pycocotools import mask as coco_mask
 
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.background import cover_void, with_background
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import read_labels
 from eomt.train_scripts.data.formats.segment_rows import encoded_ids
 from eomt.train_scripts.data.formats.source import Options, Source
 from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
-from eomt.train_scripts.data.samples import BadSample, decode_row
+from eomt.train_scripts.data.samples import decode_row
 from eomt.train_scripts.data.task_samples import merge_classes
 
 PHOTO = scenes.make_row(0, "train", 0)["image"]

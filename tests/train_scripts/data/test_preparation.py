@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from eomt.train_scripts.data import preparation
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import count_rows, load_split
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
-from eomt.train_scripts.data.samples import BadSample
 from eomt.train_scripts.data.shard_writer import SplitWriter
 
 MASK = np.array([[0, 0, 1, 255], [0, 1, 1, 255]], dtype=np.uint8)

@@ -3,9 +3,9 @@
 import pytest
 
 from eomt.train_scripts.data import scenes
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import load_split
 from eomt.train_scripts.data.sample_decoder import SampleDecoder
-from eomt.train_scripts.data.samples import BadSample
 from eomt.train_scripts.data.task_samples import instance_sample, panoptic_sample
 
 

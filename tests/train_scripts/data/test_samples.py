@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from eomt.train_scripts.data.samples import BadSample, decode_row, present_segments
+from eomt.train_scripts.data.bad_sample import BadSample
+from eomt.train_scripts.data.samples import decode_row, present_segments
 
 IDS = np.array([[0, 1, 1], [7, 7, 2]])
 

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from eomt.train_scripts.data import split_preparation
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import count_rows, load_split, read_labels
 from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
-from eomt.train_scripts.data.samples import BadSample
 
 MASK = np.array([[0, 0, 1, 255], [0, 1, 1, 255]], dtype=np.uint8)
 

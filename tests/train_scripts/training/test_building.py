@@ -6,7 +6,15 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from transformers import DINOv3ViTConfig, DINOv3ViTModel, SegformerConfig
+from transformers import (
+    Dinov2Config,
+    Dinov2Model,
+    Dinov2WithRegistersConfig,
+    Dinov2WithRegistersModel,
+    DINOv3ViTConfig,
+    DINOv3ViTModel,
+    SegformerConfig,
+)
 
 from eomt import EomtDinov3ForUniversalSegmentation, EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.train_scripts.data import scenes
@@ -43,6 +51,16 @@ def test_a_dinov3_of_transformers(tmp_path):
     DINOv3ViTModel(DINOv3ViTConfig(hidden_size=32, num_hidden_layers=3, num_attention_heads=2)).save_pretrained(tmp_path)
     model = built({"num_blocks": 2}, checkpoint=str(tmp_path))
     assert type(model) is EomtDinov3ForUniversalSegmentation and model.config.num_blocks == 2
+
+
+@pytest.mark.parametrize(
+    "model_class, config_class", [(Dinov2Model, Dinov2Config), (Dinov2WithRegistersModel, Dinov2WithRegistersConfig)]
+)
+def test_a_dinov2_of_transformers(model_class, config_class, tmp_path):
+    vit = model_class(config_class(hidden_size=64, num_hidden_layers=3, num_attention_heads=1, image_size=56))
+    vit.save_pretrained(tmp_path)
+    model = built({"num_blocks": 2}, checkpoint=str(tmp_path))
+    assert type(model) is EomtForUniversalSegmentation and model.config.num_blocks == 2 and model.config.patch_size == 16
 
 
 def test_weights_of_timm_by_their_file(tmp_path):

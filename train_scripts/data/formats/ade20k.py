@@ -16,12 +16,12 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.image_files import encoded_file, images_by_stem
 from eomt.train_scripts.data.formats.index_images import read_indices
 from eomt.train_scripts.data.formats.segment_rows import encoded_ids, recoded_map
 from eomt.train_scripts.data.formats.source import Options, Source
-from eomt.train_scripts.data.samples import BadSample
 
 Item = tuple[str, Path, list[Path]]  # stem, photo, and a PNG of each folder of annotations
 

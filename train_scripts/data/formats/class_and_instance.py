@@ -7,9 +7,9 @@ Shapes: H, W pixels.
 
 import numpy as np
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.class_values import ClassValues
 from eomt.train_scripts.data.formats.segment_rows import encoded_ids
-from eomt.train_scripts.data.samples import BadSample
 
 _FACTOR = 1 << 32  # numbers of instances are smaller
 

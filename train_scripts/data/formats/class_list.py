@@ -8,7 +8,7 @@ import csv
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,22 @@ Colour = tuple[int, int, int]
 
 FILE_SUFFIXES = (".txt", ".csv", ".json", ".yaml", ".yml", ".names")
 VOID_NAMES = {"void", "ignore", "ignored", "unlabeled", "unlabelled", "unlabel"}
+BACKGROUND_NAMES = {
+    "background",
+    "bg",
+    "back",
+    "backgrnd",
+    "other",
+    "others",
+    "none",
+    "nothing",
+    "rest",
+    "no_class",
+    "not_annotated",
+}
 NAME_COLUMNS = {"name", "class", "classname", "label", "labelname", "category", "categoryname"}
 VALUE_COLUMNS = {"value", "pixelvalue", "id", "idx", "index", "classid", "classindex", "labelid", "categoryid", "pixel"}
+TITLES = {"name", "names", "class", "classes", "label", "labels", "class_name", "class_names"}  # of a file of a name a line
 COLOUR_COLUMNS = ({"r", "red"}, {"g", "green"}, {"b", "blue"})
 FORMS = (
     "A line is a name, `0 name`, `name r g b` or `name:r,g,b::`; a csv has a column `name`; a json is a list of names, "
@@ -44,6 +58,11 @@ class ClassEntry:
 def is_void(name: str) -> bool:
     """Whether a name says that what it names is no class."""
     return name.strip(" _").lower().removeprefix("void--") in VOID_NAMES  # Mapillary's names have a group before them
+
+
+def is_background(name: str) -> bool:
+    """Whether a name is that of all that no other class is."""
+    return name.strip(" _").lower() in BACKGROUND_NAMES
 
 
 def parse_classes(words: Sequence[str]) -> list[ClassEntry]:
@@ -79,8 +98,8 @@ def read_class_file(path: Path) -> list[ClassEntry]:
         else:
             lines = [line.strip() for line in text.splitlines()]
             lines = [line for line in lines if line and not (line.startswith("#") and not re.match(r"#[0-9a-fA-F]{6}\b", line))]
-            entries = _csv_entries(lines) if suffix == ".csv" or _has_titles(lines) else _line_entries(lines)
-    except (json.JSONDecodeError, yaml.YAMLError, KeyError, TypeError, IndexError) as error:
+            entries = _table_entries(lines) if suffix == ".csv" or _has_titles(lines) else _line_entries(_bare_lines(lines))
+    except (yaml.YAMLError, KeyError, TypeError, IndexError, ValueError) as error:
         raise ValueError(f"classes={path}: no names can be read from it ({error}). {FORMS}") from error
     if not entries or any(not entry.name for entry in entries):
         raise ValueError(f"classes={path} has no names, or an entry without one. {FORMS}")
@@ -112,8 +131,10 @@ def _text(path: Path) -> str:
 def _word_entries(text: str) -> list[ClassEntry]:
     """Of `sky,road`, `0:sky,255:void` or `0,0,0:sky,#80ff00:road`."""
     entries, numbers = [], []
-    for part in (part.strip() for part in text.split(",")):
-        if part.isdecimal() and len(numbers) < 2 and _colour_follows(text):
+    parts = [part for part in map(str.strip, text.split(",")) if part]
+    has_colours = re.search(r"\d+,\d+,\d+ *:", ",".join(parts)) is not None
+    for part in parts:
+        if part.isdecimal() and len(numbers) < 2 and has_colours:
             numbers.append(int(part))
             continue
         key, colon, name = part.partition(":")
@@ -122,16 +143,12 @@ def _word_entries(text: str) -> list[ClassEntry]:
             raise ValueError(f"classes={text!r}: {','.join(map(str, numbers))},{part} is no `r,g,b:name`")
         if colon and (numbers or re.fullmatch(r"-?\d+|#[0-9a-fA-F]{6}|\d+ +\d+ +\d+", key)):
             entries.append(_entry(name, [*map(str, numbers), key]))
-        elif part:
+        else:
             entries.append(ClassEntry(part))
         numbers = []
     if numbers:
         raise ValueError(f"classes={text!r} ends in {numbers}; a colour is `r,g,b:name`")
     return entries
-
-
-def _colour_follows(text: str) -> bool:
-    return re.search(r"\d+\s*,\s*\d+\s*,\s*\d+\s*:", text) is not None
 
 
 def _entry(name: str, key: Sequence[str]) -> ClassEntry:
@@ -152,7 +169,9 @@ def _colour(words: Sequence[Any]) -> Colour:
 
 
 def _line_entries(lines: list[str]) -> list[ClassEntry]:
-    """Of a text file: all lines are of one form, or else each is a name."""
+    """Of a text file: all lines are of one form, or else each is a name; one line alone may have several."""
+    if len(lines) == 1 and re.search(r"[,\t]", lines[0]):
+        return _word_entries(lines[0].replace("\t", ","))
     if rows := _matches(r"([^:]+):(\d+),(\d+),(\d+):[^:]*:.*", lines):  # the label map of CVAT and Datumaro
         return [ClassEntry(name.strip(), position, _colour(rgb)) for position, (name, *rgb) in enumerate(rows)]
     if rows := _matches(r"(\d+)[\s,:]+(\D.*?)[\s,]+(\d+)[\s,]+(\d+)[\s,]+(\d+)", lines):
@@ -161,13 +180,21 @@ def _line_entries(lines: list[str]) -> list[ClassEntry]:
         return [ClassEntry(name.strip(), colour=_colour(rgb)) for *rgb, name in rows]
     if rows := _matches(r"(.*[^\d\s,:])[\s,:]+(\d+)[\s,]+(\d+)[\s,]+(\d+)", lines):
         return [ClassEntry(name.strip(), colour=_colour(rgb)) for name, *rgb in rows]
-    if (rows := _matches(r"(-?\d+)\s*[\s:,;=]\s*(\S.*)", lines)) and len({value for value, _ in rows}) == len(rows):
+    if (rows := _matches(r"\[?(-?\d+)(?:\s*[\]:,;=.)]+|\s+-\s|\s)\s*(\S.*)", lines)) and len({value for value, _ in rows}) == len(
+        rows
+    ):
         return [ClassEntry(name.strip(), int(value)) for value, name in rows]
     if (rows := _matches(r"(.*[^\d\s])\s*[\t:,;=]\s*(\d+)", lines)) and len({value for _, value in rows}) == len(rows):
         return [ClassEntry(name.strip(), int(value)) for name, value in rows]
     if lines[:1] == ["__ignore__"]:  # LabelMe's list begins at -1, which its masks store as 255
         return [ClassEntry("void", 255), *(ClassEntry(line, position) for position, line in enumerate(lines[1:]))]
     return [ClassEntry(line) for line in lines]
+
+
+def _bare_lines(lines: list[str]) -> list[str]:
+    """Lines without a title above them and without marks of a list."""
+    lines = lines[1:] if lines and (lines[0].lower() in TITLES or lines[0].startswith("label:color_rgb")) else lines
+    return [line[2:] for line in lines] if all(line.startswith("- ") for line in lines) else lines
 
 
 def _matches(pattern: str, lines: list[str]) -> list[tuple[str, ...]]:
@@ -177,7 +204,7 @@ def _matches(pattern: str, lines: list[str]) -> list[tuple[str, ...]]:
 
 
 def _cells(lines: list[str]) -> list[list[str]]:
-    delimiter = next((mark for mark in ",;\t" if lines and mark in lines[0]), ",")
+    delimiter = next((mark for mark in ",;\t " if lines and mark in lines[0]), ",")
     return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
 
 
@@ -195,7 +222,7 @@ def _column(titles: list[str], names: set[str]) -> int | None:
     return next((index for index, title in enumerate(titles) if title in names), None)
 
 
-def _csv_entries(lines: list[str]) -> list[ClassEntry]:
+def _table_entries(lines: list[str]) -> list[ClassEntry]:
     rows, titles = _cells(lines), _titles(lines)
     name, value = _column(titles, NAME_COLUMNS), _column(titles, VALUE_COLUMNS)
     channels = [_column(titles, names) for names in COLOUR_COLUMNS]
@@ -224,7 +251,9 @@ def _content_entries(content: Any) -> list[ClassEntry]:
 
 
 def _pair_entry(key: str, value: Any) -> ClassEntry:
-    """Of {value: name}, {name: value} or {name: [r, g, b]}."""
+    """Of {value: name}, {name: value}, {name: [r, g, b]} or {value: entry}."""
+    if isinstance(value, dict):
+        return replace(_list_entry(value), value=int(key))
     if isinstance(value, list) and len(value) == 3:
         return ClassEntry(key, colour=_colour(value))
     if isinstance(value, int) or isinstance(value, str) and re.fullmatch(r"\d+", value) and not re.fullmatch(r"-?\d+", key):
@@ -235,7 +264,10 @@ def _pair_entry(key: str, value: Any) -> ClassEntry:
 
 
 def _list_entry(entry: Any) -> ClassEntry:
-    """Of a list of names, or of entries with `name` and perhaps `id` and `color`."""
+    """Of a list of names, of [value, name], or of entries with `name` and perhaps `id` and `color`."""
+    if isinstance(entry, list):
+        value, name = entry
+        return ClassEntry(str(name).strip(), int(value))
     if not isinstance(entry, dict):
         return ClassEntry(str(entry).strip())
     name = next((str(entry[key]) for key in ("name", "label", "title") if key in entry), "")

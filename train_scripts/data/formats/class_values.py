@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.mask_classes import VOID, mask_classes
 from eomt.train_scripts.data.formats.source import Options, thing_labels
-from eomt.train_scripts.data.samples import BadSample
 
 
 @dataclass(frozen=True)

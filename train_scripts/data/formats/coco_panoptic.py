@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from torch import from_numpy
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.coco import read_json
+from eomt.train_scripts.data.formats.annotation_files import read_json
 from eomt.train_scripts.data.formats.image_files import check_names_differ, encoded_file
 from eomt.train_scripts.data.formats.source import Options, Source, thing_labels
-from eomt.train_scripts.data.samples import BadSample, decode_id_map, present_segments
+from eomt.train_scripts.data.samples import decode_id_map, present_segments
 
 
 def read(images: Path, annotations: Path, options: Options) -> Source:

@@ -5,15 +5,20 @@ from collections.abc import Container, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from eomt.train_scripts.data.formats import ade20k, cityscapes, coco, panoptic_masks, via
+from eomt.train_scripts.data.formats import ade20k, cityscapes, panoptic_masks, via
+from eomt.train_scripts.data.formats.annotation_files import read_json
 from eomt.train_scripts.data.formats.archives import only_entry
 from eomt.train_scripts.data.formats.converters import advice_for
 from eomt.train_scripts.data.formats.hub_rows import is_hub_folder, names_labels, open_splits
 from eomt.train_scripts.data.formats.image_files import is_hidden
 from eomt.train_scripts.data.formats.index_images import LOSSY_SUFFIXES, MASK_SUFFIXES
+from eomt.train_scripts.data.formats.json_layouts import format_of_json, has_labelme, json_splits
 from eomt.train_scripts.data.formats.mask_layouts import SPLIT_FOLDERS, mask_splits, split_name
+from eomt.train_scripts.data.formats.object_masks import folders_of_images
 from eomt.train_scripts.data.formats.readers import READERS
 from eomt.train_scripts.data.formats.split import Split
+from eomt.train_scripts.data.formats.yolo_data import YAML_SUFFIXES
+from eomt.train_scripts.data.formats.yolo_layouts import data_file_splits, yolo_splits
 
 # text files that several tools leave beside annotations that are no text
 NOTES = ("classes.txt", "readme.txt", "labels.txt", "labelmap.txt", "class_names.txt", "label_names.txt", "codes.txt")
@@ -25,8 +30,12 @@ KNOWN = """\
     cityscapes       leftImg8bit/train and gtFine/train
     ade20k_semantic  images/training and annotations/training
     ade20k_panoptic  the same and annotations_instance/training
-    yolo             images/train and labels/train, or train/images and train/labels, and data.yaml
-    via              train/via_region_data.json among its images
+    coco_instances   any json of COCO's form, or LVIS', beside a folder of the images that it names
+    yolo             images/train and labels/train, or train/images and train/labels, and data.yaml or classes.txt
+    yolo             a data.yaml whose train and val lead to folders, or to text files of images; text files beside images
+    via              train/via_region_data.json among its images; a project of VIA 2 or 3 beside its images
+    labelme          a json of LabelMe beside each image, in one folder or in train and val
+    label_studio     result.json as Label Studio exports it, beside a folder of the images
     masks            images and masks, or images/train and masks/train, or train/images and train/masks
     masks            train and train_masks; imagesTr and labelsTr; or train/a.jpg and train/a_mask.png
     masks            JPEGImages, SegmentationClass and ImageSets/Segmentation/train.txt
@@ -42,18 +51,17 @@ def detect_format(annotations: Path) -> str:
         ValueError: it can't be determined, or the file is missing or broken.
     """
     is_folder, is_mask = annotations.is_dir(), annotations.suffix.lower() in (*MASK_SUFFIXES, *LOSSY_SUFFIXES)
-    detected = _format_of_folder(annotations) if is_folder else "masks" if is_mask else _format_of_json(coco.read_json(annotations))
+    detected = _format_of_folder(annotations) if is_folder else "masks" if is_mask else format_of_json(read_json(annotations))
+    if detected == "labelme" and not is_folder:
+        raise ValueError(
+            f"annotations={annotations} is LabelMe's json of one image. Give the folder of all of them: --annotations "
+            f"{annotations.parent}"
+        )
+    if not detected and (advice := next(filter(None, map(advice_for, (annotations, *annotations.parents[:2]))), None)):
+        raise ValueError(f"annotations={annotations} {advice}")
     if not detected:
         raise ValueError(f"annotations={annotations}: the format can't be determined. Give it: {', '.join(READERS)}")
     return detected
-
-
-def _format_of_json(content: object) -> str | None:
-    if via.entries(content) is not None:
-        return "via"
-    if isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys():
-        return "coco_panoptic" if any("segments_info" in entry for entry in content["annotations"][:1]) else "coco_instances"
-    return None
 
 
 def _format_of_folder(folder: Path) -> str | None:
@@ -64,6 +72,8 @@ def _format_of_folder(folder: Path) -> str | None:
         return "ade20k_semantic"
     if any(name.endswith(".txt") and name.lower() not in NOTES for name in names):
         return "yolo"
+    if any(name.endswith(".json") for name in names) and has_labelme(folder):
+        return "labelme"
     return "masks" if any(name.lower().endswith((*MASK_SUFFIXES, *LOSSY_SUFFIXES)) for name in names) else None
 
 
@@ -78,6 +88,8 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
         ValueError: the folder doesn't exist, has no known layout, or has annotations of several formats.
     """
     folder = Path(folder)
+    if folder.suffix.lower() in YAML_SUFFIXES and folder.is_file():
+        return data_file_splits(folder)
     if folder.is_file():
         raise ValueError(
             f"source={folder} is a file, neither a folder nor a zip file. Give --images and --annotations for one image"
@@ -85,7 +97,7 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
     if not folder.is_dir():
         raise ValueError(f"source={folder}: no such folder.")
     folders = _without_wrapping(folder)
-    advice = next((advice for inner in folders if (advice := advice_for(inner))), None)
+    advice = next((advice for inner in reversed(folders) if (advice := advice_for(inner))), None)
     splits = next((splits for inner in folders if (splits := _splits_in(inner, chosen, with_masks=not advice))), [])
     formats = sorted({split.format for split in splits})
     if not splits:
@@ -104,6 +116,8 @@ def _without_wrapping(folder: Path) -> list[Path]:
     """The folder, and before it those in it that hold all of its files, as archives have them; not those of one split."""
     folders = [folder]
     while (inner := only_entry(folders[0])) and inner.is_dir() and split_name(inner.name) not in SPLIT_FOLDERS:
+        if folders_of_images(folders[0]):
+            break
         folders.insert(0, inner)
     return folders
 
@@ -111,6 +125,8 @@ def _without_wrapping(folder: Path) -> list[Path]:
 def _splits_in(folder: Path, chosen: str | None, with_masks: bool) -> list[Split]:
     """The splits of the formats that are known by their layout, then those of masks, then of what `datasets` reads."""
     splits = list(dict.fromkeys(split for split in _all_splits(folder) if chosen in (None, split.format)))
+    if not splits:
+        splits = [split for split in json_splits(folder) if chosen in (None, split.format)]
     if not splits and chosen in (None, "datasets") and names_labels(folder):
         return dataset_splits(str(folder))
     if not splits and with_masks and chosen in (None, "masks"):
@@ -147,11 +163,11 @@ def _all_splits(folder: Path) -> Iterator[Split]:
     if (folder / ade20k.INSTANCES).is_dir():
         yield from (Split(split.name, "ade20k_panoptic", split.images, split.annotations) for split in of_ade20k)
     yield from _coco_splits(folder)
-    yield from _folder_splits(folder, "labels", "yolo")
+    yield from yolo_splits(folder)
     numbered = (replace(split, format="panoptic_masks") for split in _folder_splits(folder, "masks", "masks"))
     yield from (split for split in numbered if panoptic_masks.instances_beside(split.annotations).is_dir())
     for path in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
-        if path.stem.startswith("via") and via.entries(coco.read_json(path)) is not None:
+        if path.stem.startswith("via") and via.entries(read_json(path)) is not None:
             yield Split(split_name(path.parent.name) if path.parent != folder else "train", "via", path.parent, path)
 
 
@@ -178,8 +194,10 @@ def _folder_splits(folder: Path, name: str, form: str) -> Iterator[Split]:
 def _coco_splits(folder: Path) -> Iterator[Split]:
     for path in sorted([*folder.glob("*.json"), *folder.glob("annotations/*.json")]):
         if match := re.fullmatch(r"(panoptic|instances)_(\w+)", path.stem):
-            candidates = [folder / match[2], folder / "images" / match[2]]
-            if images := [candidate for candidate in candidates if candidate.is_dir()]:
-                yield Split(split_name(match[2]), f"coco_{match[1]}", images[0], path)
-    for path in sorted(folder.glob("*/_annotations.coco.json")):
-        yield Split(split_name(path.parent.name), "coco_instances", path.parent, path)
+            candidates = [folder / "images" / match[2], folder / match[2]]
+            if images := [candidate for candidate in candidates if candidate.is_dir() and candidate != path.parent]:
+                # CVAT calls its subset default, and Datumaro that of CVAT's annotations.xml annotations
+                name = {"default": "default", "annotations": "train"}.get(match[2]) or split_name(match[2])
+                yield Split(name, f"coco_{match[1]}", images[0], path)
+    for path in sorted([*folder.glob("_annotations.coco.json"), *folder.glob("*/_annotations.coco.json")]):
+        yield Split(split_name(path.parent.name) if path.parent != folder else "train", "coco_instances", path.parent, path)

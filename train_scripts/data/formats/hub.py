@@ -14,10 +14,11 @@ import datasets
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 
+from eomt.train_scripts.data.bad_sample import BadSample
+from eomt.train_scripts.data.choices import LABEL_KINDS
 from eomt.train_scripts.data.formats.class_values import ClassValues, class_values, given_values
 from eomt.train_scripts.data.formats.hub_rows import HubSplit, RowsInOrder, open_splits
 from eomt.train_scripts.data.formats.label_images import (
-    KINDS,
     detect_kind,
     encoded_image,
     label_columns,
@@ -26,7 +27,6 @@ from eomt.train_scripts.data.formats.label_images import (
 )
 from eomt.train_scripts.data.formats.label_names import LabelNames, names_of_feature, names_of_json, names_of_mapping
 from eomt.train_scripts.data.formats.source import Options, Source
-from eomt.train_scripts.data.samples import BadSample
 
 IMAGE, TABLE, NAMES_FILE = "image", "segments_info", "id2label.json"
 LABELS = ("label", "labels", "label_image", "mask", "masks", "annotation", "annotations", "segmentation", "segmentation_mask")
@@ -185,7 +185,9 @@ def _detected_kind(splits: Mapping[str, HubSplit], columns: Columns, names: Labe
         raise ValueError(f"the column {columns.label} of {name} shows no image in its first rows; choose another split")
     if kind is None:
         form = "colours" if any(label.is_colour for label in labels) else "values that may be classes or ids of objects"
-        raise ValueError(f"the column {columns.label} of {name} has {form}: say what they are by kind, one of {', '.join(KINDS)}")
+        raise ValueError(
+            f"the column {columns.label} of {name} has {form}: say what they are by kind, one of {', '.join(LABEL_KINDS)}"
+        )
     return kind
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from eomt.train_scripts.data.samples import BadSample
+from eomt.train_scripts.data.bad_sample import BadSample
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".gif")
 IMAGE_SUFFIXES += (".jp2", ".pgm", ".ppm", ".pnm")

@@ -7,13 +7,14 @@
 Shapes: H, W pixels.
 """
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from eomt.train_scripts.data.samples import BadSample
+from eomt.train_scripts.data.bad_sample import BadSample
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".npy")
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")
@@ -55,10 +56,12 @@ def read_mask(path: Path) -> Mask:
     if path.suffix.lower() == ".npy":
         return Mask(_array_values(path), None)
     try:
-        with Image.open(path) as image:
+        content = path.read_bytes()
+        # not by its path: Pillow maps files into memory, and garbles grey TIFFs with an orientation in doing so
+        with Image.open(io.BytesIO(content)) as image:
             _check_exact(image, path)
             image.load()
-            step = GREY_STEPS.get(_grey_bits(image, path), 1)
+            step = GREY_STEPS.get(_grey_bits(image, content), 1)
             return _mask_of(ImageOps.exif_transpose(image), step, path)
     except BadSample:
         raise
@@ -69,20 +72,19 @@ def read_mask(path: Path) -> Mask:
 def _check_exact(image: Image.Image, path: Path) -> None:
     if image.format in LOSSY_FORMATS:
         raise BadSample(
-            f"{path} is a {image.format} file, which blends the values of neighbours. Export the masks anew, as PNG; storing these "
-            "as PNG doesn't bring the values back."
+            f"{path} is a {image.format} file, which blends the values of neighbours. Export the masks anew, as PNG. Those of "
+            f"black and white alone can be parted again: magick mogrify -format png -threshold 50% {path.parent}/*{path.suffix}"
         )
     if getattr(image, "n_frames", 1) > 1:
         raise BadSample(f"{path} has {image.n_frames} pages, a mask has one. Store each as a file of its own, beside its image.")
 
 
-def _grey_bits(image: Image.Image, path: Path) -> int:
+def _grey_bits(image: Image.Image, content: bytes) -> int:
     """The bits of a sample of a grey PNG or TIFF, as stored; 8 for any other image."""
     if image.mode != "L":
         return 8
     if image.format == "PNG":
-        with open(path, "rb") as file:
-            return file.read(25)[24]  # of the header, which is the first chunk
+        return content[24]  # in the header, which is the first chunk
     return image.tag_v2.get(BITS_TAG, (8,))[0] if image.format == "TIFF" else 8
 
 

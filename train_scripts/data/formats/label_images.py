@@ -19,12 +19,12 @@ import fsspec
 import numpy as np
 from PIL import Image
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.class_and_instance import segment_columns
 from eomt.train_scripts.data.formats.class_values import ClassValues
 from eomt.train_scripts.data.formats.segment_rows import recoded_map
-from eomt.train_scripts.data.samples import BadSample, decode_id_map
+from eomt.train_scripts.data.samples import decode_id_map
 
-KINDS = ("semantic", "instance", "class_instance", "panoptic")
 LOSSY = ("JPEG", "MPO")
 
 
@@ -121,7 +121,7 @@ def label_columns(label: LabelImage, table: list[dict], kind: str, classes: Clas
     Args:
         label: of the row.
         table: of the row, for panoptic.
-        kind: one of `KINDS`.
+        kind: one of `LABEL_KINDS`.
         classes: what the values stand for.
         source: begins error messages.
 

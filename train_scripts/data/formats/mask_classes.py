@@ -3,22 +3,22 @@
 Shapes: H, W pixels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from eomt.train_scripts.data.formats.class_list import Colour, is_void
+from eomt.train_scripts.data.bad_sample import BadSample
+from eomt.train_scripts.data.formats.class_list import Colour, is_background, is_void
 from eomt.train_scripts.data.formats.index_images import Mask, read_mask
 from eomt.train_scripts.data.formats.source import Options
-from eomt.train_scripts.data.samples import BadSample
 
 VOID = -1
 BOUNDARY = (255, (224, 224, 192))  # index and colour of the outlines in Pascal VOC's masks, which are void
 BINARY = "masks of the values 0 and 255, read as 0 and 1"
 SCANNED = 50  # masks that an error message lists the values of
-SMOOTH = 40  # unknown values of one mask; more are a sign of smoothed edges, or of a photo
+SMOOTH_COLOURS, SMOOTH_VALUES = 40, 16  # unknown ones of a mask; more are a sign of smoothed edges, or of a photo
 
 
 @dataclass(frozen=True)
@@ -96,40 +96,78 @@ def class_indices(
     return np.array([index_of[value] for value in present.tolist()])[positions.reshape(mask.values.shape)], repair
 
 
-def check_values(classes: MaskClasses, masks: Sequence[Path], names: Sequence[str], void: Sequence[int]) -> None:
-    """Refuses readings of masks that can't be meant, though each value is a known one.
-
-    - With void 255, masks of 0 and 255 alone would have no pixel of the second of two classes.
-    - Masks of the values 1..n - 1 for n names may as well count from 1, without the last class.
+def refuse_void_object(classes: MaskClasses, masks: Sequence[Path], void: Sequence[int]) -> None:
+    """Refuses void 255 where the masks have the values 0 and 255 alone, so that 255 is the second of two classes.
 
     Raises:
         ValueError: all masks are so.
     """
-    if classes.is_map or classes.index_of_colour or len(names) < 2:
+    if classes.is_map or len(classes.names) != 2 or 255 not in void:
         return
-    is_binary, last = len(names) == 2 and 255 in void, len(names) - 1
     seen: set[int] = set()
     for path in masks:
-        try:
-            values = read_mask(path).values
-        except BadSample:
-            continue  # reported where its row is made
-        if values is None:
+        seen |= values_of([path])
+        if not seen <= {0, 255}:
             return
-        seen.update(np.unique(values).tolist())
-        if 0 in seen and not (is_binary and seen <= {0, 255}):
+    if seen == {0, 255}:
+        raise ValueError(
+            f"void={list(void)}: the masks have the values 0 and 255 alone, so that 255 is the class {classes.names[1]!r}, not "
+            "void. Leave --void out, and masks of 0 and 255 are read as 0 and 1"
+        )
+
+
+def refuse_unnamed_background(classes: MaskClasses, masks: Sequence[Path], options: Options) -> None:
+    """Refuses names without values where 0 looks like a background that has no name: it is in each mask, and is most of all pixels.
+
+    Nothing is refused where the first name is that of a background, or where void is given, so that 0 is known to be a class.
+
+    Raises:
+        ValueError: it is so in some of the masks, spread evenly.
+    """
+    if (
+        len(classes.names) < 2
+        or classes.is_map
+        or options.void
+        or is_background(classes.names[0])
+        or any(map(is_void, options.classes))
+    ):
+        return
+    zeros = pixels = 0
+    for path in masks[:: max(1, len(masks) // SCANNED)]:
+        values = _values_or_none(path)
+        if values is None or not (values == 0).any():
             return
-    if is_binary and seen == {0, 255}:
+        zeros, pixels = zeros + int((values == 0).sum()), pixels + values.size
+    if pixels / 2 <= zeros < pixels:
+        names, share = classes.names, 100 * zeros // pixels
         raise ValueError(
-            f"void={list(void)}: the masks have the values 0 and 255 alone, so that 255 is the class {names[1]!r}, not void. Leave "
-            "--void out, and masks of 0 and 255 are read as 0 and 1"
+            f"classes={names}: 0 is {share} % of the pixels and in each mask, as a background is; is it {names[0]!r}? Give the "
+            f"values by a map: --classes {_map_text(range(len(names)), names)} if it is, or "
+            f"--classes {_map_text(range(len(names) + 1), ['void', *names])} if the classes count from 1"
         )
-    if 0 not in seen and 0 not in void and seen - set(void) == set(range(1, last + 1)):
-        raise ValueError(
-            f"classes={list(names)}: no mask has the value 0, and 1..{last} all occur, so that the values may count from 1. Give "
-            f"them by a map: --classes {_map_text(range(1, last + 2), names)} if they do, or "
-            f"{_map_text(range(last + 1), names)} if not"
-        )
+
+
+def refuse_shifted_values(names: Sequence[str], seen: Collection[str]) -> None:
+    """Refuses names in the order of values if the first or the last is the only one that no mask has: values that count from 1 look
+    so where the last class doesn't occur, or where 0 is void.
+
+    Args:
+        names: of the classes, given without values.
+        seen: those that masks have.
+
+    Raises:
+        ValueError: it is so.
+    """
+    unseen = [name for name in names if name not in seen]
+    if len(names) < 3 or is_background(names[0]) or unseen not in ([names[0]], [names[-1]]):
+        return
+    from_0, from_1 = _map_text(range(len(names)), names), _map_text(range(1, len(names) + 1), names)
+    void = "" if unseen == [names[0]] else "0:void,"
+    from_1 = f'"{void}{from_1[1:]}' if from_1.startswith('"') else f"{void}{from_1}"
+    raise ValueError(
+        f"classes={list(names)}: no mask has {unseen[0]!r}, but all others occur. Do the values count from 0, or from 1? Look at a "
+        f"mask and give them by a map: --classes {from_0} or --classes {from_1}"
+    )
 
 
 def _by_colour(mask: Mask, classes: MaskClasses) -> np.ndarray | None:
@@ -163,7 +201,7 @@ def _key(colour: Colour) -> int:
 def _colours_message(mask: Mask, classes: MaskClasses, path: Path, masks: Callable[[], Sequence[Path]]) -> str:
     present = {tuple(key >> shift & 255 for shift in (16, 8, 0)) for key in np.unique(_keys(mask.colours)).tolist()}
     unknown = sorted(present - classes.index_of_colour.keys())
-    if len(unknown) > SMOOTH:
+    if len(unknown) > SMOOTH_COLOURS:
         return (
             f"{path} has {len(unknown)} colours that stand for no class, as photos, overlays or smoothed edges have. "
             "Export masks with a flat colour for each class, without smoothing."
@@ -189,7 +227,9 @@ def _colours_of(path: Path) -> set[Colour]:
         return set()
     if mask.colours is None:
         return set()
-    return {tuple(key >> shift & 255 for shift in (16, 8, 0)) for key in np.unique(_keys(mask.colours)).tolist()[: SMOOTH + 1]}
+    return {
+        tuple(key >> shift & 255 for shift in (16, 8, 0)) for key in np.unique(_keys(mask.colours)).tolist()[: SMOOTH_COLOURS + 1]
+    }
 
 
 def _values_message(
@@ -197,16 +237,22 @@ def _values_message(
 ) -> str:
     pixels = int(np.isin(values, unknown).sum())
     head = f"{path} has the values {unknown[:10]} in {pixels} pixels, which classes and void lack."
-    if len(unknown) > SMOOTH:
+    if len(unknown) > SMOOTH_VALUES:
         return (
             f"{head} It has {len(unknown)} such values, as photos or smoothed edges have. Export masks with one value for each "
             "class, without smoothing."
         )
     if classes.is_map:
-        return f"{head} Add them to classes, as `value:name`, or `value:void` for those that are no class."
+        names = {value: "void" if index == VOID else classes.names[index] for value, index in classes.index_of.items()}
+        from_0 = min(names) == 1 and values_of(list(masks())[:SCANNED]) <= {value - 1 for value in names}
+        shifted = _map_text([value - 1 for value in names], list(names.values()))
+        other = f" If these count from 1, but masks from 0: --classes {shifted}." if from_0 else ""
+        return f"{head} Add them to classes, as `value:name`, or `value:void` for those that are no class.{other}"
     present = sorted(values_of(list(masks())[:SCANNED]) | set(unknown))
     names = classes.names
-    if len(present) == len(names):
+    if len(names) == 1 and present in ([0, 1], [1]):
+        advice = f"If 0 is all that is no {names[0]}: --classes {_map_text([0, 1], ['background', *names])}"
+    elif len(present) == len(names):
         advice = f"If the classes have these values in their order: --classes {_map_text(present, names)}"
     elif present == list(range(len(names) + 1)):
         advice = f"If 0 is void and the classes count from 1: --classes {_map_text(present, ['void', *names])}"
@@ -220,15 +266,16 @@ def _values_message(
 
 def values_of(masks: Sequence[Path]) -> set[int]:
     """The values that occur in masks; of those that can be read and have values."""
-    seen: set[int] = set()
-    for path in masks:
-        try:
-            values = read_mask(path).values
-        except BadSample:
-            continue
-        if values is not None:
-            seen.update(np.unique(values).tolist())
-    return seen
+    found = (_values_or_none(path) for path in masks)
+    return {value for values in found if values is not None for value in np.unique(values).tolist()}
+
+
+def _values_or_none(path: Path) -> np.ndarray | None:
+    """The values of a mask; None if it has none, or can't be read, which is reported where its row is made."""
+    try:
+        return read_mask(path).values
+    except BadSample:
+        return None
 
 
 def _name_of(value: int, classes: MaskClasses) -> str:

@@ -25,7 +25,6 @@ SPLIT_NAMES = {  # folder -> split
     "training": "train",
     "validation": "val",
     "valid": "val",
-    "default": "train",
     "testing": "test",
     "dev": "val",
     "stage1_train": "train",
@@ -47,7 +46,7 @@ IMAGE_FOLDERS = (
 )
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "annotation", "ann_dir", "ann", "segmentationclass", "gt")
 MASK_FOLDERS += ("segmentationclasspng", "groundtruth", "ground_truth", "targets", "segmentation", "segmentations", "seg")
-MASK_FOLDERS += ("label_images_semantic", "labelled", "index_masks")
+MASK_FOLDERS += ("label_images_semantic", "labelled", "index_masks", "masks_machine")
 MASK_ENDS = ("masks", "mask", "labels", "label", "annot", "annotations", "gt", "groundtruth", "ann", "seg")
 CLASS_FILES = (
     "labelmap.txt",
@@ -59,7 +58,7 @@ CLASS_FILES = (
     "classes.csv",
 )
 CLASS_FILES += ("classes.json", "classes.yaml", "labels.txt", "label_names.txt", "codes.txt", "dataset.json", "id2label.json")
-VOC_BOUNDARY = (255,)
+VOC_MASKS, VOC_BOUNDARY = ("SegmentationClass", "SegmentationClassPNG"), (255,)
 VOC_NAME = re.compile(r"\d{4}_\d{6}")
 VOC_LIST = "ImageSets/Segmentation"
 
@@ -90,7 +89,8 @@ def masks_split(split: Split, name: str | None) -> Split:
             f"give --source {home} in place of --images and --annotations, or choose one by --split"
         )
     image_list = lists[name] if name in lists else next(iter(lists.values()), None)
-    return replace(split, image_list=image_list, class_file=_class_file(split, split.annotations.parent))
+    split = _as_voc(split) if split.annotations.name in VOC_MASKS else split
+    return replace(split, image_list=image_list, class_file=split.class_file or _class_file(split, split.annotations.parent))
 
 
 def split_name(name: str) -> str:
@@ -104,7 +104,7 @@ def voc_lists(masks: Path) -> dict[str, Path]:
     lists = {path.stem: path for path in sorted((masks.parent / VOC_LIST).glob("*.txt"))}
     if {"train", "val"} <= lists.keys():
         lists.pop("trainval", None)
-    return {split_name(stem): path for stem, path in lists.items()}
+    return {"train" if stem == "default" else split_name(stem): path for stem, path in lists.items()}  # CVAT's only list
 
 
 def has_masks(folder: Path) -> bool:
@@ -117,17 +117,26 @@ def has_masks(folder: Path) -> bool:
 
 def _voc(folder: Path) -> Iterator[Split]:
     images = folder / "JPEGImages"
-    masks = next((folder / name for name in ("SegmentationClass", "SegmentationClassPNG") if has_masks(folder / name)), None)
-    if masks is None or not images.is_dir():
+    masks = next((folder / name for name in VOC_MASKS if has_masks(folder / name)), None)
+    if masks is None:
         return
-    base = Split("train", "masks", images, masks, kind="semantic", void=VOC_BOUNDARY)
-    stems = [path.stem for path in masks.iterdir()]
-    if not _class_file(base, folder) and stems and all(VOC_NAME.fullmatch(stem) for stem in stems):
-        base = replace(base, class_file=Path(__file__).with_name("voc.yaml"))
+    if not images.is_dir():
+        raise ValueError(
+            f"source={folder} has {masks.name}, but no images in JPEGImages. Export the images, too (CVAT: Save images)"
+        )
+    base = _as_voc(Split("train", "masks", images, masks))
     lists = voc_lists(masks)
     yield from (replace(base, name=name, image_list=path) for name, path in lists.items() if _lists_masks(path, masks))
     if not lists:
         yield base
+
+
+def _as_voc(split: Split) -> Split:
+    """A split whose masks are as Pascal VOC has them: 255 is void, and images named as VOC's have its classes."""
+    split = replace(split, kind="semantic", void=VOC_BOUNDARY)
+    stems = [path.stem for path in split.annotations.glob("*.png")]
+    is_voc = stems and all(VOC_NAME.fullmatch(stem) for stem in stems) and not _class_file(split, split.annotations.parent)
+    return replace(split, class_file=Path(__file__).with_name("voc.yaml")) if is_voc else split
 
 
 def _lists_masks(path: Path, masks: Path) -> bool:

@@ -6,22 +6,31 @@ one class, and 0 is background; or each object has a mask of its own, see `objec
 Shapes: H, W pixels.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.choices import MASK_KINDS
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.image_files import encoded_file, image_size
+from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, encoded_file, image_size
 from eomt.train_scripts.data.formats.index_images import MASK_SUFFIXES, read_indices, read_mask
-from eomt.train_scripts.data.formats.mask_classes import VOID, MaskClasses, check_values, class_indices, mask_classes, values_of
+from eomt.train_scripts.data.formats.mask_classes import (
+    VOID,
+    MaskClasses,
+    class_indices,
+    mask_classes,
+    refuse_unnamed_background,
+    refuse_void_object,
+    values_of,
+)
 from eomt.train_scripts.data.formats.object_masks import object_sets, object_source, tagged_masks
 from eomt.train_scripts.data.formats.orientation import mask_turns, turned
 from eomt.train_scripts.data.formats.pairing import find_pairs
 from eomt.train_scripts.data.formats.segment_rows import encoded_ids, recoded_map
 from eomt.train_scripts.data.formats.source import Options, Source
-from eomt.train_scripts.data.samples import BadSample
 
 __all__ = ["MASK_SUFFIXES", "find_pairs", "read"]
 
@@ -36,15 +45,18 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
     """
     kind = options.kind or ("semantic" if len(options.classes) > 1 else None)
     if kind not in MASK_KINDS:
-        raise ValueError(f"kind={kind!r}: say what the values of {annotations} are, one of {', '.join(MASK_KINDS)}")
+        raise ValueError(
+            f"kind={kind!r}: say what the values of {annotations} are, one of {', '.join(MASK_KINDS)}: --kind semantic with the "
+            "names of all classes by --classes, or --kind instance, where they are ids of objects, with the one name of these"
+        )
     if options.classes:
         classes = _checked_classes(options, kind)
     if (sets := object_sets(images, annotations, options.mask_suffix)) is not None:
         if options.classes and kind == "instance":
             return object_source(*sets, classes.names[0])
         raise ValueError(
-            f"annotations={annotations} has a mask for each object, not one for each image. Give kind instance and the one name of "
-            "the objects by classes"
+            f"annotations={annotations} has a mask for each object, not one for each image. Give --kind instance and the one name "
+            "of the objects by --classes"
         )
     tagged_masks(annotations)
     stems = _listed(options.image_list) if options.image_list else None
@@ -55,7 +67,8 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
     turns = mask_turns(pairs, options.mask_orientation)
     items = [(*pair, turns.get(pair[0], 1)) for pair in pairs]
     if kind == "semantic":
-        check_values(classes, files, options.classes, options.void)
+        refuse_void_object(classes, files, options.void)
+        refuse_unnamed_background(classes, files, options)
     make_row = _semantic_row(classes, files) if kind == "semantic" else _instance_row
     labels = Labels(classes.names, [kind == "instance"] * len(classes.names))
     return Source(labels, items, make_row, lambda item: list(item[1:3]), context=(kind, classes), problems=problems)
@@ -71,10 +84,10 @@ def _checked_classes(options: Options, kind: str) -> MaskClasses:
 
 
 def _listed(path: str) -> list[str]:
-    """The stems in a list of a split. Some tools write more behind a stem, or a suffix."""
-    lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    names = [line.split()[0] for line in lines if line.strip()]
-    return [str(Path(name).with_suffix("")) if Path(name).suffix.lower() in (".jpg", ".jpeg", ".png") else name for name in names]
+    """The stems in a list of a split. Some tools write quotes, a suffix, or a number behind a stem."""
+    lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
+    names = [re.sub(r"\s+-?[01]$", "", line).strip('"') for line in lines if line]
+    return [Path(name).with_suffix("").as_posix() if Path(name).suffix.lower() in IMAGE_SUFFIXES else name for name in names]
 
 
 def _no_classes(annotations: Path, masks: Sequence[Path]) -> str:

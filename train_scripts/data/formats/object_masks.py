@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, composed, files_below, image_size, stem_below
 from eomt.train_scripts.data.formats.index_images import MASK_SUFFIXES, read_indices
 from eomt.train_scripts.data.formats.pairing import mask_files
 from eomt.train_scripts.data.formats.segment_rows import row_of_masks
 from eomt.train_scripts.data.formats.source import Source
-from eomt.train_scripts.data.samples import BadSample
 
 ObjectSet = tuple[str, Path, list[Path]]  # stem, image, and a mask of each object
 
@@ -58,13 +58,13 @@ def object_sets(images: Path, masks: Path, suffix: str | None = None) -> tuple[l
 
 
 def folders_of_images(folder: Path) -> list[Path]:
-    """The subfolders that have a folder `images` of one image, and a folder `masks` of several masks or named as the image is."""
-    return [home for home in sorted(path.parent for path in folder.glob("*/masks")) if _is_of_one_image(home)]
-
-
-def _is_of_one_image(home: Path) -> bool:
-    images, masks = _visible(home / "images", IMAGE_SUFFIXES), _visible(home / "masks", MASK_SUFFIXES)
-    return len(images) == 1 and (len(masks) > 1 or images[0].stem == home.name)
+    """The subfolders that have a folder `images` of one image and a folder `masks`: named as the image, or several that have more
+    than one mask."""
+    homes = sorted(path.parent for path in folder.glob("*/masks"))
+    homes = [home for home in homes if len(_visible(home / "images", IMAGE_SUFFIXES)) == 1]
+    named = [home for home in homes if _visible(home / "images", IMAGE_SUFFIXES)[0].stem == home.name]
+    several = [home for home in homes if home in named or len(_visible(home / "masks", MASK_SUFFIXES)) > 1]
+    return several if named or len(several) > 1 else []
 
 
 def _visible(folder: Path, suffixes: Sequence[str]) -> list[Path]:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.image_files import ORIENTATION, QUARTERS, orientation_of
-from eomt.train_scripts.data.samples import BadSample
 
 CHOICES = ("upright", "raw")
 

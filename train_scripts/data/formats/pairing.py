@@ -46,7 +46,7 @@ def find_pairs(
         photos, index_images, suffix = _in_one_folder(images, suffix)
     else:
         photos = _by_stem(files_below(images), images, without=masks)
-        index_images = _by_stem(mask_files(masks), masks, without=images)
+        index_images = _by_stem(mask_files(masks), masks, without=images, with_inner_suffix=True)
     of_photo, of_mask = _matched_names(photos, index_images, suffix, masks)
     if stems is not None:
         chosen = {composed(stem) for stem in stems}
@@ -108,7 +108,13 @@ def _in_one_folder(folder: Path, suffix: str | None) -> tuple[dict[str, Path], d
     """
     files = files_below(folder, tuple(dict.fromkeys((*IMAGE_SUFFIXES, *MASK_SUFFIXES))))
     stems = {path: composed(stem_below(path, folder)) for path in files}
-    suffix = suffix or matched_suffix(stems.values(), set(stems.values()))[0]
+    bare = [stem.removesuffix(end) for stem in stems.values() for end in IMAGE_ENDS if stem.endswith(end)]
+    suffix = (
+        suffix
+        or matched_suffix([*stems.values(), *bare], set(stems.values()) - {f"{stem}{end}" for stem in bare for end in IMAGE_ENDS})[
+            0
+        ]
+    )
     if suffix:
         masks = [path for path in files if stems[path].endswith(suffix)]
         photos = [path for path in files if not stems[path].endswith(suffix)]
@@ -123,8 +129,10 @@ def _in_one_folder(folder: Path, suffix: str | None) -> tuple[dict[str, Path], d
     return _by_stem([path for path in files if path.suffix.lower() in LOSSY_SUFFIXES], folder), _by_stem(masks, folder), ""
 
 
-def _by_stem(files: Iterable[Path], folder: Path, without: Path | None = None) -> dict[str, Path]:
+def _by_stem(files: Iterable[Path], folder: Path, without: Path | None = None, with_inner_suffix: bool = False) -> dict[str, Path]:
     """Files by their stems below a folder, those aside that lie in the folder `without`, which may be a part of it.
+
+    With `with_inner_suffix`, a stem that is the whole name of an image counts as the stem of that.
 
     Raises:
         ValueError: two files differ in their suffix alone.
@@ -135,12 +143,18 @@ def _by_stem(files: Iterable[Path], folder: Path, without: Path | None = None) -
         if inside and path.is_relative_to(without):
             continue
         stem = composed(stem_below(path, folder))
+        stem = _less_suffix(stem) if with_inner_suffix else stem
         if stem in by_stem:
             raise ValueError(
                 f"{by_stem[stem]} and {path} have one stem, so that which file belongs to which can't be determined. Take one away."
             )
         by_stem[stem] = path
     return by_stem
+
+
+def _less_suffix(stem: str) -> str:
+    """The stem of an image in that of its mask, where that has the whole name of the image: a.jpg.png of a.jpg."""
+    return str(PurePosixPath(stem).with_suffix("")) if PurePosixPath(stem).suffix.lower() in IMAGE_SUFFIXES else stem
 
 
 def _matched_names(
@@ -195,7 +209,7 @@ def _inferred_suffix(of_photo: Mapping[str, str], masks: Mapping[str, Path], fol
     if len(full) > 1 or len(candidates) > 1 and len(counts) > len(of_photo):
         raise ValueError(
             f"annotations={folder} has several masks of an image, which end in {', '.join(sorted(candidates)[:5])}. Choose those "
-            f"that are meant, as in --mask_suffix {sorted(full)[0]}"
+            f"that are meant, as in --mask_suffix {max(full, key=lambda end: (bool(MASK_ENDS.fullmatch(end)), end))}"
         )
     return full[0] if full else ""
 

@@ -30,7 +30,7 @@ def recoded_map(values: np.ndarray, ids: dict[int, int]) -> dict:
 
 def row_of_masks(
     image_id: str,
-    image: Path,
+    image: Path | dict,
     size: tuple[int, int],
     masks: Sequence[dict | None],
     categories: Sequence[int],
@@ -39,7 +39,7 @@ def row_of_masks(
     """A row of masks in COCO's run lengths. It stores them as an id map, or, where they overlap, as they are.
 
     Args:
-        image_id, image: name and file of the image.
+        image_id, image: name and file of the image, or the file's content as a row stores it.
         size: (H, W) of image and masks.
         masks: n. Those that are None have no pixel and are left out.
         categories, crowd: n class indices, and whether a segment is a crowd.
@@ -51,7 +51,7 @@ def row_of_masks(
     kept = [mask for mask, _, _ in segments]
     row = {
         "image_id": image_id,
-        "image": encoded_file(image),
+        "image": image if isinstance(image, dict) else encoded_file(image),
         "segments": [
             {"id": index + 1, "category": category, "iscrowd": bool(iscrowd)}
             for index, (_, category, iscrowd) in enumerate(segments)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Options:
             the name `void` is of values that are no class.
         colours: the colour of each name in `classes`, where masks have colours.
         mask_suffix: that the stems of masks have beyond those of their images.
-        mask_orientation: whether masks of photos with an EXIF orientation are "upright", or lie as the "raw" pixels.
+        mask_orientation: whether annotations of photos with an EXIF orientation are of the "upright" photo or of the "raw" pixels.
+        crowds: of COCO's instances, whether annotations with iscrowd = 1 are "crowds" or "objects".
         image_list: a text file of the stems that are taken.
     """
 
@@ -46,6 +48,7 @@ class Options:
     colours: list[tuple[int, int, int]] = field(default_factory=list)
     mask_suffix: str | None = None
     mask_orientation: str | None = None
+    crowds: str | None = None
     image_list: str | None = None
 
 
@@ -58,14 +61,15 @@ class Source:
         labels: the classes.
         items: something small for each image, in the order of the rows.
         make_row: item -> a row with the columns of `eomt.train_scripts.data.dataset_folder`; raises BadSample, naming file and
-            reason. The row may have `dropped` beside them, the number of segments that were left out, and `repaired`, {what was
-            changed in reading it: how often}.
+            reason. The row may have beside them `dropped`, the number of segments without a pixel that were left out; `faults`, a
+            `BadAnnotation` for each annotation that can't be used; `repaired`, {what was changed in reading it: how often}.
         files_of: item -> the files that its row is made of.
         context: what rows depend on beside labels, items and files. Labels, items and context must have a `repr` that tells
             different ones apart, since shards of an interrupted run are kept only if it is the same.
         background: the class that void became, if it became one; see [`with_background`].
         name_of: item -> what messages call it; its files by default.
         problems: what is known to be wrong before any row is made, such as images without annotations.
+        notes: the same of annotations, such as those of no image.
     """
 
     labels: Labels
@@ -76,6 +80,7 @@ class Source:
     background: int | None = None
     name_of: Callable[[Any], str] | None = None
     problems: Sequence[str] = ()
+    notes: AnnotationNotes = field(default_factory=AnnotationNotes)
 
     def describe(self, item: Any) -> str:
         """What messages call an item."""

@@ -57,6 +57,6 @@ def class_options(entries: Sequence[ClassEntry]) -> dict[str, list]:
     values, colours = [entry.value for entry in entries], [entry.colour for entry in entries]
     return {
         "classes": [entry.name for entry in entries],
-        "values": [] if None in values or values == list(range(len(values))) else values,
+        "values": [] if None in values else values,
         "colours": [] if None in colours else colours,
     }

@@ -1,4 +1,4 @@
-"""Polygons of the VGG Image Annotator (VIA 1 and 2), one json for each split. Circles, ellipses and rectangles become polygons.
+"""Polygons of the VGG Image Annotator (VIA 1, 2 and 3), one json for each split. Circles, ellipses and rectangles become polygons.
 
 The class of a region is its attribute `--class_key`; without that option, its only attribute. A region without attributes is of
 the only class in `--classes`.
@@ -6,24 +6,25 @@ the only class in `--classes`.
 Shapes: H, W pixels.
 """
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from eomt.train_scripts.data.formats.coco import read_json
-from eomt.train_scripts.data.formats.image_files import check_names_differ, image_size
+from eomt.train_scripts.data.formats.annotation_files import NamedImages, check_images_differ, read_json
+from eomt.train_scripts.data.formats.annotation_frames import frame_of
+from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes, BadAnnotation
+from eomt.train_scripts.data.formats.annotation_rows import Segment, row_of_annotations
+from eomt.train_scripts.data.formats.outlines import ellipse, rectangle
 from eomt.train_scripts.data.formats.polygons import polygon_mask
-from eomt.train_scripts.data.formats.segment_rows import row_of_masks
 from eomt.train_scripts.data.formats.source import Options, Source, thing_labels
-from eomt.train_scripts.data.samples import BadSample
-
-CIRCLE_VERTICES = 64
+from eomt.train_scripts.data.formats.via3 import class_order, is_via3, via2_entries
 
 
 def entries(content: object) -> dict[str, dict] | None:
     """{key: entry} of the annotated images of a VIA project or export; None if `content` is of another json."""
     if not isinstance(content, dict):
         return None
+    if is_via3(content):
+        return via2_entries(content)
     by_key = content.get("_via_img_metadata", content)
     ok = isinstance(by_key, dict) and by_key and all(isinstance(entry, dict) and "regions" in entry for entry in by_key.values())
     return by_key if ok else None
@@ -34,19 +35,27 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
     Raises:
         ValueError: the file is missing or of another form, two entries are of one image, or a region's class can't be determined.
     """
-    by_key = entries(read_json(annotations))
+    content = read_json(annotations)
+    by_key = entries(content)
     if by_key is None:
         raise ValueError(f"annotations={annotations} is not of VIA's form: images with `filename` and `regions`.")
-    items = sorted(((entry["filename"], list(_regions(entry))) for entry in by_key.values()), key=lambda item: item[0])
-    check_names_differ((name for name, _ in items), annotations)
-    named = [_class_of(region, options) for _, regions in items for region in regions]
-    if None in named and not (options.class_key or options.classes):
+    if unnamed := [key for key, entry in by_key.items() if not isinstance(entry.get("filename"), str)]:
+        raise ValueError(f"annotations={annotations}: the entry {unnamed[0]!r} has no `filename`. Export it again, or give it one")
+    folder = NamedImages(images)
+    named = [(*folder.named(entry["filename"], annotations), list(_regions(entry))) for entry in by_key.values()]
+    items = sorted(named, key=lambda item: item[0])
+    check_images_differ([item[:2] for item in items], annotations)
+    found = [_class_of(region, options) for *_, regions in items for region in regions]
+    if None in found and not (options.class_key or options.classes):
         raise ValueError(
-            f"annotations={annotations}: the class of {named.count(None)} of {len(named)} regions can't be determined. Name the "
-            "attribute that is the class by class_key, or give the one name of all regions without attributes by classes"
+            f"annotations={annotations}: the class of {found.count(None)} of {len(found)} regions can't be determined. Name the "
+            "attribute that is the class by --class_key, or give the one name of all regions without attributes by --classes"
         )
-    labels = thing_labels(options.classes or sorted(set(named) - {None}), options.stuff)
-    return Source(labels, items, lambda item: _row(*item, images, labels.names, options), lambda item: [images / item[0]])
+    names = sorted(set(found) - {None})
+    if is_via3(content):
+        names = [name for name in class_order(content) if name in names]
+    labels = thing_labels(options.classes or names, options.stuff)
+    return Source(labels, items, lambda item: _row(*item, labels.names, options), lambda item: [item[1]])
 
 
 def _regions(entry: dict) -> Iterator[dict]:
@@ -69,44 +78,35 @@ def _class_of(region: dict, options: Options) -> str | None:
     return None
 
 
-def _row(filename: str, regions: list[dict], images: Path, names: list[str], options: Options) -> dict:
-    path = images / filename
-    size = image_size(path)
-    masks, categories = [], []
-    for number, region in enumerate(regions):
-        name = f"{path}: region {number}"
-        label = _class_of(region, options)
+def _row(image_id: str, path: Path, regions: list[dict], names: list[str], options: Options) -> dict:
+    notes = AnnotationNotes()
+    frame = frame_of(path, None, options.mask_orientation, notes)
+
+    def segment(numbered: tuple[int, dict]) -> Segment:
+        number, region = numbered
+        name, label = f"{path}: region {number}", _class_of(region, options)
         if label not in names:
             problem = f"the class {label!r}" if label else f"no class in its attributes {region.get('region_attributes')}"
-            raise BadSample(f"{name} has {problem}; classes are {names}.")
-        masks.append(polygon_mask([_polygon(region["shape_attributes"], name)], size, name))
-        categories.append(names.index(label))
-    return row_of_masks(Path(filename).with_suffix("").as_posix(), path, size, masks, categories, [False] * len(masks))
+            raise BadAnnotation(f"{name} has {problem}; classes are {names}.", "without a class")
+        outline = _outline(region.get("shape_attributes") or {}, name)
+        return polygon_mask([outline], frame.size, name, notes), names.index(label), False
+
+    return row_of_annotations(image_id, path, frame, enumerate(regions), segment, notes)
 
 
-def _polygon(shape: dict, name: str) -> list[float]:
+def _outline(shape: dict, name: str) -> list[float]:
     """The outline of a shape: x0, y0, x1, y1, ... in pixels."""
     kind = shape.get("name")
-    if kind in ("polygon", "polyline"):
-        return [edge for point in zip(shape["all_points_x"], shape["all_points_y"], strict=True) for edge in point]
-    if kind == "rect":
-        left, top, right, bottom = shape["x"], shape["y"], shape["x"] + shape["width"], shape["y"] + shape["height"]
-        return [left, top, right, top, right, bottom, left, bottom]
-    if kind == "circle":
-        return _ellipse(shape["cx"], shape["cy"], shape["r"], shape["r"], shape.get("theta", 0.0))
-    if kind == "ellipse":
-        return _ellipse(shape["cx"], shape["cy"], shape["rx"], shape["ry"], shape.get("theta", 0.0))
-    raise BadSample(f"{name} is a {kind}, which has no area. Draw a polygon, or take it away.")
-
-
-def _ellipse(center_x: float, center_y: float, radius_x: float, radius_y: float, turn: float) -> list[float]:
-    """A polygon of an ellipse that is turned by an angle in radians."""
-    polygon = []
-    for step in range(CIRCLE_VERTICES):
-        angle = 2 * math.pi * step / CIRCLE_VERTICES
-        x, y = radius_x * math.cos(angle), radius_y * math.sin(angle)
-        polygon += [
-            center_x + x * math.cos(turn) - y * math.sin(turn),
-            center_y + x * math.sin(turn) + y * math.cos(turn),
-        ]
-    return polygon
+    try:
+        if kind in ("polygon", "polyline"):
+            return [edge for point in zip(shape["all_points_x"], shape["all_points_y"], strict=True) for edge in point]
+        if kind == "rect":
+            return rectangle(shape["x"], shape["y"], shape["width"], shape["height"])
+        if kind == "circle":
+            return ellipse(shape["cx"], shape["cy"], shape["r"], shape["r"])
+        if kind == "ellipse":
+            return ellipse(shape["cx"], shape["cy"], shape["rx"], shape["ry"], shape.get("theta", 0.0))
+    except (KeyError, TypeError, ValueError) as error:
+        lack = f"lacks {error}" if isinstance(error, KeyError) else f"is broken ({error})"
+        raise BadAnnotation(f"{name} is a {kind} that {lack}. Draw it again, or take it away.", "that are broken") from None
+    raise BadAnnotation(f"{name} is a {kind}, which has no area. Draw a polygon, or take it away.", f"of the kind {kind}")

@@ -1,20 +1,26 @@
 """YOLO's polygons: a text file for each image, and in it a line for each segment.
 
 A line has the class index, and x and y of each vertex as shares of width and height. An image without a text file has no segment.
-The names of the classes are those in `--classes`, or the `names` in the nearest `*.yaml` above the text files.
+The names of the classes are those in `--classes`, or those of the dataset's `data.yaml`, `obj.data` or `classes.txt`. Images are a
+folder, or a text file that lists them.
 
 Shapes: H, W pixels.
 """
 
+import math
 from pathlib import Path
 
-import yaml
-
-from eomt.train_scripts.data.formats.image_files import image_size, images_by_stem
+from eomt.train_scripts.data.bad_sample import BadSample
+from eomt.train_scripts.data.formats.annotation_frames import frame_of
+from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes, BadAnnotation
+from eomt.train_scripts.data.formats.annotation_rows import Segment, row_of_annotations
+from eomt.train_scripts.data.formats.image_files import files_below, images_by_stem, stem_below
 from eomt.train_scripts.data.formats.polygons import polygon_mask
-from eomt.train_scripts.data.formats.segment_rows import row_of_masks
 from eomt.train_scripts.data.formats.source import Options, Source, thing_labels
-from eomt.train_scripts.data.samples import BadSample
+from eomt.train_scripts.data.formats.yolo_data import class_names, listed_images
+from eomt.train_scripts.data.formats.yolo_layouts import common_folder, is_label
+
+Item = tuple[str, Path, Path | None]  # id and file of an image, and its text file
 
 
 def read(images: Path, annotations: Path, options: Options) -> Source:
@@ -22,63 +28,58 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
     Raises:
         ValueError: a folder is missing or empty, or there are no names.
     """
-    photos = images_by_stem(images)
-    texts = images_by_stem(annotations, (".txt",), "annotations")
-    texts.pop("classes", None)  # a list of names that some tools leave there
-    problems = [
-        f"{texts[stem]} has no image of the same stem in {images}. Take it away." for stem in sorted(texts.keys() - photos.keys())
-    ]
-    labels = thing_labels(options.classes or _names_above(annotations), options.stuff)
+    if images.suffix.lower() == ".txt":
+        files = listed_images(images)
+        folder = common_folder(files)
+        photos = {stem_below(file, folder): file for file in files}
+    else:
+        folder, photos = images, images_by_stem(images)
+    texts = {stem_below(path, annotations): path for path in files_below(annotations, (".txt",), "annotations")}
+    lost = [texts[stem] for stem in sorted(texts.keys() - photos.keys()) if folder is images and is_label(texts[stem])]
+    problems = [f"{text} has no image of the same stem in {images}. Take it away." for text in lost]
+    labels = thing_labels(options.classes or class_names(folder, annotations), options.stuff)
     items = [(stem, photo, texts.get(stem)) for stem, photo in photos.items()]
-    return Source(
-        labels, items, lambda item: _row(*item, len(labels)), lambda item: [path for path in item[1:] if path], problems=problems
-    )
+
+    def files_of(item: Item) -> list[Path]:
+        return [path for path in item[1:] if path]
+
+    return Source(labels, items, lambda item: _row(*item, len(labels), options), files_of, problems=problems)
 
 
-def _names_above(folder: Path) -> list[str]:
-    """The names in the nearest yaml file that has some, in the folder or up to three above it.
+def _row(stem: str, photo: Path, text: Path | None, num_classes: int, options: Options) -> dict:
+    notes = AnnotationNotes()
+    frame = frame_of(photo, None, options.mask_orientation, notes)
+    try:
+        lines = text.read_text(encoding="utf-8-sig").splitlines() if text else []
+    except UnicodeDecodeError:
+        raise BadSample(f"{text} is not text in UTF-8. Export it again.") from None
 
-    Raises:
-        ValueError: there is none, or its names are numbered with gaps.
-    """
-    for above in (folder, *folder.resolve().parents[:3]):
-        for path in sorted([*above.glob("*.yaml"), *above.glob("*.yml")]):
-            content = yaml.safe_load(path.read_text())
-            names = content.get("names") if isinstance(content, dict) else None
-            if names:
-                return _by_index(names, path) if isinstance(names, dict) else list(map(str, names))
-    raise ValueError(
-        f"{folder}: no yaml file there or above has `names`; give the classes in the order of their indices, by classes"
-    )
-
-
-def _by_index(names: dict, path: Path) -> list[str]:
-    """Names of a mapping whose keys are the indices, as numbers or text."""
-    by_index = {str(key): str(name) for key, name in names.items()}
-    indices = list(map(str, range(len(names))))
-    if by_index.keys() != set(indices):
-        raise ValueError(f"{path}: the keys of names are {list(names)}, but must be 0..{len(names) - 1}, the indices in the labels")
-    return [by_index[index] for index in indices]
-
-
-def _row(stem: str, photo: Path, text: Path | None, num_classes: int) -> dict:
-    height, width = size = image_size(photo)
-    masks, categories = [], []
-    for number, line in enumerate(text.read_text(encoding="utf-8-sig").splitlines() if text else (), 1):
-        if not line.strip():
-            continue
-        name = f"{text}, line {number}"
-        try:
-            category, *shares = (float(word) for word in line.split())
-        except ValueError:
-            raise BadSample(f"{name}: {line[:60]!r} are not numbers. A line is a class index and x, y of each vertex.") from None
-        if len(shares) == 4:
-            raise BadSample(f"{name} has a box, not a polygon. Segmentation takes polygons; export them, or take the line away.")
-        if category != int(category) or not 0 <= category < num_classes:
-            raise BadSample(f"{name} has the class {category:g}; allowed are 0..{num_classes - 1}, by the names.")
-        if any(not -0.5 <= share <= 1.5 for share in shares):
-            raise BadSample(f"{name} has vertices outside the image, at {max(shares, key=abs):g}: they must be shares, not pixels.")
+    def segment(numbered: tuple[int, str]) -> Segment:
+        name = f"{text}, line {numbered[0]}"
+        category, shares = _numbers(numbered[1], num_classes, name)
+        height, width = frame.size
         polygon = [share * (height if index % 2 else width) for index, share in enumerate(shares)]
-        masks.append(polygon_mask([polygon], size, name))
-        categories.append(int(category))
-    return row_of_masks(stem, photo, size, masks, categories, [False] * len(masks))
+        return polygon_mask([polygon], frame.size, name, notes), category, False
+
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    return row_of_annotations(stem, photo, frame, numbered, segment, notes)
+
+
+def _numbers(line: str, num_classes: int, name: str) -> tuple[int, list[float]]:
+    """The class and the shares of a line."""
+    try:
+        category, *shares = (float(word) for word in line.split())
+    except ValueError:
+        message = f"{name}: {line[:60]!r} are not numbers. A line is a class index and x, y of each vertex."
+        raise BadAnnotation(message, "that are no numbers") from None
+    if len(shares) == 4:
+        message = f"{name} has a box, not a polygon. Segmentation takes polygons; export them, or take the line away."
+        raise BadAnnotation(message, "without a polygon")
+    if not math.isfinite(category) or category != int(category) or not 0 <= category < num_classes:
+        message = f"{name} has the class {category:g}; allowed are 0..{num_classes - 1}, by the names."
+        raise BadAnnotation(message, "of classes without a name")
+    if any(not -0.5 <= share <= 1.5 for share in shares):
+        outside = max(shares, key=abs)
+        message = f"{name} has vertices outside the image, at {outside:g}: they must be shares, not pixels."
+        raise BadAnnotation(message, "polygons outside their image")
+    return int(category), shares

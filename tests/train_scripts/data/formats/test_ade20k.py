@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import read_labels
 from eomt.train_scripts.data.formats import ade20k
-from eomt.train_scripts.data.samples import BadSample
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from eomt.train_scripts.data.dataset_folder import read_labels
+from eomt.train_scripts.data.formats.source import Options
 
 IDS = np.array([[7, 7, 4], [26, 11, 0]])  # road, road, static; car, building, unlabelled
 
@@ -27,3 +28,16 @@ def test_cityscapes(photo, index_image, prepared, tmp_path):
     index_image(folders[1] / "aachen/aachen_2_gtFine_labelIds.png", IDS)
     with pytest.raises(ValueError, match=r"aachen_2_gtFine_labelIds.png has no \*_leftImg8bit.png"):
         prepared("cityscapes", *folders)
+
+
+def test_numbers_of_training_alone_are_answered_with_the_command(photo, index_image, prepared, tmp_path):
+    name = "aachen/aachen_000000_000019"
+    folders = tmp_path / "leftImg8bit/train", tmp_path / "gtFine/train"
+    photo(folders[0] / f"{name}_leftImg8bit.png", (2, 3))
+    index_image(folders[1] / f"{name}_gtFine_labelTrainIds.png", np.array([[0, 0, 255], [13, 2, 255]]))
+    with pytest.raises(ValueError, match="--format masks --kind semantic --mask_suffix _gtFine_labelTrainIds --void 255") as error:
+        prepared("cityscapes", *folders)
+    classes = str(error.value).split("--classes ")[1].strip('"').split(",")
+    options = Options(kind="semantic", classes=classes, void=[255], mask_suffix="_gtFine_labelTrainIds")
+    [sample] = prepared("masks", *folders, options)
+    assert sample.image_id == name and sample.class_labels.tolist() == [0, 2, 13] and classes[13] == "car"

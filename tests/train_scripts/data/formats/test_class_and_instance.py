@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.class_and_instance import segment_columns
 from eomt.train_scripts.data.formats.class_values import class_values
-from eomt.train_scripts.data.samples import BadSample
 
 CLASSES = class_values({0: "sky", 1: "car", 2: "dog"}, [255], ["sky"])
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.class_values import class_values
-from eomt.train_scripts.data.samples import BadSample
 
 
 def test_values_become_indices_and_void_is_no_class():

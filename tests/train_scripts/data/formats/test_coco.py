@@ -7,10 +7,12 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels, count_rows, load_split, read_labels
+from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
-from eomt.train_scripts.data.samples import BadSample, decode_row
+from eomt.train_scripts.data.samples import decode_row
 
 SIZE = (20, 30)
 CAT = [2.0, 2.0, 12.0, 2.0, 12.0, 14.0, 2.0, 14.0]
@@ -146,28 +148,42 @@ def test_run_lengths_and_crowds(photo, prepared, instances_json, tmp_path):
     )
     content["annotations"][0]["segmentation"] = {"size": list(SIZE), "counts": counts["counts"].decode()}
     (tmp_path / "pets.json").write_text(json.dumps(content))
-    [sample] = prepared("coco_instances", tmp_path / "images", tmp_path / "pets.json")
+    with pytest.raises(ValueError, match="1 of 2 annotations have iscrowd = 1, which is a crowd .* Say which: --crowds objects or"):
+        prepared("coco_instances", tmp_path / "images", tmp_path / "pets.json")
+    [sample] = prepared("coco_instances", tmp_path / "images", tmp_path / "pets.json", Options(crowds="crowds"))
     assert sample.is_crowd.tolist() == [False, True] and [int((sample.id_map == i).sum()) for i in (1, 2)] == [100, 90]
 
 
 BAD_INSTANCES = {
     "a box": (lambda c: c["annotations"][0].pop("segmentation"), "annotation 0 has no segmentation, a box perhaps"),
-    "another size": (lambda c: c["images"][0].update(height=30, width=20), r"says 20 x 30 pixels, but the .* image has 30 x 20"),
-    "unknown category": (lambda c: c["annotations"][0].update(category_id=99), "category_id 99 is not in the json's categories"),
+    "another size": (
+        lambda c: c["images"][0].update(height=30, width=20),
+        r"annotations are of an image of 20 x 30 pixels, but it has 30 x 20",
+    ),
+    "unknown category": (
+        lambda c: c["annotations"][0].update(category_id=99),
+        "annotation 0 has category_id 99, which is not in the json's categories",
+    ),
     "run lengths of another size": (
         lambda c: c["annotations"][0].update(segmentation={"size": [3, 3], "counts": [0, 9]}),
-        r"run lengths of size \[3, 3\], but the image is \[20, 30\]",
+        r"run lengths of the size \[3, 3\], but the image is \[20, 30\]",
     ),
     "run lengths of too few pixels": (
         lambda c: c["annotations"][0].update(segmentation={"size": list(SIZE), "counts": [100, 100]}),
-        "run lengths that fill 200 pixels of 600",
+        "run lengths that don't fill its 20 x 30 pixels",
     ),
     "broken run lengths": (
         lambda c: c["annotations"][0].update(segmentation={"size": list(SIZE), "counts": "52"}),
-        "segmentation has broken counts",
+        "annotation 0 has broken counts",
     ),
-    "no counts": (lambda c: c["annotations"][0].update(segmentation={"size": list(SIZE)}), "pets.png: KeyError.'counts'"),
-    "text in place of polygons": (lambda c: c["annotations"][0].update(segmentation="1 2 3 4 5 6"), "pets.png: AttributeError"),
+    "no counts": (
+        lambda c: c["annotations"][0].update(segmentation={"size": list(SIZE)}),
+        "annotation 0 has a segmentation without `counts`",
+    ),
+    "text in place of polygons": (
+        lambda c: c["annotations"][0].update(segmentation="1 2 3 4 5 6"),
+        "annotation 0 has '1 2 3 4 5 6' as its segmentation",
+    ),
     "two points": (lambda c: c["annotations"][0].update(segmentation=[[1, 2, 3, 4]]), "polygon of 4 numbers"),
     "no photo": (lambda c: c["images"][0].update(file_name="gone.png"), "gone.png: no such file"),
 }

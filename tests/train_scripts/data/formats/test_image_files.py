@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.image_files import (
     check_names_differ,
     encoded_file,
@@ -11,7 +12,6 @@ from eomt.train_scripts.data.formats.image_files import (
     images_by_stem,
 )
 from eomt.train_scripts.data.formats.index_images import read_indices
-from eomt.train_scripts.data.samples import BadSample
 
 
 def test_images_by_stem(photo, tmp_path):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.class_values import class_values
 from eomt.train_scripts.data.formats.label_images import LabelImage, detect_kind, label_columns, read_label, segment_table
-from eomt.train_scripts.data.samples import BadSample
 
 NAMES = {0: "background", 1: "cat", 2: "dog"}
 CLASSES = class_values(NAMES, [255], ["background"])

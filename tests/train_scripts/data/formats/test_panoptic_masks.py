@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import read_labels
 from eomt.train_scripts.data.formats.detection import find_splits
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.formats.split import Split
-from eomt.train_scripts.data.samples import BadSample
 from eomt.train_scripts.prepare import main
 
 OPTIONS = Options(classes=["sky", "car"], stuff=["sky"], void=[255])

@@ -1,16 +1,18 @@
 """Polygons of COCO, YOLO and VIA: the same shapes give the same masks, overlaps stay whole, and what is wrong is named."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
+from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes
 from eomt.train_scripts.data.formats.polygons import polygon_mask
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.run_lengths import segments_to_rles
-from eomt.train_scripts.data.samples import BadSample
 
 SIZE = (20, 30)
 CAT = [2.0, 2.0, 12.0, 2.0, 12.0, 14.0, 2.0, 14.0]
@@ -48,9 +50,9 @@ def samples_of(photo, prepared, instances_json, via_json, tmp_path):
 
 
 def test_a_polygon_is_drawn_as_by_pycocotools_and_several_are_joined():
-    mask = polygon_mask([CAT, BIRD], SIZE, "pets")
+    mask = polygon_mask([CAT, BIRD], SIZE, "pets", AnnotationNotes())
     assert np.array_equal(coco_mask.decode(mask), mask_of(CAT) | mask_of(BIRD))
-    assert polygon_mask([[5.01, 5.01, 5.02, 5.01, 5.02, 5.02]], SIZE, "pets") is None
+    assert polygon_mask([[5.01, 5.01, 5.02, 5.01, 5.02, 5.02]], SIZE, "pets", AnnotationNotes()) is None
 
 
 BAD = {
@@ -65,8 +67,11 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_polygons(case):
     polygon, message = BAD[case]
-    with pytest.raises(BadSample, match=message):
-        polygon_mask([CAT, polygon], SIZE, "pets")
+    notes = AnnotationNotes()
+    assert np.array_equal(coco_mask.decode(polygon_mask([CAT, polygon], SIZE, "pets", notes)), mask_of(CAT))
+    [fault] = notes.faults
+    assert re.search(message, str(fault))
+    assert polygon_mask([polygon], SIZE, "pets", notes) is None and len(notes.faults) == 2
 
 
 FORMS = ["coco_instances", "yolo", "via"]
@@ -90,12 +95,21 @@ def test_overlapping_polygons_stay_whole(samples_of, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_polygons_outside_the_image_are_bad(samples_of, form):
+def test_polygons_outside_the_image_are_bad(samples_of, form, tmp_path):
     with pytest.raises(BadSample, match=r"pets\.(png|txt).* outside the image") as caught:
         samples_of(form, [CAT, FAR])
     assert "bad_samples skip" in caught.value.__notes__[0]
-    with pytest.raises(ValueError, match="no image that can be used; 1 were left out"):
-        samples_of(form, [CAT, FAR], bad_samples="skip")
+    [sample] = samples_of(form, [CAT, FAR], bad_samples="skip")
+    assert sample.class_labels.tolist() == [0]
+    report = json.loads((tmp_path / "out" / "train_report.json").read_text())
+    assert report["left_out"] == {"polygons outside their image": 1} and "outside the image" in report["left_out_named"][0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_image_that_lost_all_annotations_is_left_out(samples_of, form):
+    options = None if form == "coco_instances" else Options(classes=["cat", "dog"])
+    with pytest.raises(ValueError, match="no image that can be used; 1 were left out, .* No annotation is left"):
+        samples_of(form, [FAR], options, bad_samples="skip", empty="keep")
 
 
 @pytest.mark.parametrize("form", FORMS)

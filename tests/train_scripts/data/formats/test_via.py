@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import read_labels
 from eomt.train_scripts.data.formats.source import Options
-from eomt.train_scripts.data.samples import BadSample
 
 SIZE = (20, 30)
 CAT = [2.0, 2.0, 12.0, 2.0, 12.0, 14.0, 2.0, 14.0]
@@ -50,7 +50,10 @@ def test_classes_that_cannot_be_determined(photo, prepared, via_json, tmp_path):
 BAD_REGIONS = {
     "a point": (lambda region: region.update(shape_attributes={"name": "point", "cx": 1, "cy": 2}), "region 0 is a point"),
     "no class": (lambda region: region.update(region_attributes={}), "region 0 has no class in its attributes {}; classes are"),
-    "no vertices": (lambda region: region.update(shape_attributes={"name": "polygon"}), "pets.png: KeyError.'all_points_x'"),
+    "no vertices": (
+        lambda region: region.update(shape_attributes={"name": "polygon"}),
+        "region 0 is a polygon that lacks 'all_points_x'",
+    ),
 }
 
 
@@ -67,6 +70,7 @@ def test_bad_regions(photo, prepared, via_json, tmp_path, case):
 
 def test_an_image_twice(photo, prepared, via_json, tmp_path):
     content = via_json([CAT])
+    photo(tmp_path / "images" / "pets.png", SIZE)
     (tmp_path / "via.json").write_text(json.dumps({**content, "other": content["pets.png123"]}))
     with pytest.raises(ValueError, match=r"more than one entry of \['pets'\], suffixes aside. Merge"):
         prepared("via", tmp_path / "images", tmp_path / "via.json")

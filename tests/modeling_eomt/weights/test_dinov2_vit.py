@@ -1,0 +1,50 @@
+"""The oracle is transformers' own DINOv2, saved and read back, at its own patch size and grid and at others."""
+
+import pytest
+import torch
+from transformers import Dinov2Config, Dinov2Model, Dinov2WithRegistersConfig, Dinov2WithRegistersModel
+
+from eomt import EomtForUniversalSegmentation
+from eomt.weights.dinov2_vit import from_dinov2_vit
+
+SIZES = dict(hidden_size=128, num_attention_heads=2, num_hidden_layers=3, image_size=56, patch_size=14)
+KINDS = {
+    "with registers": (Dinov2WithRegistersModel, Dinov2WithRegistersConfig, {}),
+    "without registers": (Dinov2Model, Dinov2Config, {}),
+    "giant's feed-forward": (Dinov2WithRegistersModel, Dinov2WithRegistersConfig, dict(use_swiglu_ffn=True)),
+}
+
+
+def stored(kind: str, folder) -> torch.nn.Module:
+    model_class, config_class, fields = KINDS[kind]
+    torch.manual_seed(0)
+    vit = model_class(config_class(**SIZES, **fields)).eval()
+    with torch.no_grad():
+        for parameter in vit.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter) / parameter[0].numel() ** 0.5)
+    vit.save_pretrained(folder)
+    return vit
+
+
+def encode(model: EomtForUniversalSegmentation, pixel_values: torch.Tensor) -> torch.Tensor:
+    tokens = model.embeddings(pixel_values, model.embeddings.patch_embeddings.grid_of(pixel_values))
+    for layer in model.layers:
+        tokens = layer(tokens)
+    return model.layernorm(tokens)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_features_equal_transformers(kind, tmp_path):
+    vit = stored(kind, tmp_path)
+    model = from_dinov2_vit(str(tmp_path), patch_size=14, image_size=56, num_labels=2).eval()
+    pixel_values = torch.randn(2, 3, 56, 56)
+    expected = vit(pixel_values).last_hidden_state
+    torch.testing.assert_close(encode(model, pixel_values), expected, atol=1e-5, rtol=1e-5)
+    assert model.config.num_labels == 2 and model.config.num_blocks == 3
+
+
+def test_patches_and_positions_are_resampled(tmp_path):
+    stored("with registers", tmp_path)
+    model = from_dinov2_vit(str(tmp_path), image_size=96)
+    assert model.embeddings.patch_embeddings.patch_size == (16, 16) and model.embeddings.grid_size == (6, 6)

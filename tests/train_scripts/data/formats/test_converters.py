@@ -1,0 +1,32 @@
+"""Datasets that no reader is here for are answered with a command that leads here."""
+
+import pytest
+
+from eomt.train_scripts.data.formats.detection import find_splits
+
+KNOWN = {
+    "Mapillary Vistas": (
+        ["config_v2.0.json", "training/images/a.jpg", "training/v2.0/labels/a.png"],
+        "-i {folder} -if mapillary_vistas_instances -f coco_instances -o set_coco -- --save-media, and then --source set_coco",
+    ),
+    "the full ADE20K": (
+        ["images/ADE/training/a/b/ADE_train_1.jpg", "images/ADE/training/a/b/ADE_train_1_seg.png"],
+        "-i {folder}/images/ADE -if ade20k2020 -f coco_instances -o set_coco -e '/item/annotation[type=\"polygon\"]'",
+    ),
+    "Open Images": (
+        ["train/a.jpg", "masks/a_m01_1.png", "train-annotations-object-segmentation.csv"],
+        "-i {folder} -if open_images -f coco_instances",
+    ),
+}
+
+
+@pytest.mark.parametrize("title", KNOWN)
+def test_the_command_is_named(tmp_path, title):
+    files, command = KNOWN[title]
+    folder = tmp_path / "set"
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    with pytest.raises(ValueError) as error:
+        find_splits(folder)
+    assert f"is {title}, which Datumaro converts" in str(error.value) and command.format(folder=folder) in str(error.value)

@@ -42,7 +42,7 @@ class Row:
     params: float | None = None
     recipe: str | None = None
     timm_model: str | None = None
-    row: int | None = None
+    model_type: str | None = None
     image_size: int | None = None
     masked: bool = False
     crops: float = 1
@@ -72,8 +72,8 @@ def count(row: Row) -> Counted:
     model_args, data_args, _ = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), words)
     [classes] = [number for start, number in CLASSES.items() if row.recipe.startswith(start)]
     fields = {"image_size": row.image_size or data_args.image_size, "num_labels": classes, **model_args.config_fields}
-    if row.row is not None:  # of a recipe that starts from a checkpoint, which says so itself
-        fields |= {"model_type": "eomt_ladder", "row": row.row}
+    if row.model_type:
+        fields["model_type"] = row.model_type
     with torch.device("meta"):
         vit = timm.create_model(row.timm_model or model_args.timm_model, num_classes=0)
     model = on_meta(encoder_config(vit.state_dict(), **fields), row.masked)

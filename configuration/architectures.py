@@ -7,11 +7,13 @@ from eomt.configuration.base import EomtBaseConfig
 from eomt.configuration.configuration_eomt import EomtConfig
 from eomt.configuration.configuration_eomt_dinov3 import EomtDinov3Config
 from eomt.configuration.configuration_eomt_eva02 import EomtEva02Config
-from eomt.configuration.configuration_eomt_ladder import EomtLadderConfig
+from eomt.configuration.configuration_eomt_ladder import EomtDinov3LadderConfig, EomtEva02LadderConfig, EomtLadderConfig
 
 # of EoMT, one an encoder
 CONFIGURATIONS: tuple[type[EomtBaseConfig], ...] = (EomtConfig, EomtDinov3Config, EomtEva02Config)
-MODEL_TYPES: dict[str, type[EomtBaseConfig]] = {known.model_type: known for known in (*CONFIGURATIONS, EomtLadderConfig)}
+# of rows 0 to 3 of Table 1, on the encoder of each
+LADDERS: tuple[type[EomtBaseConfig], ...] = (EomtLadderConfig, EomtDinov3LadderConfig, EomtEva02LadderConfig)
+MODEL_TYPES: dict[str, type[EomtBaseConfig]] = {known.model_type: known for known in (*CONFIGURATIONS, *LADDERS)}
 
 SMALL = dict(hidden_size=384, num_hidden_layers=12, num_attention_heads=6, num_blocks=3)
 BASE = dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12, num_blocks=3)
@@ -56,18 +58,18 @@ def architecture_config(name: str, **overrides) -> EomtBaseConfig:
     return MODEL_TYPES[model_type](**{**fields, **overrides})
 
 
-def ladder_architecture(name: str, row: int, **overrides) -> EomtLadderConfig:
+def ladder_architecture(name: str, row: int, **overrides) -> EomtBaseConfig:
     """The configuration of a row of Table 1 on the encoder of a named architecture.
 
     Args:
-        name: a key of `ARCHITECTURES` whose encoder is of DINOv2's kind.
+        name: a key of `ARCHITECTURES`.
         row: 0 to 3.
         overrides: any field of the configuration.
 
     Raises:
         ValueError: for another name or row.
     """
-    known = [key for key, fields in ARCHITECTURES.items() if "model_type" not in fields]
-    if name not in known:
-        raise ValueError(f"architecture={name!r} has no ladder; choose one of {', '.join(known)}")
-    return EomtLadderConfig(**{**ARCHITECTURES[name], "num_blocks": 0, "row": row, **overrides})
+    encoder = type(architecture_config(name))
+    [ladder] = [known for known in LADDERS if issubclass(known, encoder)]
+    fields = {field: value for field, value in ARCHITECTURES[name].items() if field != "model_type"}
+    return ladder(**{**fields, "num_blocks": 0, "row": row, **overrides})

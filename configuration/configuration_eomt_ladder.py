@@ -1,34 +1,36 @@
 """Configuration of what lies between ViT-Adapter + Mask2Former and EoMT, a `model_type` of this package (paper, Table 1)."""
 
+from dataclasses import dataclass
+
 from huggingface_hub.dataclasses import strict
 
 from eomt.configuration.configuration_eomt import EomtConfig
+from eomt.configuration.configuration_eomt_dinov3 import EomtDinov3Config
+from eomt.configuration.configuration_eomt_eva02 import EomtEva02Config
 
 PATCH = 16  # the pyramid has 1/4, 1/8, 1/16 and 1/32 of the image; 1/16 is the patch grid
 STAGES = 4  # of the encoder, between which the ViT-Adapter exchanges features
 
 
-@strict
-class EomtLadderConfig(EomtConfig):
+@dataclass(init=False, repr=False, eq=False)
+class LadderFields:
     """
-    Configuration of [`EomtLadderForUniversalSegmentation`], on encoders of DINOv2's kind. The defaults are row 0 with ViT-L.
+    What the configurations of rows 0 to 3 have besides that of their encoder, whatever the encoder is.
 
-    Transformers has no such `model_type`, so that it refuses the checkpoints.
+    Transformers has no such `model_type`, so that it refuses the checkpoints. The defaults are those of row 0.
 
     Args:
         row: of Table 1. 0 is ViT-Adapter + Mask2Former, 1 has no ViT-Adapter, 2 no pixel decoder either, 3 no multi-scale features
-            either. Rows 4 and 5 are EoMT with masks and without, [`EomtConfig`].
+            either. Rows 4 and 5 are EoMT with masks and without.
         decoder_layers: masked layers of the Transformer decoder, which attend to the three scales in turn. 3 or more.
         decoder_width: of pixel decoder, mask features and Transformer decoder. A multiple of 32.
         pixel_decoder_layers: deformable layers of the pixel decoder (rows 0 and 1).
         num_blocks: 0, as no block of the encoder has queries.
-        others: see [`EomtConfig`].
 
     Attributes:
         init_std, init_xavier_std: for the initialisation of Mask2Former's modules, as in transformers.
     """
 
-    model_type = "eomt_ladder"
     fewest_blocks = 0
     title = "A step on the way from ViT-Adapter + Mask2Former to EoMT"
     description = "a ViT, and queries in Mask2Former's Transformer decoder"
@@ -80,3 +82,24 @@ class EomtLadderConfig(EomtConfig):
             raise ValueError(
                 f"image_size={self.image_size} must be a multiple of {2 * PATCH} at row 0, whose coarsest map has 1/32"
             )
+
+
+@strict
+class EomtLadderConfig(LadderFields, EomtConfig):
+    """Configuration of [`EomtLadderForUniversalSegmentation`], on plain ViTs; see [`EomtConfig`] and [`LadderFields`]."""
+
+    model_type = "eomt_ladder"
+
+
+@strict
+class EomtDinov3LadderConfig(LadderFields, EomtDinov3Config):
+    """Configuration of [`EomtDinov3LadderForUniversalSegmentation`]; see [`EomtDinov3Config`] and [`LadderFields`]."""
+
+    model_type = "eomt_dinov3_ladder"
+
+
+@strict
+class EomtEva02LadderConfig(LadderFields, EomtEva02Config):
+    """Configuration of [`EomtEva02LadderForUniversalSegmentation`]; see [`EomtEva02Config`] and [`LadderFields`]."""
+
+    model_type = "eomt_eva02_ladder"

@@ -18,8 +18,11 @@ from transformers.models.mask2former.modeling_mask2former import (
     Mask2FormerTransformerModule,
 )
 
-from eomt.configuration import EomtLadderConfig
+from eomt.configuration import EomtDinov3LadderConfig, EomtEva02LadderConfig, EomtLadderConfig
 from eomt.criterion.loss import EomtLoss
+from eomt.encoders.dinov3 import EomtDinov3Embeddings, EomtDinov3Layer
+from eomt.encoders.eva02 import EomtEva02Layer, EomtEva02RotaryEmbedding
+from eomt.encoders.rotary import EomtDinov3RotaryEmbedding
 from eomt.encoders.vit import ViTEncoder
 from eomt.initialization import InitializedModule
 from eomt.ladder.mask2former import (
@@ -37,6 +40,7 @@ from eomt.randomness import ImageDraws
 
 PYRAMIDS = (ViTAdapter, FeaturePyramid, FeaturePyramid, SingleScale)  # by row
 PIXEL_DECODERS = (PixelDecoder, PixelDecoder, MultiScaleProjection, SingleScaleProjection)
+DECODER_MODULES = ("Interaction", "PixelDecoder", "Mask2FormerMaskedAttentionDecoderLayer")  # kept on one device
 INITIALIZED_BY_TRANSFORMERS = (
     Mask2FormerMaskedAttentionDecoderLayer,
     Mask2FormerPixelDecoder,
@@ -51,7 +55,7 @@ class EomtLadderPreTrainedModel(EomtPreTrainedModel):
 
     config: EomtLadderConfig
     base_model_prefix = "eomt_ladder"
-    _no_split_modules = ["EomtLayer", "Interaction", "PixelDecoder", "Mask2FormerMaskedAttentionDecoderLayer"]
+    _no_split_modules = ["EomtLayer", *DECODER_MODULES]
 
     @classmethod
     def is_custom_code(cls) -> bool:
@@ -148,3 +152,24 @@ class EomtLadderForUniversalSegmentation(ViTEncoder, MaskClassifier, EomtLadderP
         embeddings = self.transformer_decoder.mask_embeddings(normalised)
         mask_logits = torch.einsum("bqc,bchw->bqhw", embeddings, mask_features)
         return Prediction(mask_logits, self.class_predictor(normalised))
+
+
+class EomtDinov3LadderForUniversalSegmentation(EomtLadderForUniversalSegmentation):
+    """The same on DINOv3, whose patches are rotated in every block."""
+
+    config: EomtDinov3LadderConfig
+    base_model_prefix = "eomt_dinov3_ladder"
+    embeddings_class = EomtDinov3Embeddings
+    layer_class = EomtDinov3Layer
+    rotary_class = EomtDinov3RotaryEmbedding
+    _no_split_modules = ["EomtDinov3Layer", *DECODER_MODULES]
+
+
+class EomtEva02LadderForUniversalSegmentation(EomtLadderForUniversalSegmentation):
+    """The same on EVA-02, of which Table 2 has row 0."""
+
+    config: EomtEva02LadderConfig
+    base_model_prefix = "eomt_eva02_ladder"
+    layer_class = EomtEva02Layer
+    rotary_class = EomtEva02RotaryEmbedding
+    _no_split_modules = ["EomtEva02Layer", *DECODER_MODULES]

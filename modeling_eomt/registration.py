@@ -9,19 +9,26 @@ from transformers import (
 )
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from eomt.configuration import EomtConfig, EomtDinov3Config, EomtEva02Config, EomtLadderConfig
+from eomt.configuration import EomtConfig, EomtDinov3Config, EomtEva02Config
+from eomt.configuration.configuration_eomt_ladder import EomtDinov3LadderConfig, EomtEva02LadderConfig, EomtLadderConfig
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.image_processing.image_processing_pil_eomt import EomtImageProcessorPil
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.modeling_eomt_dinov3 import EomtDinov3ForUniversalSegmentation
 from eomt.modeling_eomt_eva02 import EomtEva02ForUniversalSegmentation
-from eomt.modeling_eomt_ladder import EomtLadderForUniversalSegmentation
+from eomt.modeling_eomt_ladder import (
+    EomtDinov3LadderForUniversalSegmentation,
+    EomtEva02LadderForUniversalSegmentation,
+    EomtLadderForUniversalSegmentation,
+)
 
 MODELS = (
     (EomtConfig, EomtForUniversalSegmentation),
     (EomtDinov3Config, EomtDinov3ForUniversalSegmentation),
     (EomtEva02Config, EomtEva02ForUniversalSegmentation),
     (EomtLadderConfig, EomtLadderForUniversalSegmentation),
+    (EomtDinov3LadderConfig, EomtDinov3LadderForUniversalSegmentation),
+    (EomtEva02LadderConfig, EomtEva02LadderForUniversalSegmentation),
 )
 # by name, as transformers has its own: the module is imported when a pipeline is made
 PIPELINE = "eomt.pipeline.EomtImageSegmentationPipeline"

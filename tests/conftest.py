@@ -27,11 +27,14 @@ TINY = dict(
     num_queries=8,
     train_num_points=256,
 )
+DECODER = dict(num_blocks=0, decoder_layers=3, decoder_width=32, pixel_decoder_layers=1)
 DIFFERENT = {  # what a tiny model of another `model_type` has besides
     "eomt": dict(num_register_tokens=4),
     "eomt_dinov3": dict(num_register_tokens=4, intermediate_size=128),
     "eomt_eva02": dict(intermediate_size=170),
-    "eomt_ladder": dict(num_register_tokens=4, num_blocks=0, decoder_layers=3, decoder_width=32, pixel_decoder_layers=1),
+    "eomt_ladder": dict(num_register_tokens=4, **DECODER),
+    "eomt_dinov3_ladder": dict(num_register_tokens=4, intermediate_size=128, **DECODER),
+    "eomt_eva02_ladder": dict(intermediate_size=170, **DECODER),
 }
 
 

@@ -13,18 +13,30 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from eomt.configuration import EomtBaseConfig, EomtConfig, EomtDinov3Config, EomtEva02Config, EomtLadderConfig
+from eomt.configuration import (
+    EomtBaseConfig,
+    EomtConfig,
+    EomtDinov3Config,
+    EomtDinov3LadderConfig,
+    EomtEva02Config,
+    EomtEva02LadderConfig,
+    EomtLadderConfig,
+)
 from eomt.mask_classifier import MaskClassifier
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.modeling_eomt_dinov3 import EomtDinov3ForUniversalSegmentation
 from eomt.modeling_eomt_eva02 import EomtEva02ForUniversalSegmentation
-from eomt.modeling_eomt_ladder import EomtLadderForUniversalSegmentation
+from eomt.modeling_eomt_ladder import (
+    EomtDinov3LadderForUniversalSegmentation,
+    EomtEva02LadderForUniversalSegmentation,
+    EomtLadderForUniversalSegmentation,
+)
 from eomt.weights.files import SUFFIXES, read_tensors
 from eomt.weights.filling import fill_encoder
 from eomt.weights.meta_names import with_timm_names
 from eomt.weights.timm_dinov3 import convert_dinov3, dinov3_config
 from eomt.weights.timm_eva02 import convert_eva02, eva02_config
-from eomt.weights.timm_vit import convert_vit, ladder_config, vit_config
+from eomt.weights.timm_vit import convert_vit, vit_config
 
 
 class Family(NamedTuple):
@@ -32,9 +44,14 @@ class Family(NamedTuple):
 
     model_class: type[MaskClassifier]
     config_class: type[EomtBaseConfig]
-    config: Callable[..., EomtBaseConfig]  # (weights, **overrides)
+    fitting: Callable[..., EomtBaseConfig]  # (weights, config_class, **overrides)
     convert: Callable[[dict[str, Tensor], MaskClassifier], tuple[dict[str, Tensor], list[str]]]
     rope_class: type[torch.nn.Module] | None = None  # timm's
+
+    def config(self, weights: dict[str, Tensor], **overrides) -> EomtBaseConfig:
+        """The configuration that fits the weights."""
+        no_queries = {} if self.config_class.fewest_blocks else {"num_blocks": 0}
+        return self.fitting(weights, self.config_class, **{**no_queries, **overrides})
 
     def fits(self, vit: torch.nn.Module) -> bool:
         """Whether a model of timm is of this family, which weights of the same names need not be."""
@@ -46,8 +63,11 @@ class Family(NamedTuple):
 VIT = Family(EomtForUniversalSegmentation, EomtConfig, vit_config, convert_vit)
 DINOV3 = Family(EomtDinov3ForUniversalSegmentation, EomtDinov3Config, dinov3_config, convert_dinov3, RotaryEmbeddingDinoV3)
 EVA02 = Family(EomtEva02ForUniversalSegmentation, EomtEva02Config, eva02_config, convert_eva02, RotaryEmbeddingCat)
-LADDER = Family(EomtLadderForUniversalSegmentation, EomtLadderConfig, ladder_config, convert_vit)
-VARIANTS = {VIT: (VIT, LADDER), DINOV3: (DINOV3,), EVA02: (EVA02,)}  # the models that weights of a family can start
+VARIANTS = {  # the models that weights of a family can start
+    VIT: (VIT, Family(EomtLadderForUniversalSegmentation, EomtLadderConfig, vit_config, convert_vit)),
+    DINOV3: (DINOV3, Family(EomtDinov3LadderForUniversalSegmentation, EomtDinov3LadderConfig, dinov3_config, convert_dinov3)),
+    EVA02: (EVA02, Family(EomtEva02LadderForUniversalSegmentation, EomtEva02LadderConfig, eva02_config, convert_eva02)),
+}
 EVA02_LARGE = "eva02_large_patch14_224"
 
 
@@ -80,7 +100,7 @@ def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **ove
             file of `SUFFIXES` with timm's names, or with those of Meta's own files of DINOv2 and DINOv3.
         pretrained: for a name, whether to load its weights; without them the encoder is random.
         overrides: any field of the configuration, `num_labels` or `id2label` among them; see [`encoder_config`] for the rest.
-            `model_type="eomt_ladder"` and `row` make the model of a row of Table 1.
+            `model_type="eomt_ladder"` (`eomt_dinov3_ladder`, `eomt_eva02_ladder`) and `row` make the model of a row of Table 1.
 
     Raises:
         FileNotFoundError: for a file that is not there.

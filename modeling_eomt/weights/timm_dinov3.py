@@ -43,7 +43,9 @@ BLOCK_NAMES = {  # timm's names inside a block and ours, where one tensor become
 }
 
 
-def dinov3_config(weights: dict[str, Tensor], **overrides) -> EomtDinov3Config:
+def dinov3_config(
+    weights: dict[str, Tensor], config_class: type[EomtDinov3Config] = EomtDinov3Config, **overrides
+) -> EomtDinov3Config:
     """The configuration that fits a DINOv3 of timm.
 
     Queries and values get biases in every size but 7B, as in transformers' files, whether the file has them or not: where timm's
@@ -64,7 +66,7 @@ def dinov3_config(weights: dict[str, Tensor], **overrides) -> EomtDinov3Config:
         value_bias=not is_7b,
         layer_norm_eps=LAYER_NORM_EPS,
     )
-    return EomtDinov3Config(**{**fields, **derived, **overrides})
+    return config_class(**{**fields, **derived, **overrides})
 
 
 def convert_dinov3(weights: dict[str, Tensor], model: EomtDinov3ForUniversalSegmentation) -> tuple[dict[str, Tensor], list[str]]:

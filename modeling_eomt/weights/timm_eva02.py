@@ -29,14 +29,14 @@ BLOCK_NAMES = {  # timm's names inside a block and ours
 }
 
 
-def eva02_config(weights: dict[str, Tensor], **overrides) -> EomtEva02Config:
+def eva02_config(weights: dict[str, Tensor], config_class: type[EomtEva02Config] = EomtEva02Config, **overrides) -> EomtEva02Config:
     """The configuration that fits an EVA-02 of timm, base or large.
 
     Raises:
         ValueError: for weights that are no EVA-02's.
     """
     fields = {**common_fields(weights), "intermediate_size": weights["blocks.0.mlp.fc2.weight"].shape[1]}
-    return EomtEva02Config(**{**fields, **overrides})
+    return config_class(**{**fields, **overrides})
 
 
 def convert_eva02(weights: dict[str, Tensor], model: EomtEva02ForUniversalSegmentation) -> tuple[dict[str, Tensor], list[str]]:

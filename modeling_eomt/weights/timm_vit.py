@@ -5,13 +5,12 @@ Shapes: `D` width, `F` width of the feed-forward, `h, w` patches.
 
 import math
 import re
-from typing import Any
 
 import torch
 from timm.layers import resample_patch_embed
 from torch import Tensor
 
-from eomt.configuration import EomtConfig, EomtLadderConfig
+from eomt.configuration import EomtConfig
 from eomt.encoders.parts import resample_positions
 from eomt.modeling_eomt import EomtForUniversalSegmentation
 from eomt.weights.timm_shapes import CLASSIFIER_PREFIXES, common_fields, count_registers, require
@@ -25,29 +24,16 @@ BLOCK_NAMES = {  # timm's names inside a block and ours, where one tensor become
 }
 
 
-def vit_config(weights: dict[str, Tensor], **overrides) -> EomtConfig:
+def vit_config(weights: dict[str, Tensor], config_class: type[EomtConfig] = EomtConfig, **overrides) -> EomtConfig:
     """The configuration that fits a plain ViT's weights.
 
     Raises:
         ValueError: for weights that are no plain ViT's.
     """
-    return EomtConfig(**{**_vit_fields(weights), **overrides})
-
-
-def ladder_config(weights: dict[str, Tensor], **overrides) -> EomtLadderConfig:
-    """The same for a row of Table 1, in which no block has queries.
-
-    Raises:
-        ValueError: for weights that are no plain ViT's.
-    """
-    return EomtLadderConfig(**{**_vit_fields(weights), "num_blocks": 0, **overrides})
-
-
-def _vit_fields(weights: dict[str, Tensor]) -> dict[str, Any]:
     require(weights, "blocks.0.mlp.fc1.weight")
     fields = common_fields(weights)
     use_swiglu_ffn, mlp_ratio = _feed_forward(weights, fields["hidden_size"])
-    return {**fields, "mlp_ratio": mlp_ratio, "use_swiglu_ffn": use_swiglu_ffn}
+    return config_class(**{**fields, "mlp_ratio": mlp_ratio, "use_swiglu_ffn": use_swiglu_ffn, **overrides})
 
 
 def convert_vit(weights: dict[str, Tensor], model: EomtForUniversalSegmentation) -> tuple[dict[str, Tensor], list[str]]:

@@ -1,13 +1,15 @@
 """The configuration of the rows of Table 1: what can't be built is refused."""
 
+from dataclasses import fields
+
 import pytest
 from huggingface_hub.errors import StrictDataclassError
 
-from eomt.configuration import EomtLadderConfig, ladder_architecture
+from eomt.configuration import ARCHITECTURES, EomtLadderConfig, architecture_config, ladder_architecture
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("wrong", "said"),
     [
         (dict(row=4), "row=4 must be in 0..3, of Table 1; rows 4 and 5 are the model_type eomt"),
         (dict(num_blocks=4), "num_blocks=4 must be 0"),
@@ -20,9 +22,9 @@ from eomt.configuration import EomtLadderConfig, ladder_architecture
         (dict(image_size=(64, 80)), r"image_size=\(64, 80\) must be a multiple of 32 at row 0"),
     ],
 )
-def test_what_can_not_be_built_is_refused(fields, said):
+def test_what_can_not_be_built_is_refused(wrong, said):
     with pytest.raises(StrictDataclassError, match=said):
-        EomtLadderConfig(**fields)
+        EomtLadderConfig(**wrong)
 
 
 def test_other_rows_take_any_depth_and_every_multiple_of_the_patch_size():
@@ -32,5 +34,10 @@ def test_other_rows_take_any_depth_and_every_multiple_of_the_patch_size():
 def test_a_named_architecture_has_its_encoder_and_no_block_with_queries():
     config = ladder_architecture("giant", row=2, num_queries=100)
     assert (config.hidden_size, config.use_swiglu_ffn, config.num_blocks, config.row, config.num_queries) == (1536, True, 0, 2, 100)
-    with pytest.raises(ValueError, match="architecture='dinov3_large' has no ladder; choose one of small, base, large, giant"):
-        ladder_architecture("dinov3_large", row=0)
+    for name in ARCHITECTURES:
+        config, encoder = ladder_architecture(name, row=0), architecture_config(name)
+        assert config.model_type == f"{encoder.model_type}_ladder" and config.image_mean == encoder.image_mean
+        shared = {field.name for field in fields(encoder)} - {"num_blocks"}
+        assert {name: getattr(config, name) for name in shared} == {name: getattr(encoder, name) for name in shared}
+    with pytest.raises(ValueError, match="architecture='huge' is unknown"):
+        ladder_architecture("huge", row=0)

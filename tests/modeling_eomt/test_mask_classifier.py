@@ -24,7 +24,8 @@ def stock_class() -> type[MaskClassifier]:
 
 
 MODEL_TYPES = [known.model_type for known in CONFIGURATIONS]
-ROWS = {f"row {row}": row for row in range(4)}
+ROWS = {f"row {row}": ("eomt_ladder", row) for row in range(4)}
+ROWS |= {"row 0, EVA-02": ("eomt_eva02_ladder", 0), "row 1, DINOv3": ("eomt_dinov3_ladder", 1)}
 
 
 @pytest.fixture(params=[*MODEL_TYPES, *ROWS, "transformers"])
@@ -34,14 +35,14 @@ def kind(request) -> str:
 
 @pytest.fixture
 def model_type(kind) -> str:
-    return "eomt_ladder" if kind in ROWS else kind if kind in MODEL_TYPES else "eomt"
+    return ROWS[kind][0] if kind in ROWS else kind if kind in MODEL_TYPES else "eomt"
 
 
 @pytest.fixture
 def model(kind, tiny_model) -> MaskClassifier:
     """In training, masked at random, four blocks, and the last two with queries, or three layers of a decoder."""
     if kind in ROWS:
-        return tiny_model(probs=0.5, row=ROWS[kind]).train()
+        return tiny_model(probs=0.5, row=ROWS[kind][1]).train()
     ours = tiny_model(probs=0.5)
     if kind in MODEL_TYPES:
         return ours.train()

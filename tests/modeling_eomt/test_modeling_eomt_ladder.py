@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForUniversalSegmentation
 from eomt import EomtLadderConfig, EomtLadderForUniversalSegmentation
 from eomt.configuration import ladder_architecture
 from eomt.ladder.mask2former import hidden_positions
+from eomt.randomness import ImageDraws
 from eomt.weights.timm import from_timm
 
 ROWS = range(4)
@@ -176,9 +177,29 @@ def test_a_vit_of_timm_starts_every_row(tmp_path, row):
             assert torch.equal(tensor, eomt.state_dict()[name]), name
 
 
-def test_weights_that_have_no_ladder_are_refused(tmp_path):
+@pytest.mark.parametrize(("name", "model_type"), [("dinov3", "eomt_dinov3_ladder"), ("eva02", "eomt_eva02_ladder")])
+@torch.no_grad()
+def test_the_ladder_on_other_encoders(tmp_path, name, model_type):
+    """The map at 1/16 of row 3 has the features of timm's ViT, at its patch size."""
+    vit = timm.create_model({"dinov3": "vit_small_patch16_dinov3", "eva02": "eva02_base_patch14_224"}[name], num_classes=0).eval()
+    for parameter in vit.parameters():
+        parameter.add_(0.05 * torch.randn_like(parameter))
+    save_file(vit.state_dict(), tmp_path / "vit.safetensors")
+    fields = dict(model_type=model_type, num_labels=3, decoder_width=32, decoder_layers=3)
+    model = from_timm(tmp_path / "vit.safetensors", row=3, image_size=256, **fields).eval()
+    assert model.config.model_type == model_type and model.config.num_blocks == 0
+    _, patches = model.feature_maps(pixel_values := torch.randn(1, 3, 256, 256), ImageDraws())
+    assert model(pixel_values).masks_queries_logits.shape == (1, 200, 64, 64)
+    if name == "dinov3":  # patch size 16 as here
+        expected = vit.forward_features(pixel_values)[:, vit.num_prefix_tokens :]
+        torch.testing.assert_close(patches.flatten(2).transpose(1, 2), expected, atol=1e-4, rtol=1e-4)
+    adapter = from_timm(tmp_path / "vit.safetensors", row=0, image_size=64, **fields)
+    assert len(adapter.feature_maps(torch.randn(1, 3, 64, 64), ImageDraws())) == 4
+
+
+def test_a_vit_of_another_kind_is_refused(tmp_path):
     save_file(timm.create_model("vit_small_patch16_dinov3", num_classes=0).state_dict(), tmp_path / "vit.safetensors")
-    with pytest.raises(ValueError, match="model_type='eomt_ladder': this ViT can start eomt_dinov3"):
+    with pytest.raises(ValueError, match="model_type='eomt_ladder': this ViT can start eomt_dinov3 or eomt_dinov3_ladder"):
         from_timm(tmp_path / "vit.safetensors", model_type="eomt_ladder")
 
 

@@ -25,7 +25,6 @@ SPLIT_NAMES = {  # folder -> split
     "training": "train",
     "validation": "val",
     "valid": "val",
-    "default": "train",
     "testing": "test",
     "dev": "val",
     "stage1_train": "train",
@@ -105,7 +104,7 @@ def voc_lists(masks: Path) -> dict[str, Path]:
     lists = {path.stem: path for path in sorted((masks.parent / VOC_LIST).glob("*.txt"))}
     if {"train", "val"} <= lists.keys():
         lists.pop("trainval", None)
-    return {split_name(stem): path for stem, path in lists.items()}
+    return {"train" if stem == "default" else split_name(stem): path for stem, path in lists.items()}  # CVAT's only list
 
 
 def has_masks(folder: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from eomt.train_scripts.data.formats import ade20k, cityscapes, panoptic_masks, via
 from eomt.train_scripts.data.formats.annotation_files import read_json
 from eomt.train_scripts.data.formats.archives import only_entry
-from eomt.train_scripts.data.formats.converters import advice_for
+from eomt.train_scripts.data.formats.converters import advice_for, advice_for_layout
 from eomt.train_scripts.data.formats.hub_rows import is_hub_folder, names_labels, open_splits
 from eomt.train_scripts.data.formats.image_files import is_hidden
 from eomt.train_scripts.data.formats.index_images import LOSSY_SUFFIXES, MASK_SUFFIXES
@@ -57,11 +57,15 @@ def detect_format(annotations: Path) -> str:
             f"annotations={annotations} is LabelMe's json of one image. Give the folder of all of them: --annotations "
             f"{annotations.parent}"
         )
-    if not detected and (advice := next(filter(None, map(advice_for, (annotations, *annotations.parents[:2]))), None)):
+    if not detected and (advice := advice_for(annotations) or _advice_above(annotations)):
         raise ValueError(f"annotations={annotations} {advice}")
     if not detected:
         raise ValueError(f"annotations={annotations}: the format can't be determined. Give it: {', '.join(READERS)}")
     return detected
+
+
+def _advice_above(annotations: Path) -> str | None:
+    return next((advice for above in annotations.parents[:2] if (advice := advice_for_layout(above))), None)
 
 
 def _format_of_folder(folder: Path) -> str | None:

@@ -75,18 +75,18 @@ def _split_of(path: Path, folder: Path) -> Split | None:
     return Split(_name_of(path, images, folder), form, images, path) if images else None
 
 
-def _image_names(content: object, form: str) -> list[str]:
-    """The names of the images of a json, as it writes them."""
+def _image_names(content: object, form: str) -> list[list[str]]:
+    """The names that each image of a json may have, as the json writes them."""
     if form == "via":
-        return [str(entry.get("filename")) for entry in via.entries(content).values()]
+        return [[str(entry.get("filename"))] for entry in via.entries(content).values()]
     if form == "label_studio":
-        return [name for task in content for name in label_studio.image_names(task)[:1]]
+        return [names for task in content if (names := label_studio.image_names(task))]
     entries = [entry for entry in content["images"] if isinstance(entry, dict)]
     names = [entry.get(key) for entry in entries for key in ("file_name", "coco_url", "path") if entry.get(key)]
-    return [name for name in names if isinstance(name, str)]
+    return [[name] for name in names if isinstance(name, str)]
 
 
-def _image_folder(names: list[str], path: Path, folder: Path) -> Path | None:
+def _image_folder(names: list[list[str]], path: Path, folder: Path) -> Path | None:
     """The folder that has the images; None if none has, or two have that are equally likely."""
     near = [path.parent, path.parent / "images", folder / "images", folder]
     split = _split_word(path.stem) or _split_word(path.parent.name)
@@ -100,9 +100,9 @@ def _image_folder(names: list[str], path: Path, folder: Path) -> Path | None:
     return None
 
 
-def _has_all(folder: Path, names: Iterable[str]) -> bool:
-    """Whether a folder has a file for most of the names, since some may be missing, which is said of each."""
-    hits = [any((folder / end).is_file() for end in name_ends(name)) for name in names]
+def _has_all(folder: Path, names: Iterable[list[str]]) -> bool:
+    """Whether a folder has a file for most of the images, since some may be missing, which is said of each."""
+    hits = [any((folder / end).is_file() for name in each for end in name_ends(name)) for each in names]
     return sum(hits) * 2 > len(hits)
 
 

@@ -16,7 +16,7 @@ from eomt.train_scripts.data.scenes import write_folders
 ROOT = Path(__file__).parents[2]
 VIT = "vit_small_patch14_reg4_dinov2"  # the README trains from it
 
-sys.path.insert(0, str(ROOT / "docs/generate"))
+sys.path[:0] = [str(ROOT / "docs/generate"), str(Path(__file__).parent)]
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ by its folder or by the folder of the images, where one of them has the name of 
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from eomt.train_scripts.data.formats import label_studio, labelme, via
 from eomt.train_scripts.data.formats.annotation_files import name_ends, read_json
@@ -81,12 +80,12 @@ def _split_of(path: Path, folder: Path) -> Split | None:
     return Split(_name_of(path, images, folder), form, images, path) if images else None
 
 
-def _image_names(content: Any, form: str) -> list[list[str]]:
-    """The names that each image of a json may have."""
+def _image_names(content: object, form: str) -> list[list[str]]:
+    """The names that each image of a json may have, as the json writes them."""
     if form == "via":
         return [[str(entry.get("filename"))] for entry in via.entries(content).values()]
     if form == "label_studio":
-        return [label_studio.image_names(task) for task in content]
+        return [names for task in content if (names := label_studio.image_names(task))]
     entries = [entry for entry in content["images"] if isinstance(entry, dict)]
     names = [entry.get(key) for entry in entries for key in ("file_name", "coco_url", "path") if entry.get(key)]
     return [[name] for name in names if isinstance(name, str)]
@@ -107,8 +106,8 @@ def _image_folder(names: list[list[str]], path: Path, folder: Path) -> Path | No
 
 
 def _has_all(folder: Path, names: Iterable[list[str]]) -> bool:
-    """Whether a folder has a file for most of the names, since some may be missing, which is said of each."""
-    hits = [any((folder / end).is_file() for name in some for end in name_ends(name)) for some in names]
+    """Whether a folder has a file for most of the images, since some may be missing, which is said of each."""
+    hits = [any((folder / end).is_file() for name in each for end in name_ends(name)) for each in names]
     return sum(hits) * 2 > len(hits)
 
 

@@ -1,6 +1,7 @@
 """What the site is made of besides its pages: tables, pictures and the API reference, all from the code.
 
-A page asks for one by a comment on its line: `<!-- generate: options score -->`, `architectures`, `converters` or `recipes`.
+A page asks for one by a comment on a line by itself: `<!-- generate: options score -->`, or `architectures`, `converters` or
+`recipes` there.
 """
 
 import re

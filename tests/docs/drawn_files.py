@@ -308,12 +308,11 @@ def write_photo_list(path: Path, scene: Scene) -> None:
 
 def write_yaml(path: Path, scene: Scene) -> None:
     """A data.yaml with the lists or folders of splits that are there, and the names of the classes."""
-    lists = [name for name in ("train", "val") if path.with_name(f"{name}.txt") in scene.files]
-    folders = {"train": ("images/train", "train/images"), "val": ("images/val", "valid/images")}
-    lines = [f"{name}: {name}.txt" for name in lists]
-    lines += [
-        f"{name}: ../{each}" for name, kinds in folders.items() if not lists for each in kinds if (scene.root / each).is_dir()
-    ]
+    entries = {
+        "train": ("train.txt", "images/train", "train/images"),
+        "val": ("images/val", "valid/images"),
+    }
+    lines = [f"{name}: {each}" for name, kinds in entries.items() for each in kinds if (scene.root / each).exists()][:2]
     path.write_text("\n".join([*lines, "names: [cat, dog]"]))
 
 
@@ -383,7 +382,7 @@ def rows(folder: Path) -> datasets.Dataset:
 
 
 def build_parquet(root: Path) -> None:
-    rows(root.with_name("drawn")).to_parquet(root / "data/train-00000-of-00001.parquet")
+    rows(root.with_name(f"{root.name}_rows")).to_parquet(root / "data/train-00000-of-00001.parquet")
 
 
 def build_imagefolder(root: Path) -> None:
@@ -394,7 +393,7 @@ def build_imagefolder(root: Path) -> None:
 
 
 def build_saved(root: Path) -> None:
-    datasets.DatasetDict(train=rows(root.with_name("drawn"))).save_to_disk(root)
+    datasets.DatasetDict(train=rows(root.with_name(f"{root.name}_rows"))).save_to_disk(root)
 
 
 DATASETS: dict[str, Callable[[Path], None]] = {"parquet": build_parquet, "imagefolder": build_imagefolder, "saved": build_saved}

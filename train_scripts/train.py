@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from eomt.train_scripts.data.command import command
-from eomt.train_scripts.data.input_paths import check_data
+from eomt.train_scripts.data.input_paths import check_checkpoint, check_data
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.recipe import parse_arguments
 
@@ -28,6 +28,8 @@ def run(argv: Sequence[str], make_model: Callable | None = None) -> "EomtTrainer
     """
     model_args, data_args, args = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), argv)
     check_data(data_args.data)
+    if model_args.checkpoint:
+        check_checkpoint(model_args.checkpoint)
     # heavy modules come after the options, so that a wrong option is answered at once
     from eomt.train_scripts.training.building import build_model
     from eomt.train_scripts.training.run import run_training

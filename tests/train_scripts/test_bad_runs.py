@@ -51,7 +51,7 @@ ROWS = {
     "unknown category": (unknown_category, r"categories \[99\]; allowed are 0\.\.13"),
 }
 OPTIONS = {
-    "missing folder": (["--data", "nowhere"], ValueError, "data folder nowhere does not exist"),
+    "missing folder": (["--data", "nowhere"], ValueError, "data='nowhere' does not exist"),
     "missing split": (["--train_split", "training"], ValueError, r"split 'training' is not in .*\['train', 'val'\]"),
     "missing weights": (["--timm_model", "gone.safetensors"], FileNotFoundError, "gone.safetensors"),
     "missing checkpoint": (["--checkpoint", "gone"], OSError, "gone"),

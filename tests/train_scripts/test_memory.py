@@ -41,7 +41,7 @@ def photos(tmp_path_factory, checkpoints) -> Path:
 
 def _prepare(folder: Path) -> None:
     split = Split("train", "masks", folder / "photos", folder / "masks")
-    prepare([split], folder / "data", Options(kind="semantic", classes=["a", "b"]), rows_a_shard=200)
+    prepare([split], folder / "data", Options(kind="semantic", classes=["a", "b"], void=[255]), rows_a_shard=200)
 
 
 def _stream(folder: Path) -> None:

@@ -10,7 +10,6 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.choices import BAD_SAMPLES, TASK_NAMES, check_choice
-from eomt.train_scripts.data.input_paths import check_checkpoint
 from eomt.train_scripts.evaluation.checkpoints import AUTO, check_whole
 from eomt.train_scripts.evaluation.precision import fast_dtype
 from eomt.train_scripts.training.deciding import Deciding
@@ -57,8 +56,6 @@ class ModelArguments:
             check_config_fields(self.config_fields)
             if "model_type" in self.config_fields and self.checkpoint:
                 raise ValueError(f"config={self.config!r}: a checkpoint has a model_type of its own; leave it out")
-        if self.checkpoint:
-            check_checkpoint(self.checkpoint)
 
 
 @dataclass

@@ -32,7 +32,7 @@ def test_a_training_that_fails_says_so_in_one_line_and_gives_its_exit_code(count
     process = start(["--recipe", "demo", "--data", "nowhere"], count)
     printed, errors = process.communicate(timeout=200)
     assert process.returncode == 2 and not printed
-    assert errors == "error: data folder nowhere does not exist. Give a folder of parquet shards and labels.json.\n"
+    assert errors.startswith("error: data='nowhere' does not exist. Give a folder") and errors.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -352,6 +352,7 @@ WRITERS: tuple[tuple[str, Callable[[Path, Scene], None]], ...] = (  # pattern of
     ("*/class_dict.csv", text(COLOUR_TABLE)),
     ("*.txt", write_text_label),
     ("*.yaml", write_yaml),
+    ("*.xml", text("<annotation><object><name>cat</name><bndbox/></object></annotation>")),
 )
 
 

@@ -30,3 +30,16 @@ def test_the_command_is_named(tmp_path, title):
     with pytest.raises(ValueError) as error:
         find_splits(folder)
     assert f"is {title}, which Datumaro converts" in str(error.value) and command.format(folder=folder) in str(error.value)
+
+
+@pytest.mark.parametrize("xml", ["<annotation><object/></annotation>", "<project/>"])
+def test_masks_beside_xml_that_is_not_read_are_read(tmp_path, xml):
+    """Pascal VOC's archive has boxes of each photo in Annotations, beside the masks."""
+    for name in ("JPEGImages/a.jpg", "SegmentationClass/a.png", "Annotations/a.xml"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(xml)
+    (split,) = find_splits(tmp_path)
+    assert (split.format, split.annotations) == ("masks", tmp_path / "SegmentationClass")
+    (tmp_path / "SegmentationClass/a.png").unlink()
+    with pytest.raises(ValueError, match="has Pascal VOC's xml|has xml that no reader"):
+        find_splits(tmp_path)

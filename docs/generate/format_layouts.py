@@ -3,20 +3,13 @@
 from eomt.train_scripts.data.formats.converters import CONVERTERS, CVAT, Converter
 
 
-def converter_table() -> str:
-    """A row a dataset, with the command that converts `FOLDER`, and what else there is to say."""
-    rows = [f"| {_upper(each.title)} | `{_command(each)}` | {_note(each)} |" for each in (CVAT, *CONVERTERS)]
-    return "\n".join(["| dataset | converted by | note |", "| --- | --- | --- |", *rows])
+def converter_list() -> str:
+    """A paragraph for each dataset, and below it the command that converts `FOLDER`."""
+    return "\n\n".join(_entry(converter) for converter in (CVAT, *CONVERTERS))
 
 
-def _command(converter: Converter) -> str:
+def _entry(converter: Converter) -> str:
     source = f"FOLDER/{converter.inside}" if converter.inside else "FOLDER"
-    return converter.command.format(source=source, form=converter.form, out="FOLDER_coco", more=converter.more).replace("|", r"\|")
-
-
-def _note(converter: Converter) -> str:
-    return converter.note.format(folder="FOLDER").replace("|", r"\|")
-
-
-def _upper(text: str) -> str:
-    return text[0].upper() + text[1:]
+    command = converter.command.format(source=source, form=converter.form, out="FOLDER_coco", more=converter.more)
+    note = f" {converter.note.format(folder='FOLDER')}." if converter.note else ""
+    return f"**{converter.title[0].upper()}{converter.title[1:]}.**{note}\n\n```bash\n{command}\n```"

@@ -58,6 +58,24 @@ SEEN = {  # root -> name and boxes of each segment, where these aren't a cat and
     "object_masks": [("cell", [CAT]), ("cell", [DOG])],
     "stage1_train": [("nucleus", [CAT]), ("nucleus", [DOG])],
 }
+BESIDE = {  # root -> files that tools and systems leave there, which pictures don't show
+    "roboflow_coco": ["README.dataset.txt", "README.roboflow.txt"],
+    "roboflow_masks": ["README.dataset.txt", "README.roboflow.txt"],
+    "roboflow_yolo": ["README.dataset.txt", "README.roboflow.txt"],
+    "cvat_masks": ["SegmentationObject/a.png"],
+    "label_studio_yolo": ["notes.json"],
+    "labelme": ["train/.DS_Store"],
+    "labelme_voc": ["SegmentationClassNpy/a.npy", "SegmentationClassVisualization/a.jpg", "SegmentationObject/a.png"],
+    "yolo": ["README.md", "labels/train.cache"],
+    "coco": ["annotations/captions_train2017.json", "annotations/person_keypoints_train2017.json"],
+    "cityscapes": ["README", *(f"gtFine/train/aachen/a_gtFine_{end}" for end in ("color.png", "instanceIds.png", "polygons.json"))],
+    "ade20k": ["objectInfo150.txt", "sceneCategories.txt"],
+    "VOC2012": ["ImageSets/Main/train.txt", "ImageSets/Segmentation/trainval.txt", "SegmentationObject/2007_000001.png"],
+    "Dataset001_pets": ["imagesTs/c_0000.png"],
+    "walk": [".DS_Store", "images/Thumbs.db", "images/._a.jpg", "masks/.ipynb_checkpoints/a-checkpoint.png"],
+    "carvana": ["metadata.csv", "train_masks.csv"],
+    "parquet": ["README.md"],
+}
 UNLABELLED = {"VOC2012": 1}  # root -> photos that no list names
 
 
@@ -72,6 +90,8 @@ def draw(tree: LayoutTree, folder: Path) -> None:
         # photos and masks are there when others are written that name them
         for path in sorted(files, key=lambda path: path.suffix not in (".jpg", ".png")):
             writer_of(path.relative_to(folder).as_posix())(path, Scene(files, folder / tree.root, VALUES.get(tree.root, Drawn())))
+    for name in BESIDE.get(tree.root, ()):
+        write_beside(folder / tree.root / name)
     if tree.root.endswith(".zip"):
         inner = (folder / tree.root).rename(folder / "zipped")
         shutil.make_archive(str(folder / tree.root.removesuffix(".zip")), "zip", inner)
@@ -112,6 +132,15 @@ def is_photo(path: Path) -> bool:
 def write_photo(path: Path, scene: Scene | None = None) -> None:
     pixels = np.random.default_rng(len(path.name)).integers(90, 160, (*SIZE, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
+
+
+def write_beside(path: Path) -> None:
+    """A file that isn't read. Pictures are whole, and others are short."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix in (".jpg", ".png") and not path.name.startswith("."):
+        write_photo(path)
+    else:
+        path.write_text("{}" if path.suffix == ".json" else "beside\n")
 
 
 def values_of(drawn: Drawn) -> np.ndarray:
@@ -352,6 +381,7 @@ WRITERS: tuple[tuple[str, Callable[[Path, Scene], None]], ...] = (  # pattern of
     ("*/class_dict.csv", text(COLOUR_TABLE)),
     ("*.txt", write_text_label),
     ("*.yaml", write_yaml),
+    ("*.xml", text("<annotation><object><name>cat</name><bndbox/></object></annotation>")),
 )
 
 

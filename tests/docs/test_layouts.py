@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_files import SIZE, UNLABELLED, Box, draw, is_photo, seen, write_photo
-from format_layouts import converter_table
+from format_layouts import converter_list
 from layout_trees import LayoutTree, layout_trees
 from PIL import Image
 
@@ -174,11 +174,12 @@ def test_files_of_classes_are_understood(name, tmp_path):
     assert (colours[0] is not None) == ("colours" in name or name in ("both.txt", "labelmap.txt"))
 
 
-def test_datasets_that_are_converted_have_a_row():
-    table = converter_table()
+def test_datasets_that_are_converted_are_listed_with_their_commands():
+    text = converter_list()
     for converter in (CVAT, *CONVERTERS):
-        assert f"| {converter.title[0].upper()}{converter.title[1:]} | `" in table
-    assert "{" not in table.replace("type=", "") and "-o FOLDER_coco" in table
+        assert f"**{converter.title[0].upper()}{converter.title[1:]}.**" in text
+    assert text.count("```bash\n") == len(CONVERTERS) + 1 and not re.search(r"{\w+}", text)
+    assert "datum convert -i FOLDER -if cvat -f coco_instances -o FOLDER_coco -- --save-media\n" in text
 
 
 def test_pictures_have_a_command_and_understood_lines(tmp_path):

@@ -94,7 +94,7 @@ def test_it_builds_strictly_and_asks_no_other_server(tmp_path):
     built = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
     assert built.returncode == 0, built.stderr[-4000:]
     pages = {path.relative_to(tmp_path / "site").as_posix(): path.read_text() for path in (tmp_path / "site").rglob("*.html")}
-    assert "datum convert" in pages["layouts.html"]
+    assert "FOLDER_coco" in pages["layouts.html"]
     assert "--layer_decay" in pages["training.html"] and "coco_panoptic_large_640" in pages["training.html"]
     assert "<!-- generate" not in "".join(pages.values())
     assert 'id="eomt.modeling_eomt.EomtForUniversalSegmentation"' in pages["api/eomt.html"]

@@ -78,6 +78,8 @@ CVAT = Converter(
     form="cvat",
     note="Or export the task from CVAT again, as COCO 1.0 with its images",
 )
+BOXES = "has Pascal VOC's xml, in which objects have boxes and no outlines. Give masks, such as those of SegmentationClass"
+UNKNOWN = "has xml that no reader is here for. Export the annotations as COCO"
 
 
 def advice_for(folder: Path) -> str | None:
@@ -102,9 +104,7 @@ def advice_for_file(path: Path) -> str | None:
         root = re.search(r"<([a-zA-Z]\w*)", file.read(4096))
     if root and root[1] == "annotations":
         return _advice(CVAT, path.parent)
-    if root and root[1] == "annotation":
-        return "has Pascal VOC's xml, in which objects have boxes and no outlines. Give masks, such as those of SegmentationClass"
-    return "has xml that no reader is here for. Export the annotations as COCO"
+    return BOXES if root and root[1] == "annotation" else UNKNOWN
 
 
 def _advice(converter: Converter, folder: Path) -> str:

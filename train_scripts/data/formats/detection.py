@@ -8,7 +8,7 @@ from pathlib import Path
 from eomt.train_scripts.data.formats import ade20k, cityscapes, panoptic_masks, via
 from eomt.train_scripts.data.formats.annotation_files import read_json
 from eomt.train_scripts.data.formats.archives import only_entry
-from eomt.train_scripts.data.formats.converters import advice_for, advice_for_layout
+from eomt.train_scripts.data.formats.converters import BOXES, UNKNOWN, advice_for, advice_for_layout
 from eomt.train_scripts.data.formats.hub_rows import is_hub_folder, names_labels, open_splits
 from eomt.train_scripts.data.formats.image_files import is_hidden
 from eomt.train_scripts.data.formats.index_images import LOSSY_SUFFIXES, MASK_SUFFIXES
@@ -102,7 +102,8 @@ def find_splits(folder: str | Path, chosen: str | None = None) -> list[Split]:
         raise ValueError(f"source={folder}: no such folder.")
     folders = _without_wrapping(folder)
     advice = next((advice for inner in reversed(folders) if (advice := advice_for(inner))), None)
-    splits = next((splits for inner in folders if (splits := _splits_in(inner, chosen, with_masks=not advice))), [])
+    with_masks = advice in (None, BOXES, UNKNOWN)  # masks beside boxes are the segmentation, as in Pascal VOC
+    splits = next((splits for inner in folders if (splits := _splits_in(inner, chosen, with_masks))), [])
     formats = sorted({split.format for split in splits})
     if not splits:
         wanted = f" of the format {chosen}" if chosen else ""

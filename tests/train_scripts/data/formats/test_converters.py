@@ -55,3 +55,16 @@ def test_projects_of_supervisely_are_converted_by_its_sdk(tmp_path):
     for detect, path in ((find_splits, tmp_path / "set"), (detect_format, tmp_path / "set" / "ds0" / "ann")):
         with pytest.raises(ValueError, match=message):
             detect(path)
+
+
+@pytest.mark.parametrize("xml", ["<annotation><object/></annotation>", "<project/>"])
+def test_masks_beside_xml_that_is_not_read_are_read(tmp_path, xml):
+    """Pascal VOC's archive has boxes of each photo in Annotations, beside the masks."""
+    for name in ("JPEGImages/a.jpg", "SegmentationClass/a.png", "Annotations/a.xml"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(xml)
+    (split,) = find_splits(tmp_path)
+    assert (split.format, split.annotations) == ("masks", tmp_path / "SegmentationClass")
+    (tmp_path / "SegmentationClass/a.png").unlink()
+    with pytest.raises(ValueError, match="has Pascal VOC's xml|has xml that no reader"):
+        find_splits(tmp_path)

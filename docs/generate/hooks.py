@@ -1,6 +1,7 @@
 """What the site is made of besides its pages: tables, pictures and the API reference, all from the code.
 
-A page asks for one by a comment on a line by itself: `<!-- generate: options score -->`, `architectures`, `layouts` or `recipes`.
+A page asks for one by a comment on a line by itself: `<!-- generate: options score -->`, or `architectures`, `converters` or
+`recipes` there.
 """
 
 import re
@@ -9,14 +10,14 @@ import textwrap
 from api_pages import api_pages, link_source
 from architecture_table import architecture_table
 from curve_pictures import learning_rate_picture, masking_picture
-from format_layouts import layout_table
+from format_layouts import converter_table
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from option_tables import option_table
 from recipe_table import recipe_table
 
 DIRECTIVE = re.compile(r"^(?P<indent> *)<!-- generate: (?P<kind>\w+)(?P<arguments>[^>]*) -->$", re.MULTILINE)
-TABLES = {"options": option_table, "architectures": architecture_table, "layouts": layout_table, "recipes": recipe_table}
+TABLES = {"options": option_table, "architectures": architecture_table, "converters": converter_table, "recipes": recipe_table}
 PICTURES = {"masking_probabilities.svg": masking_picture, "learning_rates.svg": learning_rate_picture}
 
 

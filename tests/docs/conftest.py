@@ -16,14 +16,14 @@ from eomt.train_scripts.data.scenes import write_folders
 ROOT = Path(__file__).parents[2]
 VIT = "vit_small_patch14_reg4_dinov2"  # the README trains from it
 
-sys.path.insert(0, str(ROOT / "docs/generate"))
+sys.path[:0] = [str(ROOT / "docs/generate"), str(Path(__file__).parent)]
 
 
 @pytest.fixture
 def reader_folder(tmp_path: Path) -> Callable[[str], Path]:
-    """`reader_folder(name)`: a checkout as a reader has it after `make demo`, with photos and masks, and a ViT in the Hub's cache.
+    """`reader_folder(name)`: a checkout as a reader has it after `make demo`, with photos and masks in `street`.
 
-    The demo's model is tiny and random, and so are the ViT's weights.
+    A ViT is in the Hub's cache. The demo's model is tiny and random, and so are the ViT's weights.
     """
 
     def build(name: str) -> Path:
@@ -32,10 +32,9 @@ def reader_folder(tmp_path: Path) -> Callable[[str], Path]:
         for path in ROOT.iterdir():
             if path.name in ("train_scripts", "benchmarks", "configuration", "image_processing", "model_cards"):
                 (folder / path.name).symlink_to(path)
-        write_folders(folder.parent / "street", count=10)
-        for own, target in (("images", "photos"), ("masks", "masks"), ("classes.txt", "classes.txt")):
-            (folder.parent / "street" / own).rename(folder / target)
-        _store_demo(folder / "outputs/demo", next((folder / "photos").iterdir()))
+        write_folders(folder / "street", count=10)
+        (folder / "street/images").rename(folder / "street/photos")
+        _store_demo(folder / "outputs/demo", next((folder / "street/photos").iterdir()))
         _store_vit(folder.parent / "hub")
         return folder
 

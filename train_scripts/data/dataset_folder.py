@@ -105,7 +105,7 @@ def shard_paths(folder: str | Path, split: str) -> list[Path | str]:
     shards = [(match, path) for name, path in _files(folder).items() if (match := SHARD_NAME.fullmatch(name))]
     of_split = [(int(match["index"]), int(match["count"]), path) for match, path in shards if match["split"] == split]
     if not of_split:
-        known = sorted({match["split"] for match, _ in shards})
+        known = split_names(folder)
         raise ValueError(f"split {split!r} is not in {folder}, which has {known or 'no shards'}. Choose one of these.")
     counts = {count for _, count, _ in of_split}
     if len(counts) > 1:
@@ -164,6 +164,11 @@ def load_split(folder: str | Path, split: str, streaming: bool = True) -> datase
     if not streaming:
         return rows.cast_column("image", datasets.Image(decode=False)).cast_column("id_map", datasets.Image(decode=False))
     return rows.decode(False).reshard()  # from a piece for each shard to a piece for each row group
+
+
+def split_names(folder: str | Path) -> list[str]:
+    """The splits that a folder has shards of, in the order of their names."""
+    return sorted({match["split"] for name in _files(folder) if (match := SHARD_NAME.fullmatch(name))})
 
 
 def has_split(folder: str | Path, split: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from eomt.train_scripts.data.background import with_background
 from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels, check_split_is_new, write_labels
-from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes
+from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes, form_fault
 from eomt.train_scripts.data.formats.class_list import is_void
 from eomt.train_scripts.data.formats.image_depth import LOOKED_AT, refuse_dark_depths
 from eomt.train_scripts.data.formats.mask_classes import refuse_shifted_values
@@ -119,7 +119,19 @@ def _check(splits: Sequence[Split], options: Options) -> None:
 
 
 def _read(splits: Sequence[Split], of_split: dict[str, Options]) -> Sources:
-    return {split.name: (split, READERS[split.format](split.images, split.annotations, of_split[split.name])) for split in splits}
+    """
+    Raises:
+        ValueError: annotations have not the form of their format, or the reader says more.
+    """
+    sources = {}
+    for split in splits:
+        try:
+            sources[split.name] = split, READERS[split.format](split.images, split.annotations, of_split[split.name])
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ValueError(
+                f"annotations={split.annotations} has not the form of {split.format}: {form_fault(error)}. Export it again"
+            ) from error
+    return sources
 
 
 def _shared_classes(labels: dict[str, tuple[str, Labels]]) -> list[str] | None:

@@ -24,7 +24,7 @@ class PrepareOptions:
         default=None, metadata={"help": "folder or zip file of one split's images, or one image, in place of source"}
     )
     annotations: str | None = field(
-        default=None, metadata={"help": "json file, or folder of masks or text files, that belongs to images; or one mask"}
+        default=None, metadata={"help": "json file, or folder of masks, json or text files, that belongs to images; or one mask"}
     )
     instances: str | None = field(
         default=None, metadata={"help": "folder of masks of instances beside annotations, masks of classes; together panoptic"}
@@ -60,7 +60,7 @@ class PrepareOptions:
     )
     stuff: list[str] = field(
         default_factory=list,
-        metadata={"help": "those of the classes that are not things (coco_instances, yolo, via), as classes are given"},
+        metadata={"help": "those of the classes that are not things, where the annotations don't say, as classes are given"},
     )
     void: list[int] = field(default_factory=list, metadata={"help": "values of semantic masks that are no class"})
     background: str | None = field(

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.choices import BAD_SAMPLES, EMPTY, check_choice
-from eomt.train_scripts.data.formats.annotation_notes import BadAnnotation
+from eomt.train_scripts.data.formats.annotation_notes import BadAnnotation, form_fault
 from eomt.train_scripts.data.formats.source import Source
 from eomt.train_scripts.data.samples import Sample, decode_row
 from eomt.train_scripts.data.shard_writer import SplitWriter
@@ -140,7 +140,7 @@ def _make_row(item: Any, source: Source, files: str) -> tuple[dict, Sample]:
     except (BadSample, MemoryError):
         raise
     except Exception as error:  # whatever no check of a file or an annotation has foreseen
-        raise BadSample(f"{files}: {error!r}. The file or its annotation has not the form that it should have.") from error
+        raise BadSample(f"{files}: {form_fault(error)}. Export its annotation again.") from error
 
 
 def _lack(sample: Sample, background: int | None) -> str | None:

@@ -18,6 +18,7 @@ from accelerate.utils import broadcast_object_list
 
 from eomt.train_scripts.data.command import USER_ERRORS
 from eomt.train_scripts.data.command_line import parse_options
+from eomt.train_scripts.data.dataset_folder import split_names
 from eomt.train_scripts.data.formats.archives import remove_unpacked
 from eomt.train_scripts.data.input_paths import HUB_NAME, LABELS_FILE
 from eomt.train_scripts.data.preparation import prepare
@@ -27,6 +28,7 @@ from eomt.train_scripts.training.used_folder import is_run
 
 RECORD = "prepared_from.json"
 DECIDED = ("--out", "--source", "--images", "--dataset")  # by `data`
+TRAIN_SPLIT = "train"  # the default of `train_split`
 REMEDY = "give --overwrite to prepare and train anew, or choose another output_dir"
 HINT = '(a training takes options of prepare as --prepare "--name value")'
 
@@ -138,7 +140,14 @@ def with_prepared_data(data_args: DataArguments, args: EomtTrainingArguments) ->
     broadcast_object_list(outcome)
     if outcome[0] is not None:
         raise outcome[0]
-    return replace(data_args, data=str(preparation.out), prepare="")
+    prepared = replace(data_args, data=str(preparation.out), prepare="")
+    return replace(prepared, train_split=_train_split(prepared))
+
+
+def _train_split(data_args: DataArguments) -> str:
+    """The split to train on; where there is none of the name, the only one that isn't scored, such as CVAT's `default`."""
+    others = [name for name in split_names(data_args.data) if name != data_args.eval_split]
+    return others[0] if len(others) == 1 and data_args.train_split == TRAIN_SPLIT else data_args.train_split
 
 
 def _words(data_args: DataArguments) -> list[str]:

@@ -67,6 +67,18 @@ def test_two_commands_from_a_folder_to_a_model(coco, tiny_words, tmp_path, capsy
     assert f"data:     {data}, prepared from {coco} before" in shown and f"--data {data} --split val" in shown
 
 
+@pytest.mark.parametrize("chosen", [None, "more"])
+def test_the_only_split_is_trained_on_whatever_its_name(coco, tmp_path, chosen):
+    """CVAT calls its only subset `default`. A split that was chosen stays."""
+    (coco / "train2017").rename(coco / "default")
+    (coco / "annotations/instances_train2017.json").rename(coco / "annotations/instances_default.json")
+    args = EomtTrainingArguments(output_dir=str(tmp_path / "run"), use_cpu=True)
+    options = {"train_split": chosen} if chosen else {}
+    data_args = with_prepared_data(DataArguments(str(coco), **options), args)
+    assert data_args.train_split == (chosen or "default")
+    assert count_rows(data_args.data, "default") == 11 and count_rows(data_args.data, "val") == 1
+
+
 def test_prepared_data_are_taken_as_they_are(few_scenes, prepared, tmp_path):
     assert prepared(few_scenes) == few_scenes and not (tmp_path / "run_data").exists()
     assert not needs_preparation("hf://datasets/org/name") and not needs_preparation("nowhere") and needs_preparation("org/name")

@@ -97,7 +97,7 @@ def name_ends(name: str) -> list[str]:
     spellings = [name, name.replace("\\", "/")]
     address = urlsplit(name) if "://" in name or "?" in name else None
     if address is not None:
-        spellings = [*parse_qs(address.query).get("d", []), address.path, *spellings]  # ?d= is Label Studio's, of a local file
+        spellings += [*parse_qs(address.query).get("d", []), address.path]  # ?d= is Label Studio's, of a local file
     ends = [end for text in spellings for spelled in (text, unquote(text)) for end in _ends(spelled)]
     return list(dict.fromkeys(sorted(ends, key=lambda end: -end.count("/")))) or [name]
 

@@ -23,6 +23,13 @@ class BadAnnotation(BadSample):
         self.kind = kind
 
 
+def form_fault(error: Exception) -> str:
+    """What a foreign error says about content that has not its format's form, as the end of a sentence."""
+    if isinstance(error, KeyError):
+        return f"an entry lacks {error}"
+    return f"an entry has not the type that it should have ({error})"
+
+
 @dataclass
 class AnnotationNotes:
     """Of one image, or of annotations that belong to none."""

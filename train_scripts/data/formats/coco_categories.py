@@ -7,8 +7,6 @@ from pathlib import Path
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.source import Options, thing_labels
 
-NO_GROUP = (None, "", "none")
-
 
 @dataclass(frozen=True)
 class Categories:
@@ -50,13 +48,13 @@ def _without_roots(entries: Sequence[dict], used: set[str]) -> list[dict]:
     A category is left out if no annotation has it, it has no group itself, and it is the group of another or has the name of a
     later one. A class that is a group of its own, as in COCO, stays.
     """
-    groups = {entry.get("supercategory") for entry in entries}
+    groups = {str(entry.get("supercategory")) for entry in entries}
     names = [entry["name"] for entry in entries]
     return [
         entry
         for index, entry in enumerate(entries)
         if _key(entry["id"]) in used
-        or entry.get("supercategory") not in NO_GROUP
+        or str(entry.get("supercategory") or "none").strip() != "none"
         or not (entry["name"] in groups or entry["name"] in names[index + 1 :])
     ]
 

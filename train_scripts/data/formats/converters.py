@@ -82,11 +82,16 @@ CVAT = Converter(
 
 def advice_for(folder: Path) -> str | None:
     """What to do with a dataset that is known but not read, as the end of a sentence that begins with its folder; else None."""
+    files = (path for pattern in ("*.xml", "*/*.xml") for path in sorted(folder.glob(pattern)))
+    return advice_for_layout(folder) or next((advice_for_file(path) for path in files), None)
+
+
+def advice_for_layout(folder: Path) -> str | None:
+    """The same by the names of its files and folders alone."""
     for converter in CONVERTERS:
         if any(next(folder.glob(mark), None) for mark in converter.marks):
             return _advice(converter, folder)
-    files = (path for pattern in ("*.xml", "*/*.xml") for path in sorted(folder.glob(pattern)))
-    return next((advice_for_file(path) for path in files), None)
+    return None
 
 
 def advice_for_file(path: Path) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from eomt.train_scripts.data.formats import ade20k, cityscapes, panoptic_masks, via
 from eomt.train_scripts.data.formats.annotation_files import read_json
 from eomt.train_scripts.data.formats.archives import only_entry
-from eomt.train_scripts.data.formats.converters import advice_for
+from eomt.train_scripts.data.formats.converters import advice_for, advice_for_layout
 from eomt.train_scripts.data.formats.hub_rows import is_hub_folder, names_labels, open_splits
 from eomt.train_scripts.data.formats.image_files import is_hidden
 from eomt.train_scripts.data.formats.index_images import LOSSY_SUFFIXES, MASK_SUFFIXES
@@ -35,7 +35,7 @@ KNOWN = """\
     yolo             a data.yaml whose train and val lead to folders, or to text files of images; text files beside images
     via              train/via_region_data.json among its images; a project of VIA 2 or 3 beside its images
     labelme          a json of LabelMe beside each image, in one folder or in train and val
-    label_studio     result.json as Label Studio exports it, beside a folder of the images
+    label_studio     the json that Label Studio exports, beside a folder of the images
     masks            images and masks, or images/train and masks/train, or train/images and train/masks
     masks            train and train_masks; imagesTr and labelsTr; or train/a.jpg and train/a_mask.png
     masks            JPEGImages, SegmentationClass and ImageSets/Segmentation/train.txt
@@ -57,11 +57,15 @@ def detect_format(annotations: Path) -> str:
             f"annotations={annotations} is LabelMe's json of one image. Give the folder of all of them: --annotations "
             f"{annotations.parent}"
         )
-    if not detected and (advice := next(filter(None, map(advice_for, (annotations, *annotations.parents[:2]))), None)):
+    if not detected and (advice := advice_for(annotations) or _advice_above(annotations)):
         raise ValueError(f"annotations={annotations} {advice}")
     if not detected:
         raise ValueError(f"annotations={annotations}: the format can't be determined. Give it: {', '.join(READERS)}")
     return detected
+
+
+def _advice_above(annotations: Path) -> str | None:
+    return next((advice for above in annotations.parents[:2] if (advice := advice_for_layout(above))), None)
 
 
 def _format_of_folder(folder: Path) -> str | None:
@@ -167,7 +171,7 @@ def _all_splits(folder: Path) -> Iterator[Split]:
     numbered = (replace(split, format="panoptic_masks") for split in _folder_splits(folder, "masks", "masks"))
     yield from (split for split in numbered if panoptic_masks.instances_beside(split.annotations).is_dir())
     for path in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
-        if path.stem.startswith("via") and via.entries(read_json(path)) is not None:
+        if path.stem.startswith("via") and via.is_via(read_json(path)):
             yield Split(split_name(path.parent.name) if path.parent != folder else "train", "via", path.parent, path)
 
 

@@ -98,8 +98,8 @@ def _saved_splits(folder: Path) -> dict[str, HubSplit]:
 def _built_splits(name: str, config: str | None) -> dict[str, HubSplit]:
     if Path(name).is_file():
         builder = datasets.load_dataset_builder(Path(name).suffix[1:], data_files={"train": name})
-    else:
-        builder = datasets.load_dataset_builder(name, config)
+    else:  # by its whole path a folder named `parquet` or `imagefolder` isn't taken for the loader of that name
+        builder = datasets.load_dataset_builder(str(Path(name).absolute()) if Path(name).is_dir() else name, config)
     if isinstance(builder.config, ParquetConfig):  # one row group at a time: they may be large
         builder.config.batch_size, builder.config.fragment_scan_options = BATCH_ROWS, BUFFERED
     opened = {}

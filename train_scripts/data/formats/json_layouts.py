@@ -10,6 +10,7 @@ from pathlib import Path
 
 from eomt.train_scripts.data.formats import label_studio, labelme, via
 from eomt.train_scripts.data.formats.annotation_files import name_ends, read_json
+from eomt.train_scripts.data.formats.annotation_notes import form_fault
 from eomt.train_scripts.data.formats.image_files import is_hidden
 from eomt.train_scripts.data.formats.mask_layouts import SPLIT_FOLDERS, split_name
 from eomt.train_scripts.data.formats.split import Split
@@ -25,11 +26,12 @@ def format_of_json(content: object) -> str | None:
         return "labelme"
     if label_studio.is_label_studio(content):
         return "label_studio"
-    if via.entries(content) is not None:
+    if via.is_via(content):
         return "via"
     if isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys():
-        segments = content["annotations"][:1] if isinstance(content["annotations"], list) else []
-        return "coco_panoptic" if any("segments_info" in entry for entry in segments) else "coco_instances"
+        entries = content["annotations"][:1] if isinstance(content["annotations"], list) else []
+        has_segments = any(isinstance(entry, dict) and "segments_info" in entry for entry in entries)
+        return "coco_panoptic" if has_segments else "coco_instances"
     return None
 
 
@@ -70,23 +72,26 @@ def _format_or_none(path: Path) -> str | None:
 
 def _split_of(path: Path, folder: Path) -> Split | None:
     form = _format_or_none(path)
-    names = form and _image_names(read_json(path), form)
+    try:
+        names = form and _image_names(read_json(path), form)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"annotations={path} has not the form of {form}: {form_fault(error)}. Export it again") from error
     images = names and _image_folder(names[:NAMES_TRIED], path, folder)
     return Split(_name_of(path, images, folder), form, images, path) if images else None
 
 
-def _image_names(content: object, form: str) -> list[str]:
-    """The names of the images of a json, as it writes them."""
+def _image_names(content: object, form: str) -> list[list[str]]:
+    """The names that each image of a json may have, as the json writes them."""
     if form == "via":
-        return [str(entry.get("filename")) for entry in via.entries(content).values()]
+        return [[str(entry.get("filename"))] for entry in via.entries(content).values()]
     if form == "label_studio":
-        return [name for task in content for name in label_studio.image_names(task)[:1]]
+        return [names for task in content if (names := label_studio.image_names(task))]
     entries = [entry for entry in content["images"] if isinstance(entry, dict)]
     names = [entry.get(key) for entry in entries for key in ("file_name", "coco_url", "path") if entry.get(key)]
-    return [name for name in names if isinstance(name, str)]
+    return [[name] for name in names if isinstance(name, str)]
 
 
-def _image_folder(names: list[str], path: Path, folder: Path) -> Path | None:
+def _image_folder(names: list[list[str]], path: Path, folder: Path) -> Path | None:
     """The folder that has the images; None if none has, or two have that are equally likely."""
     near = [path.parent, path.parent / "images", folder / "images", folder]
     split = _split_word(path.stem) or _split_word(path.parent.name)
@@ -100,9 +105,9 @@ def _image_folder(names: list[str], path: Path, folder: Path) -> Path | None:
     return None
 
 
-def _has_all(folder: Path, names: Iterable[str]) -> bool:
-    """Whether a folder has a file for most of the names, since some may be missing, which is said of each."""
-    hits = [any((folder / end).is_file() for end in name_ends(name)) for name in names]
+def _has_all(folder: Path, names: Iterable[list[str]]) -> bool:
+    """Whether a folder has a file for most of the images, since some may be missing, which is said of each."""
+    hits = [any((folder / end).is_file() for name in each for end in name_ends(name)) for each in names]
     return sum(hits) * 2 > len(hits)
 
 

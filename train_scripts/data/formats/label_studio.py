@@ -26,12 +26,13 @@ from eomt.train_scripts.data.formats.polygons import polygon_mask
 from eomt.train_scripts.data.formats.source import Options, Source, thing_labels
 
 UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")  # Label Studio puts it before the name of a file that is uploaded
+AREAS = ({"points"}, {"rle"}, {"width", "height"}, {"radiusX", "radiusY"})  # what a region with an area has
 Item = tuple[str, Path, int, list[dict]]  # id and file of an image, its task and the regions with an area
 
 
 def is_label_studio(content: object) -> bool:
     """Whether the content of a json file is Label Studio's export, its full or its short form."""
-    if not isinstance(content, list) or not content or not all(isinstance(task, dict) for task in content[:20]):
+    if not isinstance(content, list) or not all(isinstance(task, dict) for task in content):
         return False
     return any(_is_full(task) or _is_short(task) for task in content[:20])
 
@@ -41,7 +42,8 @@ def _is_full(task: dict) -> bool:
 
 
 def _is_short(task: dict) -> bool:
-    return any(isinstance(value, list) and value and "original_width" in value[0] for value in task.values())
+    lists = (value for value in task.values() if isinstance(value, list))
+    return any(isinstance(value, dict) and "original_width" in value for values in lists for value in values[:1])
 
 
 def image_names(task: dict) -> list[str]:
@@ -101,7 +103,7 @@ def _regions(task: dict, notes: AnnotationNotes) -> Iterator[dict]:
 
 def _region(result: dict, notes: AnnotationNotes) -> dict | None:
     value = result.get("value")
-    if not isinstance(value, dict) or not ({"points", "rle", "width", "radiusX"} & value.keys()):
+    if not isinstance(value, dict) or not any(keys <= value.keys() for keys in AREAS):
         if str(result.get("type")) != "labels":
             notes.repaired[f"regions of the type {result.get('type')}, which has no area, were passed over"] += 1
         return None

@@ -50,7 +50,7 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
             notes.repaired["json files that are not LabelMe's were passed over"] += 1
             continue
         items.append((*_image_of(content, path, annotations, folder), path))
-        names |= dict.fromkeys(str(shape.get("label")) for shape in content["shapes"] if isinstance(shape, dict))
+        names |= dict.fromkeys(str(shape["label"]) for shape in content["shapes"] if isinstance(shape, dict) and shape.get("label"))
     check_images_differ([(name, file or path) for name, file, path in items], annotations)
     annotated = {file for _, file, _ in items}
     photos = [
@@ -92,7 +92,10 @@ def _row(image_id: str, file: Path | None, path: Path, names: list[str], options
     def segment(shapes: list[tuple[int, dict]]) -> Segment:
         masks = [_shape_mask(shape, frame.size, f"{path}, shape {number}", notes) for number, shape in shapes]
         masks = [mask for mask in masks if mask is not None]
-        return coco_mask.merge(masks) if masks else None, names.index(str(shapes[0][1].get("label"))), False
+        label = str(shapes[0][1].get("label"))
+        if label not in names:
+            raise BadAnnotation(f"{path}, shape {shapes[0][0]} has no label. Give it one, or take it away.", "without a label")
+        return coco_mask.merge(masks) if masks else None, names.index(label), False
 
     return row_of_annotations(image_id, image, frame, _objects(content["shapes"]), segment, notes)
 

@@ -19,15 +19,17 @@ from eomt.train_scripts.data.formats.source import Options, Source, thing_labels
 from eomt.train_scripts.data.formats.via3 import class_order, is_via3, via2_entries
 
 
-def entries(content: object) -> dict[str, dict] | None:
-    """{key: entry} of the annotated images of a VIA project or export; None if `content` is of another json."""
-    if not isinstance(content, dict):
-        return None
-    if is_via3(content):
-        return via2_entries(content)
+def is_via(content: object) -> bool:
+    """Whether the content of a json file is a VIA project or export."""
+    if not isinstance(content, dict) or is_via3(content):
+        return is_via3(content)
     by_key = content.get("_via_img_metadata", content)
-    ok = isinstance(by_key, dict) and by_key and all(isinstance(entry, dict) and "regions" in entry for entry in by_key.values())
-    return by_key if ok else None
+    return bool(by_key) and isinstance(by_key, dict) and all(isinstance(it, dict) and "regions" in it for it in by_key.values())
+
+
+def entries(content: dict) -> dict[str, dict]:
+    """{key: entry} of the annotated images of a VIA project or export."""
+    return via2_entries(content) if is_via3(content) else content.get("_via_img_metadata", content)
 
 
 def read(images: Path, annotations: Path, options: Options) -> Source:
@@ -36,9 +38,9 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
         ValueError: the file is missing or of another form, two entries are of one image, or a region's class can't be determined.
     """
     content = read_json(annotations)
-    by_key = entries(content)
-    if by_key is None:
+    if not is_via(content):
         raise ValueError(f"annotations={annotations} is not of VIA's form: images with `filename` and `regions`.")
+    by_key = entries(content)
     if unnamed := [key for key, entry in by_key.items() if not isinstance(entry.get("filename"), str)]:
         raise ValueError(f"annotations={annotations}: the entry {unnamed[0]!r} has no `filename`. Export it again, or give it one")
     folder = NamedImages(images)
@@ -60,7 +62,8 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
 
 def _regions(entry: dict) -> Iterator[dict]:
     regions = entry["regions"]
-    yield from regions.values() if isinstance(regions, dict) else regions  # VIA 1 numbers them by keys
+    regions = regions.values() if isinstance(regions, dict) else regions  # VIA 1 numbers them by keys
+    yield from (region if isinstance(region, dict) else {} for region in regions)
 
 
 def _class_of(region: dict, options: Options) -> str | None:

@@ -9,7 +9,9 @@ RECTANGLES, CIRCLE, ELLIPSE, POLYLINE, POLYGON = (2, 8), (3, 9), 4, 6, 7
 
 def is_via3(content: object) -> bool:
     """Whether the content of a json file is a project of VIA 3."""
-    return isinstance(content, dict) and {"metadata", "file", "view", "attribute"} <= content.keys()
+    return isinstance(content, dict) and all(
+        isinstance(content.get(key), dict) for key in ("metadata", "file", "view", "attribute")
+    )
 
 
 def via2_entries(content: dict[str, Any]) -> dict[str, dict]:

@@ -37,6 +37,15 @@ def test_parquet_files_are_counted_by_their_footers_and_others_by_reading(folder
     assert split.count() == 5 and HubSplit(split.rows, 7, [], "").count() == 7
 
 
+@pytest.mark.parametrize("name", ["parquet", "imagefolder", "json"])
+def test_a_folder_that_is_named_as_a_loader_of_datasets(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    datasets.Dataset.from_dict({"id": ["a", "b"]}).to_parquet(tmp_path / name / "train.parquet")
+    datasets.Dataset.from_dict({"id": ["c"]}).to_parquet(tmp_path / "train.parquet")
+    assert [row["id"] for row in open_splits(name)["train"].rows] == ["a", "b"]
+
+
 def test_the_state_changes_with_the_files(folder):
     before = open_splits(str(folder))["train"].state
     assert before == open_splits(str(folder))["train"].state

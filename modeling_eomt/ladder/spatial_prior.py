@@ -5,11 +5,13 @@ Chen et al., "Vision Transformer Adapter for Dense Predictions". Shapes: `B` ima
 
 import math
 
-import torch.nn.functional as F
+import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers import initialization as init
 
+from eomt.collectives import sum_over_processes
 from eomt.initialization import InitializedModule
 
 STEM_WIDTH = 64  # for every size of the encoder
@@ -25,8 +27,8 @@ class AdapterConv2d(nn.Conv2d, InitializedModule):
             init.zeros_(self.bias)
 
 
-class AdapterBatchNorm(nn.SyncBatchNorm, InitializedModule):
-    """Batch normalisation with the statistics of all processes, on a CPU of each process, as PyTorch can't share them there."""
+class AdapterBatchNorm(nn.BatchNorm2d, InitializedModule):
+    """Batch normalisation over the images of all processes, on any device. PyTorch's own is for GPUs alone."""
 
     def initialize_tensors(self, config: PreTrainedConfig) -> None:
         init.ones_(self.weight)
@@ -37,13 +39,19 @@ class AdapterBatchNorm(nn.SyncBatchNorm, InitializedModule):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, D, h, w) -> (B, D, h, w)."""
-        if features.is_cuda:
+        if not self.training or not dist.is_initialized() or dist.get_world_size() == 1:
             return super().forward(features)
-        if self.training:
+        wide, width = features.float(), features.shape[1]
+        count = wide.new_tensor([wide.numel() / width])  # (1,)
+        sums, count = sum_over_processes(torch.cat([wide.sum((0, 2, 3)), count])).split([width, 1])
+        centred = wide - (sums / count)[:, None, None]
+        variance = sum_over_processes(centred.square().sum((0, 2, 3))) / count  # (D,)
+        with torch.no_grad():
             self.num_batches_tracked += 1
-        return F.batch_norm(
-            features, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
-        )
+            self.running_mean.lerp_(sums / count, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        scale = (variance + self.eps).rsqrt() * self.weight
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(features.dtype)
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

@@ -71,19 +71,33 @@ def _train_one(rank: int, port: int, folder: Path, split: str, accumulated: bool
     dist.destroy_process_group()
 
 
+def run_both(folder: Path, split: str, accumulated: bool) -> None:
+    """The two processes, on the model and the batch in `job.pt`; they leave `gradients.pt`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = [str(port), str(folder), split, "accumulated" if accumulated else "at once"]
+    workers = [subprocess.Popen([sys.executable, __file__, str(rank), *options]) for rank in range(2)]
+    assert [worker.wait(120) for worker in workers] == [0, 0]
+
+
 @pytest.mark.parametrize(("split", "accumulated"), [("uneven", False), ("uneven", True), ("nothing on one", False)])
 def test_two_processes_equal_the_joint_batch(tiny_model, batch, split, accumulated, tmp_path):
     model = tiny_model(probs=0.6).train()
     torch.save((model, batch), tmp_path / "job.pt")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = [str(port), str(tmp_path), split, "accumulated" if accumulated else "at once"]
-    workers = [subprocess.Popen([sys.executable, __file__, str(rank), *options]) for rank in range(2)]
-    assert [worker.wait(120) for worker in workers] == [0, 0]
+    run_both(tmp_path, split, accumulated)
     images = slice(SPLITS[split][0].start, SPLITS[split][1].stop)
     joint = gradients_of(model, part(batch, images))
     torch.testing.assert_close(torch.load(tmp_path / "gradients.pt"), joint, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("model_type", ["eomt_ladder"])
+def test_batch_normalisation_of_two_processes_is_that_of_the_joint_batch(tiny_model, batch, model_type, tmp_path):
+    model = tiny_model(probs=0.6, row=0).train()
+    torch.save((model, batch), tmp_path / "job.pt")
+    run_both(tmp_path, "uneven", accumulated=False)
+    joint = gradients_of(model, part(batch, slice(0, 4)))
+    torch.testing.assert_close(torch.load(tmp_path / "gradients.pt"), joint, atol=1e-5, rtol=1e-4)
 
 
 def test_evaluation_waits_for_no_other_process(tiny_model, batch, monkeypatch):

@@ -154,6 +154,28 @@ def test_gradient_checkpointing_gives_the_same_gradients(tiny_model, segments, r
 
 
 @pytest.mark.parametrize("row", ROWS)
+def test_one_batch_overfits_masked(tiny_config, segments, row):
+    torch.manual_seed(0)
+    model = EomtLadderForUniversalSegmentation(tiny_config(row=row)).train()
+    id_maps, segment_ids, class_labels, _ = segments([2, 1])
+    pixel_values = torch.randn(2, 3, 64, 64) + 2 * id_maps[:, None]
+    labels = dict(id_maps=id_maps, segment_ids=segment_ids, class_labels=class_labels)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(80):
+        loss = model(pixel_values, **labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    assert sum(losses[-5:]) / 5 < 0.5 * losses[0]
+    model.eval()
+    with torch.no_grad():  # batch normalisation with what it has gathered
+        assert model(pixel_values, **labels).loss < 0.6 * losses[0]
+
+
+@pytest.mark.parametrize("row", ROWS)
 def test_bfloat16_by_autocast_and_of_weights(tiny_model, row):
     model, pixel_values = tiny_model(probs=0.0, row=row), torch.randn(1, 3, 64, 64)
     exact = model(pixel_values).class_queries_logits

@@ -21,8 +21,8 @@ def semantic_sample(sample: Sample, labels: Labels) -> Sample:
 
 
 def panoptic_sample(sample: Sample, labels: Labels) -> Sample:
-    """The sample as it is. Where segments overlap, the smaller one shows."""
-    return without_overlap(sample)
+    """Things as they are, and one segment for each class of stuff. Where segments overlap, the smaller one shows."""
+    return merge_stuff(without_overlap(sample), labels)
 
 
 def instance_sample(sample: Sample, labels: Labels) -> Sample:
@@ -51,6 +51,32 @@ def without_overlap(sample: Sample) -> Sample:
         segment_ids=sample.segment_ids[shown],
         class_labels=sample.class_labels[shown],
         is_crowd=sample.is_crowd[shown],
+    )
+
+
+def merge_stuff(sample: Sample, labels: Labels) -> Sample:
+    """The segments of a stuff class become one, whose id is the first's. Who draws outlines makes a segment of each region of sky.
+
+    Args:
+        sample: without overlaps.
+        labels: the dataset's classes.
+    """
+    id_map, firsts, kept = sample.id_map, {}, torch.ones_like(sample.is_crowd)
+    for index, (segment_id, label) in enumerate(zip(sample.segment_ids.tolist(), sample.class_labels.tolist(), strict=True)):
+        if labels.isthing[label] or sample.is_crowd[index]:
+            continue
+        first = firsts.setdefault(label, segment_id)
+        if first != segment_id:
+            id_map = torch.where(id_map == segment_id, first, id_map)
+            kept[index] = False
+    if kept.all():
+        return sample
+    return replace(
+        sample,
+        id_map=id_map,
+        segment_ids=sample.segment_ids[kept],
+        class_labels=sample.class_labels[kept],
+        is_crowd=sample.is_crowd[kept],
     )
 
 

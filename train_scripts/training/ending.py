@@ -43,8 +43,8 @@ def finished_message(output_dir: str, data_args: DataArguments) -> str:
     """What to do with the finished run that an output folder holds."""
     scored = f"--data {data_args.data} --split {data_args.eval_split or data_args.train_split} --task {data_args.task}"
     return (
-        f"{output_dir} holds this run, finished: nothing is left to train. Score it (eomt-score --checkpoint {output_dir} "
-        f"{scored}), segment images (eomt-predict --checkpoint {output_dir} --images DIR --task {data_args.task} --output DIR), "
+        f"{output_dir} holds this run, finished: nothing is left to train. Score it (eomt score --checkpoint {output_dir} "
+        f"{scored}), segment images (eomt predict --checkpoint {output_dir} --images DIR --task {data_args.task} --output DIR), "
         "or give --overwrite to remove it and train anew"
     )
 

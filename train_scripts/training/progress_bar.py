@@ -32,8 +32,13 @@ class TrainingBar(TrainerCallback):
         if self._bar is None:
             return
         self._bar.update(self.progress.value - self._bar.n)
-        if self.progress.minutes is None and state.global_step == self._first_step + TIMED_STEPS:
-            left = (self.progress.spent - self._first_spent) / TIMED_STEPS * (state.max_steps - state.global_step) / 60
+        if state.global_step != self._first_step + TIMED_STEPS:
+            return
+        spent = self.progress.spent - self._first_spent
+        if self.progress.minutes is not None:
+            tqdm.write(f"about {60 * self.progress.minutes / spent * TIMED_STEPS:.0f} steps in {self.progress.minutes:g} minutes")
+        else:
+            left = spent / TIMED_STEPS * (state.max_steps - state.global_step) / 60
             tqdm.write(f"about {left:.0f} minutes to go" if left >= 1 else "less than a minute to go")
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **_) -> None:

@@ -38,4 +38,4 @@ def _best(trainer: EomtTrainer) -> str:
         return ""
     kept = "its weights" if trainer.args.load_best_model_at_end else "the weights are the last ones"
     score = score_name(name.removeprefix("eval_"))
-    return f" (best {score} {state.best_metric:.1f} at step {state.best_global_step} of {state.max_steps}; {kept})"
+    return f" (best {score} {state.best_metric:.1f} at step {state.best_global_step} of {state.global_step}; {kept})"

@@ -59,8 +59,16 @@ def test_things_are_kept_and_renumbered(sample):
     assert painted(one) == [[-1, 0, -1, 0], [-1, 1, -1, -1]]  # stuff is void
 
 
+def test_panoptic_stuff_is_one_segment_a_class_and_things_stay(sample):
+    """As polygons of two regions of sky are drawn, and as panoptic data are defined."""
+    one = panoptic_sample(sample, LABELS)
+    assert one.segment_ids.tolist() == [900, 4, 70000, 7, 9] and one.class_labels.tolist() == [1, 0, 1, 3, 3]
+    assert one.id_map.tolist() == [[0, 900, 4, 70000], [7, 9, 4, 0]] and one.is_crowd.tolist() == [False, False, False, True, False]
+    assert panoptic_sample(one, LABELS) is one  # as datasets of panoptic annotations have it
+    assert np.array_equal(sample.id_map, IDS)
+
+
 def test_overlaps_are_flattened_but_for_things_alone(sample, overlapping):
-    assert panoptic_sample(sample, LABELS) is sample
     assert overlapping.id_map.shape == (3, 8, 8) == instance_sample(overlapping, LABELS).id_map.shape
     flat = panoptic_sample(overlapping, LABELS)
     assert flat.id_map.shape == (8, 8) and flat.segment_ids.tolist() == [1, 2]  # segment 3 doesn't show

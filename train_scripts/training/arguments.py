@@ -289,7 +289,9 @@ class EomtTrainingArguments(TrainingArguments):
             self.logging_strategy, self.logging_steps = IntervalStrategy.STEPS, epoch
 
     def settle(self, main_score: str, has_images: bool) -> None:
-        """Settles how the best model is chosen, by the task's main score unless said otherwise.
+        """Settles how the best model is chosen, by the task's main score unless said otherwise; without images, not at all.
+
+        Recipes evaluate on the way and keep the best model, and are used without images for that as well.
 
         Args:
             main_score: of the task that is trained, such as `pq`.
@@ -303,6 +305,9 @@ class EomtTrainingArguments(TrainingArguments):
                 raise ValueError(f"{name}='epoch': a stream has no epochs; call epochs_to_steps(rows) first, or give steps")
         if self.eval_on_start and not has_images:
             raise ValueError("eval_on_start=True needs images to evaluate on; give an eval_split, or leave it out")
+        if not has_images:
+            self.eval_strategy, self.load_best_model_at_end = IntervalStrategy.NO, False
+            self.save_strategy = SaveStrategy.NO if self.save_strategy == SaveStrategy.BEST else self.save_strategy
         if self.metric_for_best_model is None:
             self.metric_for_best_model, self.greater_is_better = main_score, True
         self.metric_for_best_model = f"eval_{self.metric_for_best_model.removeprefix('eval_')}"

@@ -32,3 +32,11 @@ def test_the_order_of_the_data_depends_on_who_shares_it_and_on_what_a_step_takes
         "seed": 5,
         "shuffle_buffer": 8,
     }
+
+
+def test_without_images_to_score_on_a_recipe_that_keeps_the_best_model_keeps_the_last(tiny_run, tmp_path):
+    """As `prepare` suggests it for data of one split."""
+    words = ["--eval_strategy", "steps", "--eval_steps", "0.5", "--save_strategy", "best", "--load_best_model_at_end", "true"]
+    trainer = tiny_run("--eval_split", "", *words, "--max_steps", "2")
+    assert trainer.state.global_step == 2 and (tmp_path / "model.safetensors").is_file()
+    assert not any("eval_pq" in entry for entry in trainer.state.log_history)

@@ -1,6 +1,6 @@
 # make demo                      trains, scores, draws and serves a small EoMT, 7 to 9 minutes on 2 cores after the installation
 # make demo BACKBONE=<timm name>  the same from pretrained weights, which needs a network
-# make test                      the whole suite; make test-fast leaves out what takes minutes
+# make test                      the whole suite, in two processes; make test-fast leaves out what takes minutes
 # make docs                      the site, in build/docs
 
 PYTHON ?= python3
@@ -17,7 +17,7 @@ demo: $(INSTALLED)
 	$(BIN)/python train_scripts/demo.py --out outputs/demo $(if $(BACKBONE),--backbone $(BACKBONE))
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-fast: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not slow"

@@ -186,7 +186,7 @@ def test_the_first_process_prepares_the_data_and_an_error_of_it_ends_both(tiny_w
     words = [*tiny_words, *SPLIT, "--task", "semantic", "--data", str(tmp_path / "raw")]
     ended = launch([*words, "--output_dir", str(tmp_path / "bad"), "--prepare", "--kind semantic"], "plain")
     assert [status for status, _ in ended] == [1, 1] and all("ValueError: classes=[]" in error for _, error in ended), ended
-    prepared = ["--prepare", "--kind semantic --classes sky,road"]
+    prepared = ["--prepare", "--kind semantic --classes sky,road --void 255"]
     ended = launch([*words, "--output_dir", str(tmp_path / "run"), *prepared], "plain")
     assert [status for status, _ in ended] == [0, 0], ended
     assert (tmp_path / "run_data" / "labels.json").is_file() and (tmp_path / "run" / "model.safetensors").is_file()

@@ -4,27 +4,20 @@ Shapes: `B` images, `D` width, `H, W` pixels, `h, w` patches (H / 16, W / 16).
 """
 
 from torch import Tensor, nn
-from transformers.activations import ACT2FN
 
 from eomt.configuration import EomtLadderConfig
 from eomt.mask_module import EomtScaleLayer
 
 
-class DownscaleLayer(nn.Module):
-    """Halves height and width: 2x2 convolution of stride 2, GELU, depthwise 3x3 convolution, LayerNorm over channels."""
+class DownscaleLayer(EomtScaleLayer):
+    """Halves height and width, in place of doubling them: its first convolution has a stride of 2 and isn't transposed.
+
+    (B, D, h, w) -> (B, D, h / 2, w / 2). An odd last row or column is left out.
+    """
 
     def __init__(self, config: EomtLadderConfig):
-        super().__init__()
-        width = config.hidden_size
-        self.conv1 = nn.Conv2d(width, width, kernel_size=2, stride=2)
-        self.activation = ACT2FN[config.hidden_act]
-        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, groups=width, bias=False)
-        self.layernorm2d = nn.LayerNorm(width, eps=1e-6)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, D, h, w) -> (B, D, h / 2, w / 2). An odd last row or column is left out."""
-        features = self.conv2(self.activation(self.conv1(features)))
-        return self.layernorm2d(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        super().__init__(config)
+        self.conv1 = nn.Conv2d(config.hidden_size, config.hidden_size, kernel_size=2, stride=2)
 
 
 class FeaturePyramid(nn.Module):

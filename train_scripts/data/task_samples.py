@@ -30,12 +30,7 @@ def instance_sample(sample: Sample, labels: Labels) -> Sample:
     things = torch.tensor(labels.isthing, dtype=torch.bool)  # (classes,)
     index_among_things = things.cumsum(0) - 1
     kept = things[sample.class_labels]  # (n,); the map keeps the ids of the others, whose pixels are void since no segment has them
-    return replace(
-        sample,
-        segment_ids=sample.segment_ids[kept],
-        class_labels=index_among_things[sample.class_labels[kept]],
-        is_crowd=sample.is_crowd[kept],
-    )
+    return _kept(sample, kept, class_labels=index_among_things[sample.class_labels[kept]])
 
 
 def without_overlap(sample: Sample) -> Sample:
@@ -45,13 +40,7 @@ def without_overlap(sample: Sample) -> Sample:
         return sample
     id_map = torch.from_numpy(flatten_planes(sample.id_map.numpy()))
     shown = present_segments(id_map, sample.segment_ids)
-    return replace(
-        sample,
-        id_map=id_map,
-        segment_ids=sample.segment_ids[shown],
-        class_labels=sample.class_labels[shown],
-        is_crowd=sample.is_crowd[shown],
-    )
+    return _kept(sample, shown, id_map=id_map)
 
 
 def merge_stuff(sample: Sample, labels: Labels) -> Sample:
@@ -71,13 +60,7 @@ def merge_stuff(sample: Sample, labels: Labels) -> Sample:
             kept[index] = False
     if kept.all():
         return sample
-    return replace(
-        sample,
-        id_map=id_map,
-        segment_ids=sample.segment_ids[kept],
-        class_labels=sample.class_labels[kept],
-        is_crowd=sample.is_crowd[kept],
-    )
+    return _kept(sample, kept, id_map=id_map)
 
 
 def merge_classes(sample: Sample) -> Sample:
@@ -101,3 +84,9 @@ def merge_classes(sample: Sample) -> Sample:
         class_labels=torch.cat([classes, labels[crowd]]),
         is_crowd=torch.arange(len(classes) + int(crowd.sum())) >= len(classes),
     )
+
+
+def _kept(sample: Sample, kept: torch.Tensor, **changes: torch.Tensor) -> Sample:
+    """The sample with some of its segments, (n,) bool, and other changes."""
+    columns = {name: getattr(sample, name)[kept] for name in ("segment_ids", "class_labels", "is_crowd")}
+    return replace(sample, **{**columns, **changes})

@@ -157,7 +157,7 @@ def _joint_labels(labels: dict[str, Labels]) -> Labels:
         if of_split != labels[first]:
             raise ValueError(
                 f"split {name!r} has the classes {of_split.names}, but {first!r} {labels[first].names}. Splits of a dataset share "
-                "them: give them by classes (yolo, via), or mend the annotations"
+                "them: give them by --classes where the format takes it, or mend the annotations"
             )
     return labels[first]
 

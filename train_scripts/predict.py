@@ -1,6 +1,6 @@
 """Segments many images: panoptic PNGs with their json, COCO's instance json, or index PNGs, and pictures if asked for.
 
-    eomt-predict --checkpoint outputs/street --images photos --task semantic --output predictions --overlays
+    eomt predict --checkpoint outputs/street --images photos --task semantic --output predictions --overlays
     accelerate launch -m eomt.train_scripts.predict --checkpoint ... --images ... --task ... --output ...     (several GPUs)
 
 Interrupted, the same command goes on with the images that are not done. An image that can't be read is reported in

@@ -1,6 +1,6 @@
 """Scores an EoMT checkpoint, of this package or of transformers, on a prepared dataset.
 
-    eomt-score --checkpoint outputs/street --data data/street --split val --task semantic --output scores.json --picture grid.png
+    eomt score --checkpoint outputs/street --data data/street --split val --task semantic --output scores.json --picture grid.png
     accelerate launch -m eomt.train_scripts.score --checkpoint ... --data ... --task ...     (several GPUs)
 
 The model is scored without masked attention (`--masked`: with it), in float32 or, where the machine is faster in it, under bfloat16

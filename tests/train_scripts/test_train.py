@@ -82,7 +82,7 @@ def test_given_again_it_says_what_to_do_with_the_finished_run_and_changes_nothin
     shown = capsys.readouterr().out
     assert shown.count("\n") == 1 and f"{tmp_path} holds this run, finished: nothing is left to train." in shown
     assert f"eomt score --checkpoint {tmp_path} --data {scenes} --split val --task panoptic" in shown
-    assert f"eomt-predict --checkpoint {tmp_path} " in shown and "--overwrite" in shown
+    assert f"eomt predict --checkpoint {tmp_path} " in shown and "--overwrite" in shown
 
 
 def test_overwrite_removes_what_the_earlier_run_left_and_nothing_else(scenes, tmp_path):

@@ -13,13 +13,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from arms import BACKBONE, HERE, bf16_is_faster, run_side_by_side, score
+from arms import BACKBONE, score_once, train_in_turn
 from PIL import Image, ImageDraw, ImageFont
 
 from eomt.train_scripts.data.formats.detection import Split
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.preparation import prepare
-from eomt.train_scripts.evaluation.checkpoints import FINISHED
 
 CLASSES = "Sky Building Pole Road Pavement Tree Sign Fence Car Pedestrian Bicyclist".split()
 SEEDS = (0, 1, 2)
@@ -47,32 +46,17 @@ def main() -> None:
     train_all(args, data)
     scores = {}
     for title, (mode, masked, _) in ROWS.items():
-        scores[title] = [score_once(args.out / f"{mode}{seed}", data, masked) for seed in SEEDS]
+        scores[title] = [score_once(args.out / f"{mode}{seed}", data, "semantic", masked)["miou"] for seed in SEEDS]
     report(scores, args.out)
 
 
 def train_all(args: argparse.Namespace, data: Path) -> None:
-    """Two trainings at a time; those that have ended stay."""
-    precision = args.out / "precision.json"  # measured once, since trainings that go on later must have the same
-    bf16 = json.loads(precision.read_text()) if precision.is_file() else bf16_is_faster()
-    precision.write_text(json.dumps(bf16))
-    waiting = [(mode, seed) for seed in SEEDS for mode in ("always", "never", "annealed")]
-    waiting = [(mode, seed) for mode, seed in waiting if not (args.out / f"{mode}{seed}" / FINISHED).is_file()]
-    while waiting:
-        pair, waiting = waiting[:2], waiting[2:]
-        commands = {}
-        for mode, seed in pair:
+    runs = {}
+    for seed in SEEDS:
+        for mode in ("always", "never", "annealed"):
             words = ["--recipe", Path(__file__).with_suffix(".yaml"), "--timm_model", args.shared / BACKBONE, "--data", data]
-            words += ["--output_dir", args.out / f"{mode}{seed}", "--masking", mode, "--seed", seed, "--bf16", bf16]
-            commands[f"{mode}{seed}"] = [HERE.parent / "train_scripts" / "train.py", *words, "--minutes", args.minutes]
-        run_side_by_side(commands, args.out, arms=2)
-
-
-def score_once(checkpoint: Path, data: Path, masked: bool) -> float:
-    """mIoU in percent."""
-    path = checkpoint / ("masked_scores.json" if masked else "scores.json")
-    scores = json.loads(path.read_text()) if path.is_file() else score(checkpoint, data, "val", "semantic", masked)
-    return scores["miou"]
+            runs[f"{mode}{seed}"] = [*words, "--masking", mode, "--seed", seed, "--minutes", args.minutes]
+    train_in_turn(runs, args.out)
 
 
 def report(scores: Mapping[str, Sequence[float]], out: Path) -> None:

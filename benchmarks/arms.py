@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+
+from eomt.train_scripts.evaluation.checkpoints import FINISHED
 
 HERE = Path(__file__).parent
 BACKBONE = Path("data") / "vits14" / "vit_small_patch14_dinov2_fp16.safetensors"
@@ -24,40 +27,76 @@ def parse_options(description: str, out: str, minutes: float) -> argparse.Namesp
     return parser.parse_args()
 
 
-def run_side_by_side(commands: Mapping[str, Sequence[str | Path | float]], logs: Path, arms: int | None = None) -> None:
+def run_side_by_side(commands: Mapping[str, Sequence[str | Path | float]], logs: Path) -> None:
     """Runs Python scripts at the same time and waits for all.
 
     Args:
         commands: the words after `python` of each arm.
         logs: folder of their outputs, `<arm>.log`.
-        arms: how many share the cores, as many as there are commands by default.
 
     Raises:
         ValueError: there are fewer cores than arms.
         RuntimeError: an arm failed; names its log.
     """
     cores = sorted(os.sched_getaffinity(0))
-    share = len(cores) // (arms or len(commands))
+    share = len(cores) // len(commands)
     if not share:
-        raise ValueError(
-            f"{arms or len(commands)} arms need as many cores, but there are {len(cores)}; run them on a larger machine"
-        )
-    logs.mkdir(parents=True, exist_ok=True)
+        raise ValueError(f"{len(commands)} arms need as many cores, but there are {len(cores)}; run them on a larger machine")
     running = {}
     for index, (name, words) in enumerate(commands.items()):
-        arm_cores = cores[index * share : (index + 1) * share]
-        command = ["taskset", "--cpu-list", ",".join(map(str, arm_cores)), sys.executable, *map(str, words)]
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": str(share),
-            "NT": str(share),
-            "TQDM_MININTERVAL": "30",
-        }  # NT: the shared baselines' name
-        with open(logs / f"{name}.log", "w") as log:
-            running[name] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
-        print(f"{name}: on {share} of {len(cores)} cores, log {logs / f'{name}.log'}", flush=True)
+        running[name] = start(words, cores[index * share : (index + 1) * share], logs / f"{name}.log")
     if failed := [str(logs / f"{name}.log") for name, process in running.items() if process.wait()]:
         raise RuntimeError(f"an arm failed; see {', '.join(failed)}")
+
+
+def train_in_turn(runs: Mapping[str, Sequence[str | Path | float]], out: Path) -> None:
+    """Trains each run into `out / <run>`, one on every core as cores become free. Run again, it goes on where it stopped.
+
+    Args:
+        runs: options of the training script, without output folder and precision, in the order of their starts.
+
+    Raises:
+        RuntimeError: a training failed; names its log.
+    """
+    bf16 = settled_bf16(out)
+    waiting = [name for name in runs if not (out / name / FINISHED).is_file()]
+    free, running = sorted(os.sched_getaffinity(0)), {}
+    while waiting or running:
+        if waiting and free:
+            name, core = waiting.pop(0), free.pop(0)
+            words = [HERE.parent / "train_scripts" / "train.py", *runs[name], "--output_dir", out / name, "--bf16", bf16]
+            running[name] = (core, start(words, [core], out / f"{name}.log"))
+            continue
+        time.sleep(1)
+        for name, (core, process) in list(running.items()):
+            if process.poll() is not None:
+                del running[name]
+                free.append(core)
+                if process.returncode:
+                    for _, other in running.values():
+                        other.send_signal(signal.SIGINT)  # it saves a checkpoint
+                        other.wait()
+                    raise RuntimeError(f"a training failed; see {out / f'{name}.log'}")
+
+
+def start(words: Sequence[str | Path | float], cores: Sequence[int], log: Path) -> subprocess.Popen:
+    """Starts a Python script on some of the cores, with as many threads."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = ["taskset", "--cpu-list", ",".join(map(str, cores)), sys.executable, *map(str, words)]
+    threads = str(len(cores))
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "NT": threads, "TQDM_MININTERVAL": "30"}  # NT: the shared baselines'
+    print(f"{log.stem}: on {len(cores)} cores, log {log}", flush=True)
+    with open(log, "w") as file:
+        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+
+
+def settled_bf16(out: Path) -> bool:
+    """Whether trainings into a folder are in bfloat16: measured once, since those that go on later must have the same."""
+    path = out / "precision.json"
+    if not path.is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(bf16_is_faster()))
+    return json.loads(path.read_text())
 
 
 def bf16_is_faster() -> bool:
@@ -96,6 +135,12 @@ def score(checkpoint: Path, data: Path, split: str, task: str, masked: bool = Fa
     words = ["--checkpoint", checkpoint, "--data", data, "--split", split, "--task", task, "--output", path, "--picture", picture]
     subprocess.run(list(map(str, [sys.executable, script, *words, *(["--masked"] if masked else [])])), check=True)
     return json.loads(path.read_text())
+
+
+def score_once(checkpoint: Path, data: Path, task: str, masked: bool = False) -> dict:
+    """The scores of a checkpoint, on the split `val`; what has been scored is read."""
+    path = checkpoint / ("masked_scores.json" if masked else "scores.json")
+    return json.loads(path.read_text()) if path.is_file() else score(checkpoint, data, "val", task, masked)
 
 
 def compare_models(args: argparse.Namespace, recipe: Path, out: Path, task: str, split: str) -> None:

@@ -1,29 +1,33 @@
-"""What masked attention and its annealing do to a training: the paper's Table 7 in miniature, on CamVid.
+"""What masked attention and its annealing do to a training: the paper's Table 7 in miniature, on the demo's scenes.
 
-    python benchmarks/masking.py --shared ../shared --out outputs/masking --minutes 10
+    python benchmarks/masking.py --out outputs/masking --steps 1000 --minutes 3
 
-Nine trainings of `--minutes` by the clock, each on half of the cores, two at a time: masked to the end, never masked (the last
-prediction alone is supervised, as in the paper) and annealed, from three seeds. Those masked to the end are scored masked and
-unmasked. Interrupted, the same command goes on: trainings resume, and what is scored stays.
+The demo's model from random weights: masked to the end, never masked (the last prediction alone is supervised, as in the paper) and
+annealed, from three seeds, with queries in the last 2 or 3 blocks; once with equal numbers of images (`--steps` of 8), and once in
+equal minutes (`--minutes` by the clock). A training has one core. Those masked to the end are scored masked and unmasked.
+Interrupted, the same command goes on: trainings resume, and what is scored stays.
 """
 
 import argparse
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from arms import BACKBONE, HERE, bf16_is_faster, run_side_by_side, score
-from PIL import Image, ImageDraw, ImageFont
+import matplotlib.pyplot as plt
+from arms import score_once, train_in_turn
 
-from eomt.train_scripts.data.formats.detection import Split
-from eomt.train_scripts.data.formats.source import Options
-from eomt.train_scripts.data.preparation import prepare
-from eomt.train_scripts.evaluation.checkpoints import FINISHED
+from eomt.train_scripts.data.scenes import write_scenes
 
-CLASSES = "Sky Building Pole Road Pavement Tree Sign Fence Car Pedestrian Bicyclist".split()
+RECIPE = Path(__file__).with_suffix(".yaml")
+BATCH = 8  # as in the recipe
+# of the demo, with L2 given
+MODEL = dict(hidden_size=128, num_hidden_layers=5, num_attention_heads=4, patch_size=8, num_register_tokens=0, num_upscale_blocks=1)
+MODEL |= dict(num_queries=12, train_num_points=512)
 SEEDS = (0, 1, 2)
-ROWS = {  # title -> how it is trained, whether it is scored masked, the paper's PQ on COCO
+BLOCKS = (2, 3)  # L2
+MODES = ("always", "never", "annealed")
+ARMS = {  # title -> how it is trained, whether it is scored masked, the paper's PQ on COCO
     "masked, scored masked": ("always", True, 56.2),
     "masked, scored unmasked": ("always", False, 27.4),
     "never masked": ("never", False, 53.2),
@@ -33,85 +37,66 @@ ROWS = {  # title -> how it is trained, whether it is scored masked, the paper's
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--shared", type=Path, default=Path("../shared"), help="folder with data, which is not part of this project"
-    )
     parser.add_argument("--out", type=Path, default=Path("outputs/masking"))
-    parser.add_argument("--minutes", type=float, default=10.0, help="of a training, on half of the cores")
+    parser.add_argument("--steps", type=int, default=1000, help="of 8 images, of the trainings with equal numbers of images")
+    parser.add_argument("--minutes", type=float, default=3.0, help="of the trainings by the clock")
     args = parser.parse_args()
-    data = args.out / "data"
-    if not (data / "labels.json").is_file():
-        camvid = args.shared / "data" / "camvid"
-        splits = [Split(name, "masks", camvid / name, camvid / f"{name}annot") for name in ("train", "val")]
-        prepare(splits, data, Options(kind="semantic", classes=CLASSES, void=[11]))
-    train_all(args, data)
-    scores = {}
-    for title, (mode, masked, _) in ROWS.items():
-        scores[title] = [score_once(args.out / f"{mode}{seed}", data, masked) for seed in SEEDS]
-    report(scores, args.out)
+    data = args.out / "scenes"
+    write_scenes(data, train=BATCH * args.steps, val=500)
+    budgets = {"images": ("--max_steps", args.steps), "minutes": ("--minutes", args.minutes)}
+    runs = {}
+    for budget, words in budgets.items():
+        for seed in SEEDS:
+            for blocks in BLOCKS:
+                config = json.dumps({**MODEL, "num_blocks": blocks})
+                for mode in MODES:
+                    runs[run_name(budget, blocks, mode, seed)] = ["--recipe", RECIPE, "--data", data, "--config", config, *words]
+                    runs[run_name(budget, blocks, mode, seed)] += ["--masking", mode, "--seed", seed]
+    train_in_turn(runs, args.out)
+    table = {}
+    for budget in budgets:
+        for blocks in BLOCKS:
+            for title, (mode, masked, _) in ARMS.items():
+                folders = [args.out / run_name(budget, blocks, mode, seed) for seed in SEEDS]
+                table.setdefault(f"equal {budget}, L2 = {blocks}", {})[title] = {
+                    "pq": [score_once(folder, data, "panoptic", masked)["pq"] for folder in folders],
+                    "steps": [json.loads((folder / "trainer_state.json").read_text())["global_step"] for folder in folders],
+                }
+    report(table, args.out)
 
 
-def train_all(args: argparse.Namespace, data: Path) -> None:
-    """Two trainings at a time; those that have ended stay."""
-    precision = args.out / "precision.json"  # measured once, since trainings that go on later must have the same
-    bf16 = json.loads(precision.read_text()) if precision.is_file() else bf16_is_faster()
-    precision.write_text(json.dumps(bf16))
-    waiting = [(mode, seed) for seed in SEEDS for mode in ("always", "never", "annealed")]
-    waiting = [(mode, seed) for mode, seed in waiting if not (args.out / f"{mode}{seed}" / FINISHED).is_file()]
-    while waiting:
-        pair, waiting = waiting[:2], waiting[2:]
-        commands = {}
-        for mode, seed in pair:
-            words = ["--recipe", Path(__file__).with_suffix(".yaml"), "--timm_model", args.shared / BACKBONE, "--data", data]
-            words += ["--output_dir", args.out / f"{mode}{seed}", "--masking", mode, "--seed", seed, "--bf16", bf16]
-            commands[f"{mode}{seed}"] = [HERE.parent / "train_scripts" / "train.py", *words, "--minutes", args.minutes]
-        run_side_by_side(commands, args.out, arms=2)
+def run_name(budget: str, blocks: int, mode: str, seed: int) -> str:
+    return f"{budget}_{blocks}_{mode}{seed}"
 
 
-def score_once(checkpoint: Path, data: Path, masked: bool) -> float:
-    """mIoU in percent."""
-    path = checkpoint / ("masked_scores.json" if masked else "scores.json")
-    scores = json.loads(path.read_text()) if path.is_file() else score(checkpoint, data, "val", "semantic", masked)
-    return scores["miou"]
+def report(table: Mapping[str, Mapping[str, Mapping]], out: Path) -> None:
+    """Prints a Markdown table, and stores `masking.json` and `masking.png`."""
+    columns = ["", "arm", "PQ", "spread", "by seed", "steps", "paper: PQ"]
+    print(f"| {' | '.join(columns)} |\n{'| --- ' * len(columns)}|")
+    for budget, arms in table.items():
+        for title, values in arms.items():
+            pq = values["pq"]
+            cells = [budget, title, f"{statistics.mean(pq):.1f}", f"{statistics.stdev(pq):.1f}"]
+            cells += [" ".join(f"{value:.1f}" for value in pq), " ".join(map(str, values["steps"])), ARMS[title][2]]
+            print(f"| {' | '.join(map(str, cells))} |")
+    (out / "masking.json").write_text(json.dumps(table, indent=1))
+    plot(table, out / "masking.png")
 
 
-def report(scores: Mapping[str, Sequence[float]], out: Path) -> None:
-    steps = {
-        mode: [json.loads((out / f"{mode}{seed}" / "trainer_state.json").read_text())["global_step"] for seed in SEEDS]
-        for mode in ("always", "never", "annealed")
-    }
-    print(f"{'':<26}{'mIoU':>8}{'spread':>8}   {'by seed':<22}{'steps':<18}{'paper, PQ':>9}")
-    for title, values in scores.items():
-        mode, _, paper = ROWS[title]
-        by_seed, by_steps = " ".join(f"{value:.1f}" for value in values), " ".join(map(str, steps[mode]))
-        print(f"{title:<26}{statistics.mean(values):>8.1f}{statistics.stdev(values):>8.1f}   {by_seed:<22}{by_steps:<18}{paper:>9}")
-    (out / "scores.json").write_text(json.dumps({"scores": scores, "steps": steps}, indent=1))
-    plot(scores, out / "masking.png")
-
-
-def plot(scores: Mapping[str, Sequence[float]], path: Path) -> None:
-    """A row for each kind of training: a dot a seed, a line at their mean."""
-    scale, left, right, row = 2, 190, 610, 34
-    low = 10 * int(min(map(min, scores.values())) // 10)
-    high = 10 * -int(-max(map(max, scores.values())) // 10)
-    picture = Image.new("RGB", (scale * 640, scale * (row * len(scores) + 54)), "white")
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(scale * 13)
-
-    def x(value: float) -> float:
-        return scale * (left + (right - left) * (value - low) / max(1, high - low))
-
-    bottom = scale * (row * len(scores) + 14)
-    for value in range(low, high + 1, 10):
-        draw.line((x(value), scale * 8, x(value), bottom), "#dddddd", scale)
-        draw.text((x(value), bottom + scale * 10), str(value), "#444444", font, anchor="mm")
-    draw.text((scale * (left + right) / 2, bottom + scale * 28), "mIoU on CamVid val, a dot a seed", "#444444", font, anchor="mm")
-    for index, (title, values) in enumerate(scores.items()):
-        y = scale * (row * (index + 0.5) + 10)
-        draw.text((scale * (left - 12), y), title, "black", font, anchor="rm")
-        draw.line((x(statistics.mean(values)), y - scale * 11, x(statistics.mean(values)), y + scale * 11), "#c93333", scale * 3)
-        for value in values:
-            draw.circle((x(value), y), scale * 4, "#1f6fb4")
-    picture.resize((picture.width // scale, picture.height // scale), Image.Resampling.LANCZOS).save(path, "PNG")
+def plot(table: Mapping[str, Mapping[str, Mapping]], path: Path) -> None:
+    """A panel a budget and L2, a line for each arm: a dot a seed, a bar at their mean."""
+    figure, panels = plt.subplots(2, 2, figsize=(9, 5), sharex=True, sharey=True, layout="constrained")
+    for axes, (budget, arms) in zip(panels.flat, table.items(), strict=True):
+        for line, values in enumerate(arms.values()):
+            axes.plot(values["pq"], [line] * len(values["pq"]), "o", color="#1f6fb4")
+            axes.plot(statistics.mean(values["pq"]), line, "|", color="#c93333", markersize=18, markeredgewidth=2)
+        axes.set_title(budget, fontsize=10)
+        axes.set_yticks(range(len(arms)), list(arms))
+        axes.grid(axis="x", alpha=0.3)
+    panels[0, 0].set_ylim(len(ARMS) - 0.5, -0.5)
+    figure.supxlabel("PQ on the demo's scenes, a dot a seed")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
 
 
 if __name__ == "__main__":

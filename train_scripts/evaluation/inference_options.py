@@ -6,7 +6,7 @@ They have no base class: programs call both by position, and a base class's fiel
 from dataclasses import dataclass, field
 
 from eomt.image_processing.defaults import THRESHOLD
-from eomt.train_scripts.data.choices import BAD_SAMPLES, TASK_NAMES, check_choice
+from eomt.train_scripts.data.choices import BAD_SAMPLES, CONFIDENCE_NAMES, TASK_NAMES, check_choice
 from eomt.train_scripts.data.input_paths import check_checkpoint, check_data_folder
 
 PICTURED = 6  # images
@@ -82,9 +82,18 @@ class PredictOptions:
     bf16: bool | None = field(default=None, metadata=BF16_HELP)
     attn_implementation: str = field(default="sdpa", metadata=ATTENTION_HELP)
     masked: bool = field(default=False, metadata=MASKED_HELP)
+    confidence: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "maps of how sure the model is at each pixel, in PNGs of 16 bits, by one score or several",
+            "choices": list(CONFIDENCE_NAMES),
+        },
+    )
 
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
         check_checkpoint(self.checkpoint)
+        for name in self.confidence:
+            check_choice("confidence", name, CONFIDENCE_NAMES)
         # pathlib paths are taken, too; the record of a run holds text
         self.checkpoint, self.images, self.output = str(self.checkpoint), str(self.images), str(self.output)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy import ndimage
 
 from eomt import EomtConfig, EomtForUniversalSegmentation
@@ -73,6 +74,41 @@ def checkpoints(tmp_path_factory) -> Path:
         model.save_pretrained(folder / task)
         task_of(task).processor(64, labels).save_pretrained(folder / task)
     return folder
+
+
+BRAVO_FILES = {  # subset: a folder, and the ends of image, label and mask of invalid pixels
+    "ACDCfog": ("bravo_ACDC/fog/test/GOPR0475", "_rgb_anon", "_gt_labelTrainIds", "_gt_invIds"),
+    "ACDCrain": ("bravo_ACDC/rain/test/GOPR0475", "_rgb_anon", "_gt_labelTrainIds", "_gt_invIds"),
+    "ACDCnight": ("bravo_ACDC/night/test/GOPR0475", "_rgb_anon", "_gt_labelTrainIds", "_gt_invIds"),
+    "ACDCsnow": ("bravo_ACDC/snow/test/GOPR0475", "_rgb_anon", "_gt_labelTrainIds", "_gt_invIds"),
+    "synrain": ("bravo_synrain/lindau", "_leftImg8bit", "_gt_labelTrainIds", "_gt_invIds"),
+    "synflare": ("bravo_synflare/lindau", "_leftImg8bit", "_gt_labelTrainIds", "_gt_invIds"),
+    "outofcontext": ("bravo_outofcontext/munster", "_leftImg8bit", "_gt_labelTrainIds", "_gt_invIds"),
+    "synobjs": ("bravo_synobjs/armchair", "", "_gt", "_mask"),
+    "SMIYC": ("bravo_SMIYC/RoadAnomaly21/images", "", "_labels_semantic_fake", "_labels_semantic"),
+}
+
+
+@pytest.fixture
+def bravo_tree(tmp_path) -> Callable[..., tuple[Path, Path]]:
+    """`bravo_tree(subsets, name, label, invalid, classes, confidence)`: writes an image of BRAVO, its maps as rows of numbers, into
+    each of the subsets; gives the folders of truth and of predictions."""
+
+    def draw(subsets, name, label, invalid, classes, confidence) -> tuple[Path, Path]:
+        truth, predictions = tmp_path / "truth", tmp_path / "predictions"
+        for subset in subsets:
+            folder, image_end, label_end, invalid_end = BRAVO_FILES[subset]
+            for root, end, values, dtype in (
+                (truth, label_end, label, np.uint8),
+                (truth, invalid_end, invalid, np.uint8),
+                (predictions, f"{image_end}_pred", classes, np.uint8),
+                (predictions, f"{image_end}_conf", confidence, np.uint16),
+            ):
+                (root / folder).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(np.array(values, dtype)).save(root / folder / f"{name}{end}.png")
+        return truth, predictions
+
+    return draw
 
 
 def make_sample(id_map: np.ndarray, table: dict[int, int], crowd: tuple[int, ...] = (), image_id: str = "one") -> Sample:

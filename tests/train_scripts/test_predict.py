@@ -20,6 +20,7 @@ from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.data.scenes import write_scenes
 from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
+from eomt.train_scripts.evaluation.prediction_formats import PanopticFormat
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
 from eomt.train_scripts.predict import main, predict
@@ -257,8 +258,9 @@ def test_other_folders_and_names_are_refused(checkpoints, photos, tmp_path):
         predict(str(checkpoints / "panoptic"), str(photos), "panoptic", tmp_path / "out", threshold=0.7, bf16=False)
     with pytest.raises(ValueError, match="exists and holds something else"):
         run(checkpoints, photos, "panoptic", photos)
+    form = PanopticFormat(tmp_path / "new", scenes.LABELS, range(14))
     with pytest.raises(ValueError, match="leads out of the output folder"):
-        PredictionFiles(tmp_path / "new", task_of("panoptic"), scenes.LABELS, {}).is_done("../x")
+        PredictionFiles(tmp_path / "new", task_of("panoptic"), scenes.LABELS, form, {}).is_done("../x")
     with pytest.raises(ValueError, match="images=.*no such file"):
         run(checkpoints, tmp_path / "gone.parquet", "panoptic", tmp_path / "new")
 

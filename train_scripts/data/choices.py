@@ -21,6 +21,7 @@ FORMATS = (  # of annotations; `formats.readers` has a reader for each
     "datasets",
 )
 TASK_NAMES = ("semantic", "instance", "panoptic")
+PREDICTION_FORMATS = ("task", "bravo")  # of the files that `predict` writes
 CONFIDENCE_NAMES = ("max", "entropy", "msp", "rba")  # of pixels; `eomt.image_processing.confidence` has a function for each
 
 

@@ -6,7 +6,7 @@ They have no base class: programs call both by position, and a base class's fiel
 from dataclasses import dataclass, field
 
 from eomt.image_processing.defaults import THRESHOLD
-from eomt.train_scripts.data.choices import BAD_SAMPLES, CONFIDENCE_NAMES, TASK_NAMES, check_choice
+from eomt.train_scripts.data.choices import BAD_SAMPLES, CONFIDENCE_NAMES, PREDICTION_FORMATS, TASK_NAMES, check_choice
 from eomt.train_scripts.data.input_paths import check_checkpoint, check_data_folder
 
 PICTURED = 6  # images
@@ -89,11 +89,26 @@ class PredictOptions:
             "choices": list(CONFIDENCE_NAMES),
         },
     )
+    format: str = field(
+        default="task",
+        metadata={
+            "help": "the task's files, or those of the BRAVO challenge (semantic, with one confidence, by default max)",
+            "choices": list(PREDICTION_FORMATS),
+        },
+    )
 
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
         check_checkpoint(self.checkpoint)
         for name in self.confidence:
             check_choice("confidence", name, CONFIDENCE_NAMES)
+        check_choice("format", self.format, PREDICTION_FORMATS)
+        if self.format == "bravo":
+            self.confidence = self.confidence or ["max"]
+            if self.task != "semantic" or len(self.confidence) != 1:
+                raise ValueError(
+                    f"format='bravo' with task={self.task!r}, confidence={self.confidence}: the challenge takes classes of pixels "
+                    "and one confidence; give task='semantic' and one score"
+                )
         # pathlib paths are taken, too; the record of a run holds text
         self.checkpoint, self.images, self.output = str(self.checkpoint), str(self.images), str(self.output)

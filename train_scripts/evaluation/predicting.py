@@ -21,6 +21,7 @@ from eomt.train_scripts.evaluation.inference_options import PredictOptions
 from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor, stored_model
 from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
+from eomt.train_scripts.evaluation.prediction_formats import BravoFormat
 from eomt.train_scripts.evaluation.tasks import task_of
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ def predict(options: PredictOptions) -> dict[str, int]:
         "threshold": options.threshold,
         "masked": options.masked,
         "confidence": options.confidence,
+        "format": options.format,
         "precision": NAMES[dtype],
         "images": options.images,
         "split": options.split,
@@ -62,7 +64,8 @@ def predict(options: PredictOptions) -> dict[str, int]:
         logger.warning(
             "left out: %d files that are no images by their suffix, such as %s", len(source.left_out), source.left_out[0]
         )
-    files = PredictionFiles(options.output, task, labels, plan, category_ids, options.overlays)
+    form = (BravoFormat if options.format == "bravo" else task.prediction_format)(Path(options.output), labels, category_ids)
+    files = PredictionFiles(options.output, task, labels, form, plan, options.overlays)
     state.wait_for_everyone()  # all have looked at the folder before one writes to it
     if state.is_main_process:
         files.start()

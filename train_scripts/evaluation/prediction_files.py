@@ -14,7 +14,7 @@ from torch import Tensor
 from eomt.image_processing.pictures import draw_segments
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.image_sources import NamedImage, image_number
-from eomt.train_scripts.evaluation.prediction_formats import save_image
+from eomt.train_scripts.evaluation.prediction_formats import PredictionFormat, save_image
 from eomt.train_scripts.evaluation.tasks import Result, Task
 
 PLAN = "run.json"
@@ -26,10 +26,10 @@ class PredictionFiles:
 
     Args:
         folder: made if need be.
-        task: whose format the files have.
+        task: whose results are written.
         labels: the model's classes.
+        form: of the files.
         plan: what decides the results; a folder with those of another plan is refused.
-        category_ids: of the classes, in COCO's files; the class indices by default.
         overlays: whether pictures are drawn as well.
 
     Raises:
@@ -41,14 +41,13 @@ class PredictionFiles:
         folder: str | Path,
         task: Task,
         labels: Labels,
+        form: PredictionFormat,
         plan: Mapping,
-        category_ids: list[int] | None = None,
         overlays: bool = False,
     ):
         self.folder, self.task, self.labels, self.overlays = Path(folder), task, labels, overlays
-        category_ids = list(range(len(labels))) if category_ids is None else category_ids
-        self.format = task.prediction_format(self.folder, labels, category_ids)
-        classes = {"classes": labels.names, "isthing": labels.isthing, "category_ids": category_ids}
+        self.format = form
+        classes = {"classes": labels.names, "isthing": labels.isthing, "category_ids": list(form.category_ids)}
         self.plan = json.dumps({**plan, "task": task.name, "overlays": overlays, **classes}, indent=1)
         self._check_plan()
 

@@ -5,6 +5,7 @@ Shapes: H, W pixels.
 
 import json
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
+from eomt.train_scripts.data.bravo_tree import CLASS_NAMES, CONFIDENCE_END, FOLDERS, PREDICTION_END
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.image_sources import NamedImage, image_number
 
@@ -68,6 +70,35 @@ class SemanticFormat(PredictionFormat):
 
     def join(self, file: TextIO, records: Callable[[], Iterator[dict]]) -> None:
         """Index images need no joint file."""
+
+
+class BravoFormat(SemanticFormat):
+    """`bravo/<name>_pred.png`, an index image of Cityscapes' 19 classes, and `bravo/<name>_conf.png`, grey of 16 bits.
+
+    Raises:
+        ValueError: the model has other classes.
+    """
+
+    def __init__(self, folder: Path, labels: Labels, category_ids: Sequence[int]):
+        super().__init__(folder, labels, category_ids)
+        nameless = all(re.fullmatch(r"LABEL_\d+", name) for name in labels.names)  # a model's without names
+        if len(labels) != len(CLASS_NAMES) or not nameless and tuple(labels.names) != CLASS_NAMES:
+            raise ValueError(
+                f"format='bravo' is for Cityscapes' classes, {', '.join(CLASS_NAMES)}, but the checkpoint has {len(labels)}: "
+                f"{', '.join(labels.names[:10])}. Give one that was trained on Cityscapes"
+            )
+
+    def write(self, image: NamedImage, result: Tensor) -> list[dict]:
+        save_image(Image.fromarray(result.cpu().numpy().astype(np.uint8)), self._path(image, PREDICTION_END))
+        return []
+
+    def write_confidence(self, image: NamedImage, name: str, levels: Tensor) -> None:
+        save_levels(levels, self._path(image, CONFIDENCE_END))
+
+    def _path(self, image: NamedImage, end: str) -> Path:
+        if Path(image.image_id).parts[0] not in FOLDERS:
+            raise ValueError(f"images has {image.file_name}, but format='bravo' needs the folder that {', '.join(FOLDERS)} are in")
+        return self.folder / "bravo" / f"{image.image_id}{end}"
 
 
 class PanopticFormat(PredictionFormat):

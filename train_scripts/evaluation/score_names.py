@@ -2,6 +2,7 @@
 
 NAMES = {"pq": "PQ", "sq": "SQ", "rq": "RQ", "miou": "mIoU", "ap": "AP", "ap50": "AP50", "ap75": "AP75"}
 HEADLINES = (*NAMES, "pixel_accuracy")  # over all classes and sizes
+NAMES |= {"auroc": "AUROC", "auprc": "AUPRC", "fpr95": "FPR95", "ece": "ECE", "ood": "OOD"}  # of confidence
 
 
 def score_name(metric: str) -> str:

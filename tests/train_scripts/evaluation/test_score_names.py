@@ -10,5 +10,7 @@ def test_scores_have_their_names_of_the_field():
         "boundary_ap": "boundary AP",
         "ap50": "AP50",
         "pixel_accuracy": "pixel accuracy",
+        "auprc_ood": "AUPRC OOD",
+        "ece": "ECE",
     }
     assert {metric: score_name(metric) for metric in names} == names

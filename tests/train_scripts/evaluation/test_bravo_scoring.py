@@ -88,7 +88,7 @@ def test_curves_are_of_sampled_pixels_and_miou_of_all(bravo_tree, monkeypatch):
     random = np.random.default_rng(0)
     label, classes = random.integers(0, 19, (2, 30, 40))
     classes = np.where(random.random((30, 40)) < 0.7, label, classes)
-    confidence = random.integers(0, 65536, (30, 40)) // 2 + 32767 * (classes == label)
+    confidence = random.integers(0, 65536, (30, 40)) // 2 + 16000 * (classes == label)
     maps = dict(label=label, invalid=random.integers(0, 2, (30, 40)), classes=classes, confidence=confidence)
     folders = bravo_tree(["synobjs"], "one", **maps)[::-1]
     whole = score_bravo(*folders)["synobjs"]

@@ -16,7 +16,7 @@ from pathlib import Path
 import timm
 import torch
 from paper_rows import Row, Table, read_tables
-from rivals import build_rival, count_rival
+from rival_models import build_rival, count_rival
 
 import eomt  # noqa: F401  which registers the Auto classes
 from eomt.model_cards.sizes import count_multiply_adds, count_parameters, on_meta
@@ -44,7 +44,7 @@ compares the speed of Table 1's rows with that on another machine; `python bench
 ## Rivals
 
 - Mask2Former on Swin-L and OneFormer on ConvNeXt-XL are transformers' classes in the released sizes, which are in
-  `benchmarks/rivals.yaml`.
+  `benchmarks/rival_models.yaml`.
 - The paper takes these models' GFLOPs from their papers (appendix A.3). They are of other inputs than its FPS. Mask2Former's on
   COCO are a mean over 100 photos, whose shorter sides are 800 pixels. OneFormer's on Cityscapes and ADE20K are of a crop as in
   training. OneFormer's tool counts the post-processing as well, which is left out here. Whether that is the whole difference of

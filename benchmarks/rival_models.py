@@ -1,6 +1,6 @@
 """Parameters and multiply-adds of the models that the paper compares with, as far as transformers has them.
 
-They are models of transformers without memory, in the sizes of `rivals.yaml`, counted as the paper's models are.
+They are models of transformers without memory, in the sizes of `rival_models.yaml`, counted as the paper's models are.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForUniversalSegmentation, PreTrain
 
 from eomt.model_cards.sizes import count_multiply_adds
 
-FILE = Path(__file__).with_name("rivals.yaml")
+FILE = Path(__file__).with_name("rival_models.yaml")
 aten = torch.ops.aten
 
 
@@ -30,13 +30,13 @@ class WithoutValues(TorchDispatchMode):
 
 
 def rival_config(name: str) -> PreTrainedConfig:
-    """The configuration of a model of `rivals.yaml`."""
+    """The configuration of a model of `rival_models.yaml`."""
     return AutoConfig.for_model(**yaml.safe_load(FILE.read_text(encoding="utf-8"))["models"][name])
 
 
 @cache
 def build_rival(name: str) -> PreTrainedModel:
-    """A model of `rivals.yaml`, without memory, in evaluation."""
+    """A model of `rival_models.yaml`, without memory, in evaluation."""
     with torch.device("meta"):
         model = AutoModelForUniversalSegmentation.from_config(rival_config(name))
     model.to("meta")  # the embedding of the levels, which is made on the CPU whatever the default device
@@ -45,7 +45,7 @@ def build_rival(name: str) -> PreTrainedModel:
 
 @cache
 def count_rival(name: str, size: tuple[int, int]) -> dict[str, int]:
-    """Multiply-adds of a model of `rivals.yaml` for one image of `(height, width)`, by module, as of `count_multiply_adds`."""
+    """Multiply-adds of a model of `rival_models.yaml` for one image of `(height, width)`, by module, as of `count_multiply_adds`."""
     model = build_rival(name)
     inputs = {}
     if model.config.model_type == "oneformer":

@@ -1,7 +1,7 @@
 """The paper's rivals: layers that only they have against a count by hand, and the whole models."""
 
 import pytest
-from rivals import build_rival, count_rival, rival_config
+from rival_models import build_rival, count_rival, rival_config
 
 from eomt.model_cards.sizes import count_parameters
 

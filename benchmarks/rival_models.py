@@ -45,7 +45,7 @@ def build_rival(name: str) -> PreTrainedModel:
 
 @cache
 def count_rival(name: str, size: tuple[int, int]) -> dict[str, int]:
-    """Multiply-adds of a model of `rival_models.yaml` for one image of `(height, width)`, by module, as of `count_multiply_adds`."""
+    """{module: multiply-adds} of a model of `rival_models.yaml` for one image of `(height, width)`."""
     model = build_rival(name)
     inputs = {}
     if model.config.model_type == "oneformer":

@@ -42,6 +42,16 @@ def stored_model(checkpoint: str | Path) -> str:
     return str(last)
 
 
+def load_config(checkpoint: str) -> PreTrainedConfig:
+    """The configuration of a checkpoint, of whatever architecture.
+
+    Raises:
+        OSError: there is no such checkpoint.
+    """
+    with named_in_errors(checkpoint):
+        return AutoConfig.from_pretrained(checkpoint)
+
+
 def load_model(checkpoint: str, masked: bool = False, attn_implementation: str = "sdpa") -> MaskClassifier:
     """A complete checkpoint, in float32.
 
@@ -54,8 +64,8 @@ def load_model(checkpoint: str, masked: bool = False, attn_implementation: str =
         OSError: there is no such checkpoint.
         ValueError: it is of another architecture, or weights are missing in it.
     """
+    check_architecture(load_config(checkpoint), checkpoint)
     with named_in_errors(checkpoint):
-        check_architecture(AutoConfig.from_pretrained(checkpoint), checkpoint)
         model, loaded = AutoModelForUniversalSegmentation.from_pretrained(checkpoint, dtype=torch.float32, output_loading_info=True)
     check_complete(model, loaded["missing_keys"], checkpoint)
     model.set_attn_implementation(attn_implementation)

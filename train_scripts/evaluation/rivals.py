@@ -18,7 +18,7 @@ import torch
 import transformers
 from pycocotools import mask as coco_mask
 from torch import Tensor
-from transformers import AutoImageProcessor, AutoModelForUniversalSegmentation, AutoProcessor, PreTrainedConfig
+from transformers import PreTrainedConfig
 from transformers.utils import ModelOutput
 
 from eomt.configuration import EomtBaseConfig
@@ -54,6 +54,7 @@ class Rival(Segmenter):
         ValueError: weights or the processor are missing, or the classes aren't the dataset's.
     """
 
+    implementation = "transformers"
     host_tasks: tuple[str, ...] = ()  # whose post-processing fails on another device than the CPU
 
     def __init__(
@@ -83,7 +84,7 @@ class Rival(Segmenter):
 
     def model_class(self, model_type: str) -> type:
         """The class that loads the model."""
-        return AutoModelForUniversalSegmentation
+        return transformers.AutoModelForUniversalSegmentation
 
     def load_processor(self, checkpoint: str) -> Any:
         """The checkpoint's own processor.
@@ -94,7 +95,7 @@ class Rival(Segmenter):
         try:
             return self.processor_class().from_pretrained(checkpoint)
         except (OSError, ValueError, TypeError) as error:  # each of these, by what is missing
-            reason = str(error).strip().splitlines()[0]
+            reason = str(error).strip().split("\n")[0]
             raise ValueError(
                 f"checkpoint={checkpoint!r} has no processor that transformers can load ({reason}); give a checkpoint with its "
                 "preprocessor_config.json, of OneFormer with its tokenizer's files as well"
@@ -102,7 +103,7 @@ class Rival(Segmenter):
 
     def processor_class(self) -> type:
         """The class that loads the processor."""
-        return AutoImageProcessor
+        return transformers.AutoImageProcessor
 
     def of_images_alone(self, processor: Any, task: Task) -> Callable[..., Mapping[str, Any]]:
         """The processor as `processor(images=..., return_tensors="pt")`."""
@@ -197,7 +198,7 @@ class OneFormerRival(Rival):
     """OneFormer, which is given the task as text. One checkpoint is of all tasks, so that it has all classes in each of them."""
 
     def processor_class(self) -> type:
-        return AutoProcessor
+        return transformers.AutoProcessor
 
     def load_processor(self, checkpoint: str) -> Any:
         processor = super().load_processor(checkpoint)

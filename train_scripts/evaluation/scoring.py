@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from transformers import AutoConfig
 
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.image_processing.pictures import picture_grid
@@ -23,9 +22,9 @@ from eomt.train_scripts.evaluation.latency import first_images, measure_latency
 from eomt.train_scripts.evaluation.loading import (
     check_classes,
     class_names,
+    load_config,
     load_model,
     load_processor,
-    named_in_errors,
     stored_model,
 )
 from eomt.train_scripts.evaluation.pictures import keep_rows
@@ -40,8 +39,8 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
     """Scores a checkpoint; with several processes each scores its share, and all return the joint scores.
 
     Returns:
-        What the task's metric computes, with `parameters`, their number; `latency`, a dict, in the first process, if it was asked
-        for; and `skipped`, the reasons of images left out, if there are any. And the task's classes.
+        What the task's metric computes, with `implementation`, whose code ran; `parameters`, their number; `latency`, in the first
+        process, if it was asked for; and `skipped`, the reasons of images left out, if there are any. And the task's classes.
     """
     task = task_of(options.task)
     for path in filter(None, (options.picture, options.output)):
@@ -72,7 +71,7 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
     if options.picture and state.is_main_process:
         results = keep_rows(results, task, rows, PICTURED, len(stream))
     scores = score_predictions(results, metric)
-    scores["parameters"] = count_parameters(segmenter.model)
+    scores |= {"implementation": segmenter.implementation, "parameters": count_parameters(segmenter.model)}
     for measured in latency.values():
         scores["latency"] = measured.as_dict()
     if skipped := gather_object(stream.skipped):
@@ -103,8 +102,7 @@ def load_segmenter(options: ScoreOptions, task: Task, labels: Labels, device: to
     """
     checkpoint = stored_model(options.checkpoint)
     context = partial(autocast, device, dtype)
-    with named_in_errors(checkpoint):
-        config = AutoConfig.from_pretrained(checkpoint)
+    config = load_config(checkpoint)
     rival = rival_class(config, options, checkpoint)
     if rival is not None:
         return rival(checkpoint, config.model_type, task, labels, options.threshold, device, context)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -26,11 +26,13 @@ class Segmenter(ABC):
     A model with its image processor, for one task. Its steps are those of a user: `processor`, `forward`, `post_process`.
 
     Attributes:
+        implementation: whose code runs, one of `IMPLEMENTATIONS`.
         model: in evaluation mode, on its device.
         processor: `processor(images=[image], return_tensors="pt")` makes the model's inputs of an image, (3, H, W) uint8.
         threshold: class score that a query needs to become a segment; None where the model's post-processing has its default.
     """
 
+    implementation: ClassVar[str]
     model: nn.Module
     processor: Callable[..., Mapping[str, Any]]
     threshold: float | None
@@ -74,6 +76,7 @@ class EomtSegmenter(Segmenter):
         autocast: makes the context of a forward pass.
     """
 
+    implementation = "eomt"
     model: MaskClassifier
     processor: EomtImageProcessor
     task: Task

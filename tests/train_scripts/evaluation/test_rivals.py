@@ -1,5 +1,6 @@
 """transformers' models as rivals: they run as by hand, a perfect one scores 100, and what can't be scored is said in one line."""
 
+import json
 import shutil
 from collections.abc import Iterator
 
@@ -18,6 +19,7 @@ from eomt.train_scripts.data.task_samples import panoptic_sample
 from eomt.train_scripts.evaluation.inference_options import ScoreOptions
 from eomt.train_scripts.evaluation.scoring import load_segmenter, score
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
+from eomt.train_scripts.score import main
 
 MODELS = {
     "mask2former": transformers.Mask2FormerForUniversalSegmentation,
@@ -161,6 +163,18 @@ def test_a_perfect_rival_scores_100(rival_checkpoint, grid_data, grid_labels, mo
     scores, labels = score(**options(rival_checkpoint(kind, task), grid_data, task))
     assert scores[main_score] == pytest.approx(100, abs=1e-6) and scores["per_class"].count(None) == 0
     assert len(labels) == (2 if task == "instance" else 4) and scores["parameters"] > 1000
+
+
+def test_the_command_shows_scores_size_and_times_and_no_next_command(rival_checkpoint, grid_data, tmp_path, capsys):
+    for implementation, kind in (("transformers", "mask2former"), ("transformers", "eomt"), ("eomt", "eomt")):
+        words = f"--checkpoint {rival_checkpoint(kind, 'panoptic')} --data {grid_data} --task panoptic --latency 2"
+        words += f" --output {tmp_path}/scores.json" + (f" --implementation {implementation}" if kind == "eomt" else "")
+        main(words.split())
+        shown, stored = capsys.readouterr().out, json.loads((tmp_path / "scores.json").read_text())
+        assert all(word in shown for word in ("PQ", "road", "million parameters", "forward ms", "images per second"))
+        assert ("next:" in shown) == (implementation == "eomt")
+        assert stored["implementation"] == implementation and stored["latency"]["images"] == 2
+        assert stored["threshold"] == (None if implementation == "transformers" else 0.8)  # None is the default of their code
 
 
 def test_all_instances_count_where_masks_may_overlap(rival_checkpoint, grid_data, grid_labels):

@@ -11,6 +11,7 @@ from eomt.train_scripts.data.input_paths import check_checkpoint, check_data_fol
 
 PICTURED = 6  # images
 SCORE_TOLERANCE = 0.001  # of class scores in maps of classes: half precision errs by more
+IMPLEMENTATIONS = ("eomt", "transformers")
 # what both have in common, each the `metadata` of a field
 CHECKPOINT_HELP = {"help": "EoMT checkpoint, a folder (also of an interrupted run) or a Hub name"}
 TASK_HELP = {"help": "what the model segments", "choices": list(TASK_NAMES)}
@@ -25,12 +26,23 @@ MASKED_HELP = {"help": "mask the last blocks, for a model trained with --masking
 class ScoreOptions:
     """What is scored, and how."""
 
-    checkpoint: str = field(metadata=CHECKPOINT_HELP)
+    checkpoint: str = field(
+        metadata={
+            "help": "EoMT checkpoint, or Mask2Former, MaskFormer or OneFormer of transformers: a folder (also of an interrupted "
+            "run) or a Hub name"
+        }
+    )
     data: str = field(metadata={"help": "folder of parquet shards and labels.json"})
     split: str = field(metadata={"help": "prefix of the shards to score", "default": "val"})
     task: str = field(metadata=TASK_HELP)
     batch_size: int = field(default=1, metadata=BATCH_SIZE_HELP)
-    threshold: float = field(default=THRESHOLD, metadata=THRESHOLD_HELP)
+    threshold: float | None = field(
+        default=None,
+        metadata={
+            "help": f"class score that a query needs to become a segment (panoptic), by default {THRESHOLD}; with transformers' "
+            "code also the score of an instance, by default that code's"
+        },
+    )
     boundary: bool = field(default=False, metadata={"help": "boundary AP as well (instance)"})
     picture: str | None = field(
         default=None, metadata={"help": f"PNG for a grid of {PICTURED} images over the split, with truths and predictions"}
@@ -47,10 +59,23 @@ class ScoreOptions:
             "help": "a pixel's class may be one whose score is lower than the best by this (semantic); 0 is exact and slower"
         },
     )
+    implementation: str = field(
+        default="eomt",
+        metadata={
+            "help": "whose code runs an EoMT checkpoint, this package's or transformers'; other models always run by transformers'",
+            "choices": list(IMPLEMENTATIONS),
+        },
+    )
+    latency: int = field(
+        default=0, metadata={"help": "images of which each step is timed, one at a time, before they are scored; 0: none"}
+    )
     output: str | None = field(default=None, metadata={"help": "JSON file for the scores and the options"})
 
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
+        check_choice("implementation", self.implementation, IMPLEMENTATIONS)
+        if self.latency < 0:
+            raise ValueError(f"latency={self.latency} must be a number of images, or 0 for no timing")
         check_checkpoint(self.checkpoint)
         check_choice("bad_samples", self.bad_samples, BAD_SAMPLES)
         check_data_folder(self.data)

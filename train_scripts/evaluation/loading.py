@@ -1,13 +1,13 @@
 """Checkpoints to score or to predict with, of this package or of transformers: model, classes and image processor."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from transformers import AutoConfig, AutoModelForUniversalSegmentation, PreTrainedConfig
+from transformers import AutoConfig, AutoModelForUniversalSegmentation, PreTrainedConfig, PreTrainedModel
 from transformers.utils import CONFIG_NAME
 
 from eomt import EomtImageProcessor
@@ -42,6 +42,16 @@ def stored_model(checkpoint: str | Path) -> str:
     return str(last)
 
 
+def load_config(checkpoint: str) -> PreTrainedConfig:
+    """The configuration of a checkpoint, of whatever architecture.
+
+    Raises:
+        OSError: there is no such checkpoint.
+    """
+    with named_in_errors(checkpoint):
+        return AutoConfig.from_pretrained(checkpoint)
+
+
 def load_model(checkpoint: str, masked: bool = False, attn_implementation: str = "sdpa") -> MaskClassifier:
     """A complete checkpoint, in float32.
 
@@ -54,15 +64,19 @@ def load_model(checkpoint: str, masked: bool = False, attn_implementation: str =
         OSError: there is no such checkpoint.
         ValueError: it is of another architecture, or weights are missing in it.
     """
+    check_architecture(load_config(checkpoint), checkpoint)
     with named_in_errors(checkpoint):
-        check_architecture(AutoConfig.from_pretrained(checkpoint), checkpoint)
         model, loaded = AutoModelForUniversalSegmentation.from_pretrained(checkpoint, dtype=torch.float32, output_loading_info=True)
-    # transformers' own checkpoints lack buffers that are only for training
-    if missing := sorted(set(loaded["missing_keys"]) & {name for name, _ in model.named_parameters()}):
-        raise ValueError(f"checkpoint={checkpoint!r} lacks the weights {missing[:5]}; give a complete EoMT checkpoint")
+    check_complete(model, loaded["missing_keys"], checkpoint)
     model.set_attn_implementation(attn_implementation)
     model.set_attn_mask_probs([float(masked)] * len(model.attn_mask_probs))
     return model
+
+
+def check_complete(model: PreTrainedModel, missing_keys: Collection[str], checkpoint: str) -> None:
+    """Raises ValueError where a checkpoint lacks parameters. Buffers that are only for training may be missing."""
+    if missing := sorted(set(missing_keys) & {name for name, _ in model.named_parameters()}):
+        raise ValueError(f"checkpoint={checkpoint!r} lacks the weights {missing[:5]}; give a complete checkpoint")
 
 
 @contextmanager
@@ -80,7 +94,7 @@ def check_architecture(config: PreTrainedConfig, checkpoint: str) -> None:
         raise ValueError(f"checkpoint={checkpoint!r} is a {config.model_type} model; give an EoMT checkpoint")
 
 
-def class_names(model: MaskClassifier) -> list[str]:
+def class_names(model: PreTrainedModel) -> list[str]:
     """The names of a model's classes, by index."""
     return [model.config.id2label[index] for index in range(model.config.num_labels)]
 

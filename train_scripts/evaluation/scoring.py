@@ -11,12 +11,14 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from eomt.image_processing.pictures import picture_grid
+from eomt.token_merging import merge_tokens
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.evaluation.inference import predictions, score_predictions
 from eomt.train_scripts.evaluation.inference_options import PICTURED, ScoreOptions
 from eomt.train_scripts.evaluation.loading import check_classes, class_names, load_model, load_processor, stored_model
+from eomt.train_scripts.evaluation.merging import merging_method
 from eomt.train_scripts.evaluation.pictures import keep_rows
 from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
 from eomt.train_scripts.evaluation.tasks import task_of
@@ -29,7 +31,7 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
     Returns:
         What the task's metric computes, with `skipped`, the reasons of images left out, if there are any; and the task's classes.
     """
-    task = task_of(options.task)
+    task, method = task_of(options.task), merging_method(options)
     for path in filter(None, (options.picture, options.output)):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     state = PartialState(cpu=not torch.accelerator.is_available())
@@ -38,6 +40,7 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
     dtype = chosen_dtype(state.device, options.bf16)
     checkpoint = stored_model(options.checkpoint)
     model = load_model(checkpoint, options.masked, options.attn_implementation).to(state.device)
+    merge_tokens(model, method)
     check_classes(class_names(model), labels.names, checkpoint)
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), labels)
     stream = evaluation_stream(

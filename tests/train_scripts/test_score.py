@@ -130,6 +130,16 @@ def test_masked_checkpoints_are_scored_unmasked(data, checkpoints, tmp_path):
     assert results[0]["miou"] == results[1]["miou"] > 0
 
 
+def test_tokens_are_merged(partly_right, checkpoints):
+    words = {"plain": [], "nothing": ["--merge_tokens", "algm", "--merge_threshold", "1", "--merge_blocks", "1", "0"]}
+    words["windows"] = [*words["nothing"][:3], "0", *words["nothing"][4:]]
+    words["pairs"] = ["--merge_tokens", "mpm", "--merge_blocks", "1"]
+    data = partly_right("instance")
+    scores = {name: run(data, checkpoints / "instance", "instance", *more) for name, more in words.items()}
+    assert scores["nothing"]["ap"] == scores["plain"]["ap"] and scores["windows"]["merge_tokens"] == "algm"
+    assert len({scores[name]["ap"] for name in ("plain", "windows", "pairs")}) == 3
+
+
 def test_other_classes_are_named(data, checkpoints):
     with pytest.raises(ValueError, match=r"14 classes, the data 8 for this task: it lacks \[\] and has \['\w+"):
         run(data, checkpoints / "panoptic", "instance")

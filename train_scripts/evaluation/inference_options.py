@@ -20,6 +20,13 @@ THRESHOLD_HELP = {"help": "class score that a query needs to become a segment (p
 BF16_HELP = {"help": "bfloat16 autocast; by default where the machine is faster in it"}
 ATTENTION_HELP = {"help": "eager, sdpa, flash_attention_2 or flex_attention"}
 MASKED_HELP = {"help": "mask the last blocks, for a model trained with --masking always"}
+MERGING_METHODS = ("algm", "mpm")
+MERGE_HELP = {"help": "merge similar tokens, which is faster and a little less exact", "choices": list(MERGING_METHODS)}
+MERGE_THRESHOLD_HELP = {"help": "similarity from which on neighbours are merged (algm); .95 by default, lower is faster"}
+MERGE_BLOCKS_HELP = {
+    "help": "blocks that merge, from 1: of neighbours and of any tokens, 0 for none (algm, 1 5 by default), or those before which "
+    "pairs are merged (mpm, 2 5)"
+}
 
 
 @dataclass
@@ -70,6 +77,9 @@ class ScoreOptions:
         default=0, metadata={"help": "images of which each step is timed, one at a time, before they are scored; 0: none"}
     )
     output: str | None = field(default=None, metadata={"help": "JSON file for the scores and the options"})
+    merge_tokens: str | None = field(default=None, metadata=MERGE_HELP)
+    merge_threshold: float | None = field(default=None, metadata=MERGE_THRESHOLD_HELP)
+    merge_blocks: list[int] | None = field(default=None, metadata=MERGE_BLOCKS_HELP)
 
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
@@ -81,6 +91,7 @@ class ScoreOptions:
         check_data_folder(self.data)
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"tolerance={self.tolerance} must lie in 0..1, as class scores do; 0 gives exact maps")
+        check_merging(self.merge_tokens, self.merge_threshold, self.merge_blocks)
 
 
 @dataclass
@@ -107,9 +118,27 @@ class PredictOptions:
     bf16: bool | None = field(default=None, metadata=BF16_HELP)
     attn_implementation: str = field(default="sdpa", metadata=ATTENTION_HELP)
     masked: bool = field(default=False, metadata=MASKED_HELP)
+    merge_tokens: str | None = field(default=None, metadata=MERGE_HELP)
+    merge_threshold: float | None = field(default=None, metadata=MERGE_THRESHOLD_HELP)
+    merge_blocks: list[int] | None = field(default=None, metadata=MERGE_BLOCKS_HELP)
 
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
         check_checkpoint(self.checkpoint)
+        check_merging(self.merge_tokens, self.merge_threshold, self.merge_blocks)
         # pathlib paths are taken, too; the record of a run holds text
         self.checkpoint, self.images, self.output = str(self.checkpoint), str(self.images), str(self.output)
+
+
+def check_merging(method: str | None, threshold: float | None, blocks: list[int] | None) -> None:
+    """Raises ValueError unless the options of token merging, of these names with `merge_`, go together."""
+    given = {"merge_threshold": threshold, "merge_blocks": blocks}
+    if method is None:
+        if unused := [name for name, value in given.items() if value is not None]:
+            raise ValueError(f"{unused[0]}={given[unused[0]]} needs merge_tokens, which is one of {', '.join(MERGING_METHODS)}")
+        return
+    check_choice("merge_tokens", method, MERGING_METHODS)
+    if method == "mpm" and threshold is not None:
+        raise ValueError(f"merge_threshold={threshold} is of merge_tokens=algm; mpm has no threshold, leave it out")
+    if method == "algm" and blocks is not None and len(blocks) != 2:
+        raise ValueError(f"merge_blocks={blocks} must be two blocks for algm, as in 1 5; 0 leaves a merge out")

@@ -31,7 +31,7 @@ from eomt.train_scripts.evaluation.segmenter import Segmenter
 from eomt.train_scripts.evaluation.tasks import TOP_INSTANCES, Result, Task
 
 VOID = -1
-OURS_ALONE = ("batch_size", "masked", "attn_implementation")  # options of this package's models
+OURS_ALONE = ("batch_size", "masked", "attn_implementation", "merge_tokens")  # options of this package's models
 
 
 class Rival(Segmenter):

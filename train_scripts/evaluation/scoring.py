@@ -13,6 +13,7 @@ from accelerate.utils import gather_object
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.image_processing.pictures import picture_grid
 from eomt.model_cards.sizes import count_parameters
+from eomt.token_merging import merge_tokens
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
@@ -27,6 +28,7 @@ from eomt.train_scripts.evaluation.loading import (
     load_processor,
     stored_model,
 )
+from eomt.train_scripts.evaluation.merging import merging_method
 from eomt.train_scripts.evaluation.pictures import keep_rows
 from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
 from eomt.train_scripts.evaluation.rivals import rival_class
@@ -100,6 +102,7 @@ def load_segmenter(options: ScoreOptions, task: Task, labels: Labels, device: to
         OSError: there is no such checkpoint.
         ValueError: it can't be scored here, or not on this dataset, or an option doesn't go with it.
     """
+    method = merging_method(options)
     checkpoint = stored_model(options.checkpoint)
     context = partial(autocast, device, dtype)
     config = load_config(checkpoint)
@@ -108,6 +111,7 @@ def load_segmenter(options: ScoreOptions, task: Task, labels: Labels, device: to
         return rival(checkpoint, config.model_type, task, labels, options.threshold, device, context)
     task_labels = task.labels(labels)
     model = load_model(checkpoint, options.masked, options.attn_implementation).to(device).eval()
+    merge_tokens(model, method)
     check_classes(class_names(model), task_labels.names, checkpoint)
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), task_labels)
     threshold = THRESHOLD if options.threshold is None else options.threshold

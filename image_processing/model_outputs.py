@@ -46,6 +46,10 @@ class ModelOutputs:
             read_layouts(getattr(outputs, "image_layouts", None), len(mask_logits)),
         )
 
+    @property
+    def num_classes(self) -> int:
+        return self.class_logits.shape[-1] - 1
+
     def whole_images(self, target_sizes: Sequence[Size] | None, settings: ResizeSettings) -> list[tuple[Layout, Size]]:
         """Layout and target size of each image, where none was split.
 

@@ -26,6 +26,7 @@ def panoptic_segmentation(
     mask_threshold: float,
     overlap_mask_area_threshold: float,
     stuff_classes: Collection[int],
+    with_confidence: bool = False,
 ) -> dict:
     """Each pixel goes to the confident query with the largest score x mask probability.
 
@@ -38,6 +39,7 @@ def panoptic_segmentation(
         mask_threshold: a pixel becomes void when its query's mask probability is below this.
         overlap_mask_area_threshold: a query is dropped when it wins this fraction or less of its own mask's area.
         stuff_classes: classes of which an image has one segment at most.
+        with_confidence: whether segments have a `confidence` as well.
 
     Returns:
         `segmentation`, int64 (H, W) of segment ids, -1 is void, and `segments_info`, a list of {id, label_id, score}.
@@ -48,7 +50,9 @@ def panoptic_segmentation(
     if len(scores) == 0:
         return {"segmentation": torch.full(target, -1, device=mask_logits.device), "segments_info": []}
 
-    winners, mask_areas = _winners(mask_logits[confident], scores, layout, target, mask_threshold)
+    winners, best, mask_areas = _winners(mask_logits[confident], scores, layout, target, mask_threshold)
+    if not with_confidence:
+        del best  # as large as the result
     # The two codes of query k are 2 k and 2 k + 1, so one count a code gives the pixels it wins outside and inside its mask.
     areas = torch.bincount(winners.flatten(), minlength=2 * len(scores)).view(-1, 2)  # (n, 2): outside, inside its mask
     ratios = areas.sum(1) / mask_areas
@@ -61,13 +65,17 @@ def panoptic_segmentation(
     segmentation = torch.empty(target, dtype=torch.int64, device=winners.device)
     for rows, ids in zip(winners.split(ROWS), segmentation.split(ROWS), strict=True):
         ids.copy_(table[rows.long()])
+    if with_confidence:
+        for segment, mean in zip(segments, _means(best, segmentation, len(segments)), strict=True):
+            segment["confidence"] = mean
     return {"segmentation": segmentation, "segments_info": segments}
 
 
 def _winners(
     mask_logits: torch.Tensor, scores: torch.Tensor, layout: Layout, target: Size, mask_threshold: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The code of the query that wins each pixel, int16 (H, W), and the areas of all masks in pixels, (n,).
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of each pixel the code of the query that wins it, int16 (H, W), and its score x mask probability there, (H, W); and the areas
+    of all masks in pixels, (n,).
 
     The code of query k is 2 k + 1 inside its mask and 2 k outside: a query may win pixels that don't belong to its mask.
     """
@@ -85,7 +93,7 @@ def _winners(
         torch.where(later_best > best, later_winners, winners, out=winners)
         torch.maximum(best, later_best, out=best)
         areas += later_areas
-    return winners, torch.stack(areas)
+    return winners, best, torch.stack(areas)
 
 
 def _compete(
@@ -128,3 +136,13 @@ def _number_segments(
                 stuff_ids[label] = len(segments)
             segments.append({"id": len(segments), "label_id": label, "score": round(score, 6)})
     return segment_of_query, segments
+
+
+def _means(values: torch.Tensor, segmentation: torch.Tensor, count: int) -> list[float]:
+    """The mean of (H, W) values over each of `count` segments, by id."""
+    sums = torch.zeros(2, count + 1, dtype=torch.float64, device=values.device)  # of values and of pixels; void comes first
+    for rows, ids in zip(values.split(ROWS), segmentation.split(ROWS), strict=True):
+        index = ids.flatten() + 1
+        sums[0] += torch.bincount(index, weights=rows.flatten().double(), minlength=count + 1)
+        sums[1] += torch.bincount(index, minlength=count + 1)
+    return (sums[0] / sums[1])[1:].tolist()

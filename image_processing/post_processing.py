@@ -9,11 +9,19 @@ from typing import Any
 import torch
 from transformers.image_processing_outputs import SemanticSegmentationPostProcessorOutput
 
+from eomt.image_processing.confidence import check_confidence, class_probabilities
 from eomt.image_processing.defaults import MASK_THRESHOLD, OVERLAP_MASK_AREA_THRESHOLD, THRESHOLD
 from eomt.image_processing.instance import Mask, binary_maps, find_instances, id_map, segments_info
 from eomt.image_processing.model_outputs import ModelOutputs, ResizeSettings
 from eomt.image_processing.panoptic import panoptic_segmentation
-from eomt.image_processing.semantic import View, ViewedImage, all_scores, best_classes, segments_of_classes
+from eomt.image_processing.semantic import (
+    View,
+    ViewedImage,
+    all_scores,
+    best_classes,
+    pixel_confidence,
+    segments_of_classes,
+)
 from eomt.image_processing.sizes import Size, Window, crop_of
 
 Sizes = list[tuple[int, int]]
@@ -29,6 +37,8 @@ class PostProcessing:
             model's input, padding included (that of `size`, if the outputs have no `image_layouts`).
         size, do_resize, do_pad: what the processor was called with, if other than its stored settings. They have an effect only
             if the outputs have no `image_layouts`, which state how each image was resized and padded.
+        output_confidence: "max", "entropy", "msp" or "rba": results have a `confidence` as well, float32 (H, W) in 0..1. It is of
+            the class scores at each pixel, whatever the segments are, see `eomt.image_processing.confidence`.
     """
 
     def post_process_panoptic_segmentation(
@@ -42,6 +52,7 @@ class PostProcessing:
         size: dict[str, int] | None = None,
         do_resize: bool | None = None,
         do_pad: bool | None = None,
+        output_confidence: str | None = None,
     ) -> list[dict]:
         """Segments without overlap.
 
@@ -56,22 +67,28 @@ class PostProcessing:
 
         Returns:
             For each image `segmentation`, int64 (H, W) of segment ids with -1 for void, and `segments_info`, a list of
-            {id, label_id, score}.
+            {id, label_id, score}. With `output_confidence`, segments have a `confidence` as well: the mean over their pixels of
+            class probability x mask probability, and of images that were split, their score, at most 1.
 
         Raises:
-            ValueError: `target_sizes`, `patch_offsets` or `image_layouts` don't fit the outputs.
+            ValueError: `target_sizes`, `patch_offsets` or `image_layouts` don't fit the outputs, or `output_confidence` is none of
+                the four.
         """
         outputs = ModelOutputs.read(outputs)
+        check_confidence(output_confidence, outputs.num_classes)
         settings = self._resize_settings(size, do_resize, do_pad)
+        confident = output_confidence is not None
         if outputs.offsets:
-            return [segments_of_classes(image) for image in _viewed_images(outputs, target_sizes, settings)]
-        stuff = frozenset((self.stuff_classes if stuff_classes is None else stuff_classes) or ())
-        thresholds = threshold, mask_threshold, overlap_mask_area_threshold
-        images = outputs.whole_images(target_sizes, settings)
-        return [
-            panoptic_segmentation(mask_logits, class_logits, layout, target, *thresholds, stuff)
-            for mask_logits, class_logits, (layout, target) in zip(outputs.mask_logits, outputs.class_logits, images, strict=True)
-        ]
+            results = [segments_of_classes(image, confident) for image in _viewed_images(outputs, target_sizes, settings)]
+        else:
+            stuff = frozenset((self.stuff_classes if stuff_classes is None else stuff_classes) or ())
+            thresholds = threshold, mask_threshold, overlap_mask_area_threshold
+            images = outputs.whole_images(target_sizes, settings)
+            results = [
+                panoptic_segmentation(masks, classes, layout, target, *thresholds, stuff, confident)
+                for masks, classes, (layout, target) in zip(outputs.mask_logits, outputs.class_logits, images, strict=True)
+            ]
+        return _add_confidence(results, _viewed_images(outputs, target_sizes, settings), output_confidence)
 
     def post_process_instance_segmentation(
         self,
@@ -87,6 +104,7 @@ class PostProcessing:
         return_rles: bool = False,
         do_resize: bool | None = None,
         do_pad: bool | None = None,
+        output_confidence: str | None = None,
     ) -> list[dict]:
         """Instances, each scored by its class probability times the mean mask probability inside its mask.
 
@@ -105,11 +123,11 @@ class PostProcessing:
         Returns:
             For each image `segmentation`, unless changed as above float32 (H, W) of ids with -1 for none, where the best
             of overlapping instances shows, and `segments_info`, a list of {id, label_id, score, bbox} with bbox =
-            [x0, y0, x1, y1] in pixels.
+            [x0, y0, x1, y1] in pixels. An instance's score is its confidence; `output_confidence` adds that of the pixels.
 
         Raises:
-            ValueError: the images were split into windows, two formats are asked for, a threshold or `top_k` is out of range, or
-                `target_sizes` or `image_layouts` don't fit the outputs.
+            ValueError: the images were split into windows, two formats are asked for, a threshold or `top_k` is out of range,
+                `output_confidence` is none of the four, or `target_sizes` or `image_layouts` don't fit the outputs.
         """
         formats = {
             "return_binary_maps": return_binary_maps,
@@ -119,13 +137,15 @@ class PostProcessing:
         if sum(formats.values()) > 1:
             raise ValueError(f"{' and '.join(name for name, on in formats.items() if on)} are both True. Ask for one format.")
         outputs = ModelOutputs.read(outputs)
+        check_confidence(output_confidence, outputs.num_classes)
         if outputs.offsets:
             raise ValueError(
                 "patch_offsets is set: the images were split into windows, and instances can't be joined across windows. "
                 "Preprocess with do_split_image=False, or use post_process_semantic_segmentation."
             )
         results = []
-        images = outputs.whole_images(target_sizes, self._resize_settings(size, do_resize, do_pad))
+        settings = self._resize_settings(size, do_resize, do_pad)
+        images = outputs.whole_images(target_sizes, settings)
         streamed = Mask.rle if return_rles else Mask.runs if return_coco_annotation else None
         keep = {} if streamed is None else {"keep": streamed}
         for masks, classes, (layout, target) in zip(outputs.mask_logits, outputs.class_logits, images, strict=True):
@@ -136,7 +156,7 @@ class PostProcessing:
                 draw = binary_maps if return_binary_maps else id_map
                 segmentation = draw(instances, target, masks.device)
             results.append({"segmentation": segmentation, "segments_info": segments_info(instances, exact=return_rles)})
-        return results
+        return _add_confidence(results, _viewed_images(outputs, target_sizes, settings), output_confidence)
 
     def post_process_semantic_segmentation(
         self,
@@ -147,31 +167,36 @@ class PostProcessing:
         tolerance: float = 0.0,
         do_resize: bool | None = None,
         do_pad: bool | None = None,
+        output_confidence: str | None = None,
+        output_probabilities: bool = False,
     ) -> list[torch.Tensor] | list[SemanticSegmentationPostProcessorOutput]:
         """The best class of each pixel; windows are merged and padding is removed first.
 
         Args:
             return_segmentation_scores: returns the scores as well, which takes memory for every class at every pixel.
             tolerance: the class of a pixel may score less than the best by up to this. Queries and classes that add less are
-                skipped where they do: with .001, a trained model's maps of 133 classes take a third of the time. Returned scores
-                are exact.
+                skipped where they do: with .001, a trained model's maps of 133 classes take a third of the time. Returned scores,
+                probabilities and confidences are exact.
+            output_probabilities: returns the scores divided by their sum at each pixel, which takes as much memory as they do.
 
         Returns:
-            For each image an int64 (H, W) map of classes; with `return_segmentation_scores`, an object with that
-            `segmentation` and the `segmentation_scores` (C, H, W).
+            For each image an int64 (H, W) map of classes; with `return_segmentation_scores`, `output_probabilities` or
+            `output_confidence`, an object with that `segmentation` and what was asked for of `segmentation_scores` (C, H, W),
+            `segmentation_probabilities` (C, H, W), which add up to 1, and `confidence` (H, W).
 
         Raises:
-            ValueError: `target_sizes`, `patch_offsets` or `image_layouts` don't fit the outputs, or images were split and
-                `target_sizes` is None.
+            ValueError: `target_sizes`, `patch_offsets` or `image_layouts` don't fit the outputs, images were split and
+                `target_sizes` is None, or `output_confidence` is none of the four.
         """
-        settings = self._resize_settings(size, do_resize, do_pad)
-        images = _viewed_images(ModelOutputs.read(outputs), target_sizes, settings)
-        if not return_segmentation_scores:
-            return [best_classes(image, tolerance)[0] for image in images]
-        return [
-            SemanticSegmentationPostProcessorOutput({"segmentation": scores.argmax(0), "segmentation_scores": scores})
-            for scores in map(all_scores, images)
-        ]
+        outputs = ModelOutputs.read(outputs)
+        check_confidence(output_confidence, outputs.num_classes)
+        results = []
+        for image in _viewed_images(outputs, target_sizes, self._resize_settings(size, do_resize, do_pad)):
+            maps = _class_maps(image, return_segmentation_scores, output_probabilities, tolerance)
+            if output_confidence is not None:
+                maps["confidence"] = pixel_confidence(image, output_confidence)
+            results.append(maps["segmentation"] if len(maps) == 1 else SemanticSegmentationPostProcessorOutput(maps))
+        return results
 
     def _resize_settings(self, size: dict[str, int] | None, do_resize: bool | None, do_pad: bool | None) -> ResizeSettings:
         """The arguments of a call, and for those that are None the stored settings."""
@@ -202,3 +227,24 @@ def _viewed_images(outputs: ModelOutputs, target_sizes: Sizes | None, settings: 
 def _spans(content: Size, window: Window) -> tuple[tuple[int, int], ...]:
     """First and one past the last row, and column, that a window shows; a lone window may be longer than the image."""
     return tuple(part.indices(length)[:2] for part, length in zip(crop_of(content, window), content, strict=True))
+
+
+def _class_maps(image: ViewedImage, with_scores: bool, with_probabilities: bool, tolerance: float) -> dict[str, torch.Tensor]:
+    """The class of each pixel, and the scores and probabilities of all classes if they are asked for."""
+    if not (with_scores or with_probabilities):
+        return {"segmentation": best_classes(image, tolerance)[0]}
+    scores = all_scores(image)
+    maps = {"segmentation": scores.argmax(0)}
+    if with_scores:
+        maps["segmentation_scores"] = scores
+    if with_probabilities:
+        maps["segmentation_probabilities"] = class_probabilities(scores.clone() if with_scores else scores)
+    return maps
+
+
+def _add_confidence(results: list[dict], images: Iterator[ViewedImage], name: str | None) -> list[dict]:
+    """The results, each with the confidence of its image's pixels if one is named."""
+    if name is not None:
+        for result, image in zip(results, images, strict=True):
+            result["confidence"] = pixel_confidence(image, name)
+    return results

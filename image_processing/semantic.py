@@ -1,4 +1,4 @@
-"""Mask and class logits -> a class for each pixel.
+"""Mask and class logits -> a class for each pixel, its score, and how sure the model is there.
 
 The work goes through strips of rows: neither the masks of all queries nor the scores of all classes exist at the image's size.
 
@@ -6,13 +6,14 @@ Shapes: Q queries, C classes, k of these classes, h, w pixels of the content, H,
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from eomt.image_processing.confidence import CONFIDENCES
 from eomt.image_processing.sizes import Size
-from eomt.image_processing.threads import one_thread, side_by_side
+from eomt.image_processing.threads import side_by_side
 from eomt.image_processing.upsampling import resize_rows, rows_under
 
 STRIP = 16  # rows of the content computed at a time
@@ -100,48 +101,76 @@ def class_scores(image: ViewedImage, start: int, end: int, negligible: float = 0
     return total.div_(count.clamp_(min=1)), classes
 
 
-def best_classes(image: ViewedImage, tolerance: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Class, int64 (H, W), and score, (H, W), of each pixel of the target. A score may be too low by up to `tolerance`.
+def for_each_tile(image: ViewedImage, tolerance: float, take: Callable[[slice, torch.Tensor, torch.Tensor], None]) -> None:
+    """Calls `take(rows, scores, classes)` for all rows of the target, a few at a time, from several threads.
 
-    A running arg-max over chunks of classes: `best` and `classes` hold the result over the classes before. Classes come in
-    increasing order and replace only lower scores, so that of equals the first wins, as in argmax.
+    Args:
+        tolerance: a score may be too low by up to this.
+        take: gets rows of the target, scores (k, rows, W), and the k classes they belong to in increasing order, at least one. The
+            scores of the other classes are 0.
     """
     device = image.views[0].mask_logits.device
-    classes = torch.zeros(image.target, dtype=torch.int64, device=device)
-    best = torch.zeros(image.target, device=device)
     strip = math.ceil(STRIP * image.target[0] / image.content[0])  # rows of the target
 
     def fill(starts: Sequence[int]) -> None:
         for start in starts:
             end = min(start + strip, image.target[0])
             first, last = rows_under(start, end, image.content[0], image.target[0])
-            scores, labels = class_scores(image, first, last, tolerance)
-            if not len(labels):
-                continue  # all scores are 0: class 0 stays, as the first of equals
-            at_once = max(1, CHUNK // ((end - start) * image.target[1]))
-            for planes, chunk in zip(scores.split(at_once), labels.split(at_once), strict=True):
-                largest, where = resize_rows(planes, image.target, start, end, image.content[0], first).max(0)
-                better = largest > best[start:end]
-                torch.where(better, chunk[where], classes[start:end], out=classes[start:end])
-                torch.maximum(largest, best[start:end], out=best[start:end])
+            scores, classes = class_scores(image, first, last, tolerance)
+            if not len(classes):
+                scores, classes = scores.new_zeros(1, *scores.shape[1:]), classes.new_zeros(1)
+            at_once = max(1, CHUNK // (len(classes) * image.target[1]))
+            for top in range(start, end, at_once):
+                bottom = min(top + at_once, end)
+                take(slice(top, bottom), resize_rows(scores, image.target, top, bottom, image.content[0], first), classes)
 
     side_by_side(fill, range(0, image.target[0], strip), device)
+
+
+def best_classes(image: ViewedImage, tolerance: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Class, int64 (H, W), and score, (H, W), of each pixel of the target. A score may be too low by up to `tolerance`.
+
+    Of equal scores the first class wins, as in argmax: class 0 where all are 0.
+    """
+    device = image.views[0].mask_logits.device
+    classes = torch.zeros(image.target, dtype=torch.int64, device=device)
+    best = torch.zeros(image.target, device=device)
+
+    def take(rows: slice, scores: torch.Tensor, labels: torch.Tensor) -> None:
+        best[rows], where = scores.max(0)
+        classes[rows] = labels[where].mul_(best[rows] > 0)
+
+    for_each_tile(image, tolerance, take)
     return classes, best
 
 
-@one_thread()
 def all_scores(image: ViewedImage) -> torch.Tensor:
     """(C, H, W): the score of each class at each pixel of the target."""
-    full = torch.zeros(image.num_classes, *image.content, device=image.views[0].mask_logits.device)
-    for start in range(0, image.content[0], STRIP):
-        end = min(start + STRIP, image.content[0])
-        scores, classes = class_scores(image, start, end)
-        full[classes, start:end] = scores
-    return resize_rows(full, image.target, 0, image.target[0])
+    full = torch.zeros(image.num_classes, *image.target, device=image.views[0].mask_logits.device)
+
+    def take(rows: slice, scores: torch.Tensor, classes: torch.Tensor) -> None:
+        full[classes, rows] = scores
+
+    for_each_tile(image, 0.0, take)
+    return full
 
 
-def segments_of_classes(image: ViewedImage) -> dict:
+def pixel_confidence(image: ViewedImage, name: str) -> torch.Tensor:
+    """(H, W): a confidence of `CONFIDENCES` at each pixel of the target, from exact scores."""
+    confidence = torch.zeros(image.target, device=image.views[0].mask_logits.device)
+
+    def take(rows: slice, scores: torch.Tensor, classes: torch.Tensor) -> None:
+        confidence[rows] = CONFIDENCES[name](scores, image.num_classes)
+
+    for_each_tile(image, 0.0, take)
+    return confidence
+
+
+def segments_of_classes(image: ViewedImage, with_confidence: bool = False) -> dict:
     """The panoptic result of merged windows: one segment a class, since class scores don't separate instances.
+
+    Args:
+        with_confidence: whether segments have a `confidence` as well: their score, at most 1.
 
     Returns:
         `segmentation`, int64 (H, W), and `segments_info`, a list of {id, label_id, score} by increasing class. A segment's score
@@ -152,7 +181,7 @@ def segments_of_classes(image: ViewedImage) -> dict:
     totals = torch.bincount(segmentation.flatten(), weights=best.flatten())  # in float64
     means = (totals / areas).tolist()
     segments = [
-        {"id": i, "label_id": label, "score": round(score, 6)}
+        {"id": i, "label_id": label, "score": round(score, 6), **({"confidence": min(1.0, score)} if with_confidence else {})}
         for i, (label, score) in enumerate(zip(present.tolist(), means, strict=True))
     ]
     return {"segmentation": segmentation, "segments_info": segments}

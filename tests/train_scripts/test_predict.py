@@ -121,6 +121,31 @@ def test_semantic_files(checkpoints, photos, direct, tmp_path):
         assert written.dtype == np.uint8 and (written != expected[name].numpy()).mean() < 0.002  # the scorer's tolerance of .001
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_maps_of_confidence_of_16_bits_beside_the_same_predictions(checkpoints, photos, tmp_path, task):
+    run(checkpoints, photos, task, tmp_path / "plain")
+    run(checkpoints, photos, task, tmp_path / "out", confidence=["rba", "max"])
+    processor = EomtImageProcessor.from_pretrained(checkpoints / task)
+    model = EomtForUniversalSegmentation.from_pretrained(checkpoints / task).eval()
+    model.set_attn_mask_probs([0.0])
+    for path in (tmp_path / "plain").rglob("*.*"):
+        if path.is_file() and path.name != "run.json":
+            assert (tmp_path / "out" / path.relative_to(tmp_path / "plain")).read_bytes() == path.read_bytes()
+    for name in NAMES:
+        image = Image.open(photos / f"{name}.png")
+        with torch.no_grad():
+            outputs = model(**processor(images=[image], return_tensors="pt"))
+        for score in ("rba", "max"):
+            written = np.asarray(Image.open(tmp_path / "out" / "confidence" / score / f"{name}.png"))
+            (expected,) = processor.post_process_semantic_segmentation(outputs, [image.size[::-1]], output_confidence=score)
+            assert written.dtype == np.uint16 and written.shape == image.size[::-1]
+            assert np.abs(written - 65536 * expected.confidence.numpy()).max() < 2  # rounded down, and other sums of floats
+    with pytest.raises(ValueError, match="has predictions of another run, with {'confidence': "):
+        run(checkpoints, photos, task, tmp_path / "out", confidence=["max"])
+    with pytest.raises(ValueError, match="confidence='sure' is unknown; choose one of max, entropy, msp, rba"):
+        run(checkpoints, photos, task, tmp_path / "other", confidence=["sure"])
+
+
 def test_category_ids_of_coco(checkpoints, photos, tmp_path):
     entries = [{"id": 10 * index, "name": name, "isthing": 0} for index, name in enumerate(scenes.LABELS.names)]
     (tmp_path / "coco.json").write_text(json.dumps({"categories": entries}))
@@ -138,14 +163,14 @@ def test_an_interrupted_run_goes_on_with_what_is_not_done(checkpoints, photos, t
     run(checkpoints, photos, "panoptic", tmp_path / "whole")
     add, added = PredictionFiles.add, []
 
-    def stop(self, image, result):
+    def stop(self, image, result, confidences):
         if len(added) == 2:
             if at == "while writing":
                 monkeypatch.setattr("eomt.train_scripts.evaluation.prediction_files._write", lambda path, text: 1 / 0)
-                add(self, image, result)  # the PNG is there, the record isn't
+                add(self, image, result, confidences)  # the PNG is there, the record isn't
             raise KeyboardInterrupt
         added.append(image.image_id)
-        add(self, image, result)
+        add(self, image, result, confidences)
 
     with monkeypatch.context() as patch:
         monkeypatch = patch

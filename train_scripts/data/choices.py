@@ -21,6 +21,7 @@ FORMATS = (  # of annotations; `formats.readers` has a reader for each
     "datasets",
 )
 TASK_NAMES = ("semantic", "instance", "panoptic")
+CONFIDENCE_NAMES = ("max", "entropy", "msp", "rba")  # of pixels; `eomt.image_processing.confidence` has a function for each
 
 
 def check_choice(name: str, value: str, choices: Iterable[str]) -> None:

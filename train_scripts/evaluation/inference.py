@@ -16,7 +16,7 @@ from eomt.train_scripts.data.evaluation_stream import collate_evaluation
 from eomt.train_scripts.data.image_sources import NamedImage
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.evaluation.inference_options import SCORE_TOLERANCE
-from eomt.train_scripts.evaluation.tasks import Result, Task
+from eomt.train_scripts.evaluation.tasks import Result
 
 
 class PredictionStream(Protocol):
@@ -29,19 +29,32 @@ class PredictionStream(Protocol):
     def __iter__(self) -> Iterator[dict]: ...
 
 
+class ResultMaker(Protocol):
+    """Makes the result of an image, as a `Task` does."""
+
+    def result(
+        self,
+        processor: EomtImageProcessor,
+        outputs: EomtForUniversalSegmentationOutput,
+        size: tuple[int, int],
+        threshold: float,
+        tolerance: float,
+    ) -> Any: ...
+
+
 @torch.no_grad()
 def predictions(
     model: MaskClassifier,
     processor: EomtImageProcessor,
     stream: PredictionStream,
-    task: Task,
+    task: ResultMaker,
     batch_size: int,
     threshold: float = THRESHOLD,
     autocast: Callable[[], AbstractContextManager] = nullcontext,
     show_progress: bool = True,
     passes: int = 0,
     tolerance: float = SCORE_TOLERANCE,
-) -> Iterator[tuple[Sample | NamedImage, Result]]:
+) -> Iterator[tuple[Sample | NamedImage, Any]]:
     """Each image with its result, by the model in evaluation mode, which is put back afterwards.
 
     Results are made image by image and dropped when the next is asked for, so that memory doesn't grow with the batch.

@@ -6,7 +6,7 @@ They have no base class: programs call both by position, and a base class's fiel
 from dataclasses import dataclass, field
 
 from eomt.image_processing.defaults import THRESHOLD
-from eomt.train_scripts.data.choices import BAD_SAMPLES, TASK_NAMES, check_choice
+from eomt.train_scripts.data.choices import BAD_SAMPLES, CONFIDENCE_NAMES, TASK_NAMES, check_choice
 from eomt.train_scripts.data.input_paths import check_checkpoint, check_data_folder
 
 PICTURED = 6  # images
@@ -121,11 +121,20 @@ class PredictOptions:
     merge_tokens: str | None = field(default=None, metadata=MERGE_HELP)
     merge_threshold: float | None = field(default=None, metadata=MERGE_THRESHOLD_HELP)
     merge_blocks: list[int] | None = field(default=None, metadata=MERGE_BLOCKS_HELP)
+    confidence: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "maps of how sure the model is at each pixel, in PNGs of 16 bits, by one score or several",
+            "choices": list(CONFIDENCE_NAMES),
+        },
+    )
 
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
         check_checkpoint(self.checkpoint)
         check_merging(self.merge_tokens, self.merge_threshold, self.merge_blocks)
+        for name in self.confidence:
+            check_choice("confidence", name, CONFIDENCE_NAMES)
         # pathlib paths are taken, too; the record of a run holds text
         self.checkpoint, self.images, self.output = str(self.checkpoint), str(self.images), str(self.output)
 

@@ -16,6 +16,7 @@ from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.annotation_files import read_json
 from eomt.train_scripts.data.image_sources import ImageStream, open_source
+from eomt.train_scripts.evaluation.confidence_maps import WithConfidence
 from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.inference_options import PredictOptions
 from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor, stored_model
@@ -53,6 +54,7 @@ def predict(options: PredictOptions) -> dict[str, int]:
         "version": _version(checkpoint, model.config),
         "threshold": options.threshold,
         "masked": options.masked,
+        "confidence": options.confidence,
         "precision": NAMES[dtype],
         "images": options.images,
         "split": options.split,
@@ -75,14 +77,14 @@ def predict(options: PredictOptions) -> dict[str, int]:
         model,
         processor,
         stream,
-        task,
+        WithConfidence(task, options.confidence),
         options.batch_size,
         options.threshold,
         partial(autocast, state.device, dtype),
         show_progress=state.is_main_process,
     )
-    for image, result in results:
-        files.add(image, result)
+    for image, (result, confidences) in results:
+        files.add(image, result, confidences)
         predicted += 1
     counts = gather_object([(predicted, stream.finished, stream.broken)])  # of each process
     broken = {name: reason for _, _, reasons in counts for name, reason in reasons.items()}

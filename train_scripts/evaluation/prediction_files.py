@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from torch import Tensor
+
 from eomt.image_processing.pictures import draw_segments
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.image_sources import NamedImage, image_number
@@ -69,9 +71,17 @@ class PredictionFiles:
         """Whether all of an image has been written, in this run or in an earlier one."""
         return self._record(name).is_file()
 
-    def add(self, image: NamedImage, result: Result) -> None:
-        """Writes an image's prediction, as the task's `result` gives it; it counts as done when all of it is there."""
+    def add(self, image: NamedImage, result: Result, confidences: Mapping[str, Tensor]) -> None:
+        """Writes an image's prediction; it counts as done when all of it is there.
+
+        Args:
+            image: with its name.
+            result: as the task's `result` gives it.
+            confidences: levels 0..65,535 of each confidence at each pixel, (H, W) integers.
+        """
         annotations = self.format.write(image, result)
+        for name, levels in confidences.items():
+            self.format.write_confidence(image, name, levels)
         height, width = image.image.shape[1:]
         if self.overlays:
             segmentation = self.task.drawn(result, (height, width))

@@ -44,6 +44,10 @@ class PredictionFormat(ABC):
     def write(self, image: NamedImage, result: Any) -> list[dict]:
         """Writes an image's files, and returns its annotations, which are kept in its record."""
 
+    def write_confidence(self, image: NamedImage, name: str, levels: Tensor) -> None:
+        """Writes `confidence/<score>/<name>.png`, grey of 16 bits: the (H, W) levels 0..65,535 of a confidence at each pixel."""
+        save_levels(levels, self.folder / "confidence" / name / f"{image.image_id}.png")
+
     @abstractmethod
     def join(self, file: TextIO, records: Callable[[], Iterator[dict]]) -> None:
         """Writes the joint file from the records, {image, annotations}, of which one at a time is in memory."""
@@ -123,6 +127,11 @@ class InstanceFormat(PredictionFormat):
 
     def join(self, file: TextIO, records: Callable[[], Iterator[dict]]) -> None:
         _write_list(file, (json.dumps(entry) for record in records() for entry in record["annotations"]))
+
+
+def save_levels(levels: Tensor, path: Path) -> None:
+    """Writes (H, W) integers 0..65,535 as a grey PNG of 16 bits."""
+    save_image(Image.fromarray(levels.cpu().numpy().astype(np.uint16)), path)
 
 
 def _write_list(file: TextIO, entries: Iterable[str]) -> None:

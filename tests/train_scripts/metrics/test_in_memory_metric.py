@@ -14,7 +14,9 @@ import torch
 
 from eomt.train_scripts.data.run_lengths import segments_to_rles
 from eomt.train_scripts.data.samples import Sample
+from eomt.train_scripts.metrics.anomaly_detection import AnomalyDetection
 from eomt.train_scripts.metrics.average_precision import AveragePrecision
+from eomt.train_scripts.metrics.confidence_reliability import ConfidenceReliability
 from eomt.train_scripts.metrics.mean_iou import MeanIoU
 from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
 
@@ -23,6 +25,8 @@ METRICS = {
     "panoptic_quality": lambda: PanopticQuality([True, True, True, False, False]),
     "mean_iou": lambda: MeanIoU(5),
     "average_precision": lambda: AveragePrecision(5, boundary=True),
+    "anomaly_detection": AnomalyDetection,
+    "confidence_reliability": ConfidenceReliability,
 }
 
 
@@ -32,6 +36,8 @@ def case(request, made_samples, detections):
     if request.param == "average_precision":
         return METRICS[request.param], made_samples, detections(made_samples, 5)
     generator, predictions = np.random.default_rng(0), []
+    if request.param in ("anomaly_detection", "confidence_reliability"):
+        return METRICS[request.param], *_confidences(request.param, made_samples, generator)
     for sample in made_samples:
         moved = torch.roll(sample.id_map, tuple(generator.integers(-4, 5, 2).tolist()), (0, 1))
         info = [
@@ -43,6 +49,18 @@ def case(request, made_samples, detections):
             classes[moved == segment["id"]] = segment["label_id"]
         predictions.append({"segmentation": moved, "segments_info": info} if request.param == "panoptic_quality" else classes)
     return METRICS[request.param], made_samples, predictions
+
+
+def _confidences(name: str, samples: list[Sample], generator: np.random.Generator) -> tuple[list, list]:
+    """Maps of truth, of which a part is void, and confidences in it, with class maps if they are of a metric of classes."""
+    references = [torch.where(sample.id_map % 7 == 3, 255, (sample.id_map > 0).int()) for sample in samples]
+    predictions = []
+    for reference in references:
+        noise = torch.from_numpy(generator.random(reference.shape))
+        confidence = (noise + 0.3 * (reference == 0)).div(1.3)
+        classes = (noise > 0.4).int()
+        predictions.append(confidence if name == "anomaly_detection" else {"segmentation": classes, "confidence": confidence})
+    return references, predictions
 
 
 def test_it_is_evaluates(case):
@@ -60,7 +78,8 @@ def test_it_is_evaluates(case):
     with pytest.raises(ValueError, match="predictions has 24 entries, but references 23. Give one of each an image"):
         metric.add_batch(predictions=predictions, references=samples[1:])
     figures = {name: value for name, value in expected.items() if name != "per_class"}
-    assert all(type(value) is float and value == value for value in figures.values()) and len(expected["per_class"]) == 5
+    assert all(type(value) is float and value == value for value in figures.values())
+    assert len(expected.get("per_class", range(5))) == 5
 
 
 @pytest.mark.parametrize("bounds", [[24], [12], [1], [8, 16], [3, 21], [0, 24]])
@@ -92,10 +111,13 @@ def test_they_load_from_their_paths_without_a_network_and_store_nothing(monkeypa
         ("panoptic_quality", {"things": [True]}, segments, "pq"),
         ("mean_iou", {"num_classes": 1}, torch.zeros(2, 2, dtype=torch.int64), "miou"),
         ("average_precision", {"num_classes": 1, "boundary": True}, masks, "boundary_ap"),
+        ("anomaly_detection", {}, torch.tensor([[0.9, 0.1]]), "auprc"),
+        ("confidence_reliability", {}, {"segmentation": torch.tensor([[0, 0]]), "confidence": torch.tensor([[0.9, 0.1]])}, "auroc"),
     ):
         metric = evaluate.load(str(FOLDER / f"{name}.py"), cache_dir=str(tmp_path / "cache"), **options)
         assert type(metric).__name__ == type(METRICS[name]()).__name__ and type(metric) is not type(METRICS[name]())
-        metric.add_batch(predictions=[prediction], references=[truth])
+        of_maps = name in ("anomaly_detection", "confidence_reliability")
+        metric.add_batch(predictions=[prediction], references=[torch.tensor([[0, 1]]) if of_maps else truth])
         assert metric.compute()[score] == 100.0
     assert not (tmp_path / "cache").exists() and not list(tmp_path.rglob("*.arrow"))
 

@@ -85,8 +85,8 @@ class EomtBaseConfig(PreTrainedConfig):
         for name, side, patch in zip(("height", "width"), self.image_size_hw, self.patch_size_hw, strict=True):
             if side <= 0 or side % patch:
                 raise ValueError(
-                    f"image_size={self.image_size}: its {name} {side} is not a positive multiple of patch_size {patch}; "
-                    f"use {max(1, round(side / patch)) * patch}"
+                    f"image_size={self.image_size}: its {name} {side} is not a positive multiple of patch_size {patch}, to which "
+                    f"the patches of a pretrained ViT are resampled; use {nearest_multiples(side, patch)}"
                 )
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(f"hidden_size={self.hidden_size} must be a multiple of num_attention_heads={self.num_attention_heads}")
@@ -135,6 +135,12 @@ class EomtBaseConfig(PreTrainedConfig):
         """`(h, w)` patches of the stored position grid."""
         (height, width), (patch_height, patch_width) = self.image_size_hw, self.patch_size_hw
         return height // patch_height, width // patch_width
+
+
+def nearest_multiples(side: int, divisor: int) -> str:
+    """The positive multiples on both sides of a number that is none, in words."""
+    below = side // divisor * divisor
+    return f"{below} or {below + divisor}" if below > 0 else str(divisor)
 
 
 def _pair(name: str, value: int | list[int] | tuple[int, int]) -> tuple[int, int]:

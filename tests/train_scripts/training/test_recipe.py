@@ -32,7 +32,9 @@ def test_an_unknown_key_is_named_with_the_nearest_one(recipe):
 
 
 def test_a_recipe_that_is_missing_or_no_mapping_is_named(recipe):
-    with pytest.raises(FileNotFoundError, match="nowhere.yaml.*demo"):
+    with pytest.raises(FileNotFoundError, match="'coco_panoptic_larg_640' .* did you mean coco_panoptic_large_640[?] Give"):
+        parse_arguments(CLASSES, ["--recipe", "coco_panoptic_larg_640", "--data", "d"])
+    with pytest.raises(FileNotFoundError, match="'nowhere.yaml' does not exist; give a YAML file or one of: .*demo"):
         parse_arguments(CLASSES, ["--recipe", "nowhere.yaml", "--data", "d"])
     with pytest.raises(FileNotFoundError, match="experiments/semantic.yaml"):  # another than the bundled one
         parse_arguments(CLASSES, ["--recipe", "experiments/semantic.yaml", "--data", "d"])

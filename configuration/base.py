@@ -41,6 +41,7 @@ class EomtBaseConfig(PreTrainedConfig):
         image_mean, image_std: of the RGB channels in [0, 1], with which the encoder's published weights were trained. They are
             no field: a checkpoint's image processor stores them.
         title, description: for model cards.
+        stores_masking: whether a checkpoint's masking probabilities say if the model is masked at inference.
     """
 
     keys_to_ignore_at_inference = ["loss_terms", "block_predictions"]  # a plain Trainer would keep them of every image
@@ -48,6 +49,7 @@ class EomtBaseConfig(PreTrainedConfig):
     fewest_blocks = 1  # with queries
     title = "An Encoder-only Mask Transformer (EoMT)"
     description = "a plain ViT with learnable queries in its last blocks"
+    stores_masking = False  # transformers' files lack the probabilities, or hold those that a training began with
     image_mean = IMAGENET_DEFAULT_MEAN
     image_std = IMAGENET_DEFAULT_STD
 

@@ -35,6 +35,7 @@ class LadderFields:
     fewest_blocks = 0
     title = "A step on the way from ViT-Adapter + Mask2Former to EoMT"
     description = "a ViT, and queries in Mask2Former's Transformer decoder"
+    stores_masking = True  # Mask2Former keeps its masks
     init_std = 0.02
     init_xavier_std = 1.0
 

@@ -52,7 +52,7 @@ def _to_folder(options: ConvertOptions, task: Task, labels: Labels | None) -> Eo
 
 
 def _to_file(options: ConvertOptions) -> EomtForUniversalSegmentation:
-    model = load_model(stored_model(options.checkpoint))
+    model = load_model(stored_model(options.checkpoint), masked=False)
     if options.image_size is not None:
         model.resize_position_embeddings(options.image_size)
     base = None if options.base is None else _base(options.base)

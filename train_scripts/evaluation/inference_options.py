@@ -18,7 +18,9 @@ BATCH_SIZE_HELP = {"help": "images a process and forward pass"}
 THRESHOLD_HELP = {"help": "class score that a query needs to become a segment (panoptic)"}
 BF16_HELP = {"help": "bfloat16 autocast; by default where the machine is faster in it"}
 ATTENTION_HELP = {"help": "eager, sdpa, flash_attention_2 or flex_attention"}
-MASKED_HELP = {"help": "mask the last blocks, for a model trained with --masking always"}
+MASKED_HELP = {
+    "help": "mask attention or not; by default rows 0 to 3 of Table 1 as they were trained (--masking always: masked), EoMT never"
+}
 
 
 @dataclass
@@ -40,7 +42,7 @@ class ScoreOptions:
     )
     bf16: bool | None = field(default=None, metadata=BF16_HELP)
     attn_implementation: str = field(default="sdpa", metadata=ATTENTION_HELP)
-    masked: bool = field(default=False, metadata=MASKED_HELP)
+    masked: bool | None = field(default=None, metadata=MASKED_HELP)
     tolerance: float = field(
         default=SCORE_TOLERANCE,
         metadata={
@@ -81,7 +83,7 @@ class PredictOptions:
     threads: int = field(default=2, metadata={"help": "threads that decode images, a process"})
     bf16: bool | None = field(default=None, metadata=BF16_HELP)
     attn_implementation: str = field(default="sdpa", metadata=ATTENTION_HELP)
-    masked: bool = field(default=False, metadata=MASKED_HELP)
+    masked: bool | None = field(default=None, metadata=MASKED_HELP)
 
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)

@@ -49,7 +49,7 @@ def predict(options: PredictOptions) -> dict[str, int]:
         "checkpoint": options.checkpoint,
         "version": _version(checkpoint, model.config),
         "threshold": options.threshold,
-        "masked": options.masked,
+        "masked": bool(model.attn_mask_probs.all()),
         "precision": NAMES[dtype],
         "images": options.images,
         "split": options.split,

@@ -70,6 +70,7 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
         picture_grid(rows, options.picture, labels.names, labels.isthing)
     if options.output and state.is_main_process:
         chosen = {name: value for name, value in asdict(options).items() if name != "output"}
-        content = {**chosen, "precision": NAMES[dtype], **scores, "classes": labels.names}
+        used = {"precision": NAMES[dtype], "masked": bool(model.attn_mask_probs.all())}  # also where they were not given
+        content = {**chosen, **used, **scores, "classes": labels.names}
         Path(options.output).write_text(json.dumps(content, indent=1, default=str))  # paths as text
     return scores, labels

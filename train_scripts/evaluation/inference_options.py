@@ -19,7 +19,9 @@ BATCH_SIZE_HELP = {"help": "images a process and forward pass"}
 THRESHOLD_HELP = {"help": "class score that a query needs to become a segment (panoptic)"}
 BF16_HELP = {"help": "bfloat16 autocast; by default where the machine is faster in it"}
 ATTENTION_HELP = {"help": "eager, sdpa, flash_attention_2 or flex_attention"}
-MASKED_HELP = {"help": "mask the last blocks, for a model trained with --masking always"}
+MASKED_HELP = {
+    "help": "mask attention or not; by default rows 0 to 3 of Table 1 as they were trained (--masking always: masked), EoMT never"
+}
 MERGING_METHODS = ("algm", "mpm")
 MERGE_HELP = {"help": "merge similar tokens, which is faster and a little less exact", "choices": list(MERGING_METHODS)}
 MERGE_THRESHOLD_HELP = {"help": "similarity from which on neighbours are merged (algm); .95 by default, lower is faster"}
@@ -59,7 +61,7 @@ class ScoreOptions:
     )
     bf16: bool | None = field(default=None, metadata=BF16_HELP)
     attn_implementation: str = field(default="sdpa", metadata=ATTENTION_HELP)
-    masked: bool = field(default=False, metadata=MASKED_HELP)
+    masked: bool | None = field(default=None, metadata=MASKED_HELP)
     tolerance: float = field(
         default=SCORE_TOLERANCE,
         metadata={
@@ -117,7 +119,7 @@ class PredictOptions:
     threads: int = field(default=2, metadata={"help": "threads that decode images, a process"})
     bf16: bool | None = field(default=None, metadata=BF16_HELP)
     attn_implementation: str = field(default="sdpa", metadata=ATTENTION_HELP)
-    masked: bool = field(default=False, metadata=MASKED_HELP)
+    masked: bool | None = field(default=None, metadata=MASKED_HELP)
     merge_tokens: str | None = field(default=None, metadata=MERGE_HELP)
     merge_threshold: float | None = field(default=None, metadata=MERGE_THRESHOLD_HELP)
     merge_blocks: list[int] | None = field(default=None, metadata=MERGE_BLOCKS_HELP)

@@ -53,7 +53,7 @@ def predict(options: PredictOptions) -> dict[str, int]:
         "checkpoint": options.checkpoint,
         "version": _version(checkpoint, model.config),
         "threshold": options.threshold,
-        "masked": options.masked,
+        "masked": bool(model.attn_mask_probs.all()),
         "confidence": options.confidence,
         "precision": NAMES[dtype],
         "images": options.images,

@@ -82,7 +82,8 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
         picture_grid(rows, options.picture, labels.names, labels.isthing)
     if options.output and state.is_main_process:
         chosen = {name: value for name, value in asdict(options).items() if name not in ("output", "latency")}
-        used = {"threshold": segmenter.threshold, "precision": NAMES[dtype]}
+        # also where they were not given
+        used = {"threshold": segmenter.threshold, "precision": NAMES[dtype], "masked": segmenter.masked}
         content = {**chosen, **used, **scores, "classes": labels.names}
         Path(options.output).write_text(json.dumps(content, indent=1, default=str))  # paths as text
     return scores, labels

@@ -37,6 +37,11 @@ class Segmenter(ABC):
     processor: Callable[..., Mapping[str, Any]]
     threshold: float | None
 
+    @property
+    def masked(self) -> bool | None:
+        """Whether attention is masked; None where that is the model's affair."""
+        return None
+
     @abstractmethod
     def forward(self, inputs: Mapping[str, Any]) -> Any:
         """The model's outputs for the inputs of one image."""
@@ -84,6 +89,10 @@ class EomtSegmenter(Segmenter):
     tolerance: float
     batch_size: int
     autocast: Callable[[], AbstractContextManager]
+
+    @property
+    def masked(self) -> bool:
+        return bool(self.model.attn_mask_probs.all())
 
     def forward(self, inputs: Mapping[str, Any]) -> EomtForUniversalSegmentationOutput:
         pixel_values = inputs["pixel_values"].to(self.model.device)

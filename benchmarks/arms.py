@@ -133,7 +133,7 @@ def score(checkpoint: Path, data: Path, split: str, task: str, masked: bool = Fa
     script, prefix = HERE.parent / "train_scripts" / "score.py", "masked_" if masked else ""
     path, picture = checkpoint / f"{prefix}scores.json", checkpoint / f"{prefix}picture.png"
     words = ["--checkpoint", checkpoint, "--data", data, "--split", split, "--task", task, "--output", path, "--picture", picture]
-    subprocess.run(list(map(str, [sys.executable, script, *words, *(["--masked"] if masked else [])])), check=True)
+    subprocess.run(list(map(str, [sys.executable, script, *words, "--masked", masked])), check=True)
     return json.loads(path.read_text())
 
 

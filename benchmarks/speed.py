@@ -38,8 +38,8 @@ def main() -> None:
     args = parser.parse_args()
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
     bf16 = args.bf16 or device.type != "cpu"
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
-    print(f"{args.architecture} at {args.image_size}, {name}, {'bfloat16' if bf16 else 'float32'}, torch {torch.__version__}")
+    dtype = "bfloat16" if bf16 else "float32"
+    print(f"{args.architecture} at {args.image_size}, {machine_name(device)}, {dtype}, torch {torch.__version__}")
     forward(args, device, bf16)
     if args.train_batch_size:
         train(args, device, bf16)
@@ -99,6 +99,13 @@ def train(args: argparse.Namespace, device: torch.device, bf16: bool) -> None:
     for name in models:
         print(f"training step of {batch}, {name}: {1000 * seconds[name]:.0f} ms{peaks.get(name, '')}")
     print(f"training step: stock takes {seconds['stock'] / seconds['ours']:.2f} times as long")
+
+
+def machine_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name()
+    threads = torch.get_num_threads()
+    return f"{threads} CPU thread{'s' if threads > 1 else ''}"
 
 
 def timed(calls: dict[str, Callable], repeats: int, device: torch.device) -> dict[str, float]:

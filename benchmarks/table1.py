@@ -16,7 +16,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 from arms import BACKBONE, score_once, settled_bf16, train_in_turn
-from ladder_speed import NAMES
+from paper_rows import read_tables
 from speed import timed
 from torch import Tensor
 
@@ -30,7 +30,7 @@ BATCH, QUERIES, POINTS = 8, 12, 512  # as in the recipe
 SEEDS = (0, 1)
 EOMT = 5
 ROWS = range(EOMT, -1, -1)  # EoMT first, the slowest last
-PAPER = {5: (56.0, 128), 4: (56.2, 61), 3: (56.7, 64), 2: (56.9, 61), 1: (56.7, 36), 0: (57.1, 29)}  # PQ on COCO; images a second
+PAPER = read_tables()["Tables 1 and B"].rows  # by row
 
 
 def main() -> None:
@@ -75,12 +75,12 @@ def report(scores: Mapping[int, Sequence[Mapping]], out: Path, repeats: int) -> 
     for row, by_seed in sorted(scores.items()):
         mean = {key: statistics.mean(one[key] for one in by_seed) for key in ("pq", "pq_things", "pq_stuff")}
         seeds, parameters = [one["pq"] for one in by_seed], count_parameters(models[row])
-        cells = [NAMES[row], f"{mean['pq']:.1f}", " ".join(f"{pq:.1f}" for pq in seeds)]
+        cells = [PAPER[row].method, f"{mean['pq']:.1f}", " ".join(f"{pq:.1f}" for pq in seeds)]
         cells += [f"{mean['pq_things']:.1f}", f"{mean['pq_stuff']:.1f}", f"{parameters / 1e6:.1f}"]
-        cells += [f"{1000 * forward[row]:.1f}", f"{step[row]:.2f}", *PAPER[row]]
+        cells += [f"{1000 * forward[row]:.1f}", f"{step[row]:.2f}", PAPER[row].score, PAPER[row].fps]
         print(f"| {' | '.join(map(str, cells))} |")
         times = {"forward_seconds": forward[row], "step_seconds": step[row]}
-        table[NAMES[row]] = {**mean, "pq_by_seed": seeds, "parameters": parameters, **times}
+        table[PAPER[row].method] = {**mean, "pq_by_seed": seeds, "parameters": parameters, **times}
     (out / "table1.json").write_text(json.dumps(table, indent=1))
     plot(table, out / "table1.png")
 
@@ -129,9 +129,9 @@ def plot(table: Mapping[str, Mapping], path: Path) -> None:
     for row, (name, values) in enumerate(table.items()):
         speed, colour = 1 / values["forward_seconds"], f"C{row}"
         here.plot([speed] * len(SEEDS), values["pq_by_seed"], "o", color=colour, label=name)
-        paper.plot(PAPER[row][1], PAPER[row][0], "o", color=colour)
+        paper.plot(PAPER[row].fps, PAPER[row].score, "o", color=colour)
         here.annotate(str(row), (speed, values["pq"]), textcoords="offset points", xytext=(8, 0))
-        paper.annotate(str(row), (PAPER[row][1], PAPER[row][0]), textcoords="offset points", xytext=(8, 0))
+        paper.annotate(str(row), (PAPER[row].fps, PAPER[row].score), textcoords="offset points", xytext=(8, 0))
     here.set(title="here: scenes, ViT-S, a dot a seed", xlabel="images a second, one CPU thread", ylabel="PQ")
     paper.set(title="paper, Table 1: COCO, ViT-L", xlabel="images a second, H100", ylabel="PQ")
     for axes in (here, paper):

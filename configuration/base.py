@@ -41,6 +41,7 @@ class EomtBaseConfig(PreTrainedConfig):
         image_mean, image_std: of the RGB channels in [0, 1], with which the encoder's published weights were trained. They are
             no field: a checkpoint's image processor stores them.
         title, description: for model cards.
+        stores_masking: whether a checkpoint's masking probabilities say if the model is masked at inference.
     """
 
     keys_to_ignore_at_inference = ["loss_terms", "block_predictions"]  # a plain Trainer would keep them of every image
@@ -48,6 +49,7 @@ class EomtBaseConfig(PreTrainedConfig):
     fewest_blocks = 1  # with queries
     title = "An Encoder-only Mask Transformer (EoMT)"
     description = "a plain ViT with learnable queries in its last blocks"
+    stores_masking = False  # transformers' files lack the probabilities, or hold those that a training began with
     image_mean = IMAGENET_DEFAULT_MEAN
     image_std = IMAGENET_DEFAULT_STD
 
@@ -85,8 +87,8 @@ class EomtBaseConfig(PreTrainedConfig):
         for name, side, patch in zip(("height", "width"), self.image_size_hw, self.patch_size_hw, strict=True):
             if side <= 0 or side % patch:
                 raise ValueError(
-                    f"image_size={self.image_size}: its {name} {side} is not a positive multiple of patch_size {patch}; "
-                    f"use {max(1, round(side / patch)) * patch}"
+                    f"image_size={self.image_size}: its {name} {side} is not a positive multiple of patch_size {patch}, to which "
+                    f"the patches of a pretrained ViT are resampled; use {nearest_multiples(side, patch)}"
                 )
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(f"hidden_size={self.hidden_size} must be a multiple of num_attention_heads={self.num_attention_heads}")
@@ -135,6 +137,12 @@ class EomtBaseConfig(PreTrainedConfig):
         """`(h, w)` patches of the stored position grid."""
         (height, width), (patch_height, patch_width) = self.image_size_hw, self.patch_size_hw
         return height // patch_height, width // patch_width
+
+
+def nearest_multiples(side: int, divisor: int) -> str:
+    """The positive multiples on both sides of a number that is none, in words."""
+    below = side // divisor * divisor
+    return f"{below} or {below + divisor}" if below > 0 else str(divisor)
 
 
 def _pair(name: str, value: int | list[int] | tuple[int, int]) -> tuple[int, int]:

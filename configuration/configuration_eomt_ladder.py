@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from huggingface_hub.dataclasses import strict
 
+from eomt.configuration.base import nearest_multiples
 from eomt.configuration.configuration_eomt import EomtConfig
 from eomt.configuration.configuration_eomt_dinov3 import EomtDinov3Config
 from eomt.configuration.configuration_eomt_eva02 import EomtEva02Config
@@ -34,6 +35,7 @@ class LadderFields:
     fewest_blocks = 0
     title = "A step on the way from ViT-Adapter + Mask2Former to EoMT"
     description = "a ViT, and queries in Mask2Former's Transformer decoder"
+    stores_masking = True  # Mask2Former keeps its masks
     init_std = 0.02
     init_xavier_std = 1.0
 
@@ -78,10 +80,12 @@ class LadderFields:
                 f"hidden_size={self.hidden_size} must be a multiple of 4 * num_attention_heads={4 * self.num_attention_heads} at "
                 "row 0, whose values are half as wide"
             )
-        if any(side % (2 * PATCH) for side in self.image_size_hw):
-            raise ValueError(
-                f"image_size={self.image_size} must be a multiple of {2 * PATCH} at row 0, whose coarsest map has 1/32"
-            )
+        for side in self.image_size_hw:
+            if side % (2 * PATCH):
+                raise ValueError(
+                    f"image_size={self.image_size} must be a multiple of {2 * PATCH} at row 0, whose coarsest map has 1/32; use "
+                    f"{nearest_multiples(side, 2 * PATCH)}"
+                )
 
 
 @strict

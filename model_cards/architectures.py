@@ -21,6 +21,7 @@ from eomt.model_cards.sizes import count_multiply_adds, count_parameters, on_met
 FOLDER = TEMPLATE.parent
 PAPER = "https://arxiv.org/abs/2503.19108"
 ZOO = "https://github.com/tue-mps/eomt"
+ZOO_SOURCE = "model zoo"  # where a result is from, if not from a table of the paper
 DEFAULTS = dict(task="panoptic", data="COCO", metric="PQ", size=640, queries=200, classes=133, masked=False)
 SPLIT = {"COCO": "val2017", "ADE20K": "val", "Cityscapes": "val"}
 
@@ -62,14 +63,15 @@ def architecture_card(name: str) -> str:
         eval_results=[_published_score(result) for result in entry["results"] if not result["masked"]],
     )
     config = architecture_config(name)
-    released = f"those that the authors released are `{entry['released']}`" if entry["released"] else "none were released"
+    in_paper = any(result["source"] != ZOO_SOURCE for result in entry["results"])
     card = render_card(
         metadata,
-        title=f"{entry['title']}, an architecture of the EoMT paper",
+        title=f"{entry['title']}, " + ("an architecture of the EoMT paper" if in_paper else "released by the EoMT paper's authors"),
         introduction=f"The Encoder-only Mask Transformer on {entry['encoder']} (timm's `{entry['backbone']}`): "
         f"{config.num_hidden_layers} blocks of width {config.hidden_size}, learnable queries in the last {config.num_blocks}. "
-        f'`eomt.configuration.architecture_config("{name}")` is its configuration. This card holds no weights: ' + f"{released}.",
-        sections={"Figures": _figures(name, entry["results"]), "Train": _training(entry["backbone"])},
+        f'`eomt.configuration.architecture_config("{name}")` is its configuration. This card holds no weights: '
+        + f"{_weights(entry)}.",
+        sections={"Figures": _figures(name, entry["results"]), "Train": _training(entry)},
         model_id=entry["released"] or "outputs/coco",
         model_type=config.model_type,
         task="panoptic",
@@ -78,6 +80,14 @@ def architecture_card(name: str) -> str:
         "were not checked here.",
     )
     return str(card)
+
+
+def _weights(entry: Mapping[str, Any]) -> str:
+    if entry["released"]:
+        return f"those that the authors released are `{entry['released']}`"
+    if entry.get("differences"):
+        return "the authors released differences to DINOv3's, of which `eomt convert` with `--base` makes a checkpoint"
+    return "none were released"
 
 
 def _limits(entry: Mapping[str, Any]) -> str:
@@ -93,7 +103,7 @@ def _limits(entry: Mapping[str, Any]) -> str:
 
 
 def _published_score(result: Mapping[str, Any]) -> EvalResult:
-    table = result["source"] != "model zoo"
+    table = result["source"] != ZOO_SOURCE
     return EvalResult(
         task_type="image-segmentation",
         task_name=f"{result['task']} segmentation",
@@ -121,7 +131,7 @@ def _figures(name: str, results: list[Mapping[str, Any]]) -> str:
         )
         cells = [task, f"{result['size']} x {result['size']}", f"{result['metric']} {result['score']}"]
         cells += [result.get("fps", ""), result.get("params", ""), f"{params:.2f}", result.get("gflops", ""), f"{flops:.2f}"]
-        cells += ["; ".join(filter(None, (result["source"], result.get("note"), result.get("windows"))))]
+        cells += ["; ".join(filter(None, (result["source"], result.get("note"), result.get("remark"))))]
         rows.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(rows) + (
         "\n\n*Published*: by the paper's authors, in the table named or in their model zoo, and not reproduced here; their images "
@@ -130,12 +140,17 @@ def _figures(name: str, results: list[Mapping[str, Any]]) -> str:
     )
 
 
-def _training(backbone: str) -> str:
-    return (
+def _training(entry: Mapping[str, Any]) -> str:
+    about = (
         "The defaults of this package are the paper's recipe for COCO at 640 pixels (12 epochs of 16 images a step; masks annealed "
-        "block by block):\n\n```bash\npython train_scripts/train.py --timm_model "
-        f"{backbone} --data data/coco --output_dir outputs/coco\n```\n\nIt was not run here at full length."
+        "block by block)"
     )
+    start = f"--timm_model {entry['backbone']}"
+    if "recipe" in entry:
+        about = "The authors' recipe for it is bundled, and states what differs from the paper's"
+        start = f"--recipe {entry['recipe']}"
+    command = f"python train_scripts/train.py {start} --data data/coco --output_dir outputs/coco"
+    return f"{about}:\n\n```bash\n{command}\n```\n\nIt was not run here at full length."
 
 
 def main() -> None:

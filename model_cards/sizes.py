@@ -8,7 +8,7 @@ not counted, nor is the product of queries and keys in Mask2Former's masked cros
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel, PreTrainedConfig
 
@@ -51,18 +51,19 @@ def count_parameters(model: nn.Module) -> int:
 
 
 @torch.no_grad()
-def count_multiply_adds(model: nn.Module, size: tuple[int, int]) -> dict[str, int]:
+def count_multiply_adds(model: nn.Module, size: tuple[int, int], **inputs: Tensor) -> dict[str, int]:
     """Multiply-adds of a forward pass on one image, by module.
 
     Args:
         model: on the meta device.
         size: `(height, width)` in pixels.
+        inputs: what `forward` takes besides `pixel_values`.
 
     Returns:
         {name of the module: count}; the whole model's has the name "".
     """
     pixels = torch.empty(1, 3, *size, device="meta")
     with FlopCounterMode(display=False, custom_mapping=FORMULAS) as counter:
-        model(pixel_values=pixels)
+        model(pixel_values=pixels, **inputs)
     counts = {name.partition(".")[2]: sum(flops.values()) // 2 for name, flops in counter.get_flop_counts().items()}
     return {**counts, "": counter.get_total_flops() // 2}

@@ -75,10 +75,13 @@ class MaskClassifier(MaskingProbabilities, ABC):
     Attributes:
         supervises_blocks: whether a loss has the predictions of all supervised blocks, or that of the last and of masked blocks
             alone. The paper leaves the others out where it never masks (Table 7). Not stored.
+        image_by_image: whether a pass in evaluation runs the images of a batch one after the other, for networks in which they
+            depend on each other; see `eomt.token_merging.merge_tokens`. Not stored.
         class_predictor: the linear class head, D -> C + 1, whose rows are classes and the no-object class last.
     """
 
     supervises_blocks: bool = True
+    image_by_image: bool = False
     class_predictor: nn.Linear
 
     @abstractmethod
@@ -96,6 +99,15 @@ class MaskClassifier(MaskingProbabilities, ABC):
         Raises:
             ValueError: for images that the network can't take, such as those off the patch grid.
         """
+
+    def _predict_images(self, pixel_values: Tensor, supervised: bool, draws: ImageDraws) -> tuple[Tensor, list[Prediction]]:
+        """[`predict_blocks`], of all images at once or of one after the other."""
+        if not self.image_by_image or self.training:
+            return self.predict_blocks(pixel_values, supervised, draws)
+        passes = [self.predict_blocks(image, supervised, draws) for image in pixel_values.split(1)]
+        hidden_states, predictions = zip(*passes, strict=True)
+        joined = [Prediction(*map(torch.cat, zip(*of_images, strict=True))) for of_images in zip(*predictions, strict=True)]
+        return torch.cat(hidden_states), joined
 
     @abstractmethod
     def blocks_above(self, name: str) -> int | None:
@@ -200,7 +212,7 @@ class MaskClassifier(MaskingProbabilities, ABC):
         )
         draws = ImageDraws(sample_keys)
         supervised = self.supervises_blocks and (self.training or labels is not None)
-        hidden_states, predictions = self.predict_blocks(pixel_values, supervised, draws)
+        hidden_states, predictions = self._predict_images(pixel_values, supervised, draws)
         terms = None if labels is None else self.loss_terms(predictions, *labels, draws, loss_normalizers)
         return EomtForUniversalSegmentationOutput(
             loss=None if terms is None else torch.stack(list(terms.values())).sum(),

@@ -61,20 +61,21 @@ class EomtForUniversalSegmentation(ViTEncoder, MaskClassifier, EomtPreTrainedMod
         grid = self.embeddings.patch_embeddings.grid_of(pixel_values)
         joined = len(self.layers) - self.config.num_blocks  # the first block with queries
         predictions = []
+        self._refuse_masks_of_merged_tokens()
 
         tokens = self.embeddings(pixel_values, grid)  # (B, prefix + h * w, D)
-        rotation = self.rotary(grid, pixel_values, draws)  # of the patches, the last h * w tokens, where positions are angles
-        tokens = self.encode(tokens, slice(joined), rotation)
+        patches = self.patch_tokens(pixel_values, grid, draws)  # the last h * w tokens, or fewer where similar ones are merged
+        tokens = self.encode(tokens, slice(joined), patches)
 
         tokens = self.query(tokens)  # (B, N, D), N = Q + prefix + h * w
         for block, layer in enumerate(list(self.layers)[joined:]):
             query_mask = None
             if supervised or self.is_masked(block):
-                predictions.append(self.predict(self.layernorm(tokens), grid))
+                predictions.append(self.predict(patches.restored(self.layernorm(tokens)), grid))
                 query_mask = self._query_mask(block, predictions[-1].mask_logits, grid, draws)
-            tokens = layer(tokens, query_mask, rotation)
+            tokens = layer(tokens, query_mask, patches.rotation, patches.key_bias)
 
-        tokens = self.layernorm(tokens)
+        tokens = patches.restored(self.layernorm(tokens))
         predictions.append(self.predict(tokens, grid))
         return tokens, predictions
 
@@ -90,6 +91,14 @@ class EomtForUniversalSegmentation(ViTEncoder, MaskClassifier, EomtPreTrainedMod
         features = self.upscale_block(patches.transpose(1, 2).unflatten(2, grid))  # (B, D, s * h, s * w)
         mask_logits = torch.einsum("bqd,bdhw->bqhw", self.mask_head(queries), features)
         return Prediction(mask_logits, self.class_predictor(queries))
+
+    def _refuse_masks_of_merged_tokens(self) -> None:
+        """An attention mask has a column for each patch, which merged tokens don't have."""
+        if self.token_merging is not None and any(self.is_masked(block) for block in range(self.config.num_blocks)):
+            raise ValueError(
+                "tokens can't be merged where blocks are masked; call set_attn_mask_probs with zeros, which suits a model with "
+                "annealed masks, or merge_tokens(model, None)"
+            )
 
     def _query_mask(self, block: int, mask_logits: Tensor, grid: tuple[int, int], draws: ImageDraws) -> Tensor | None:
         """The attention mask of a block, (B, 1, Q, N), or None where it is not masked."""

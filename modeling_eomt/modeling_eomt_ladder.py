@@ -22,6 +22,7 @@ from eomt.configuration import EomtDinov3LadderConfig, EomtEva02LadderConfig, Eo
 from eomt.criterion.loss import EomtLoss
 from eomt.encoders.dinov3 import EomtDinov3Embeddings, EomtDinov3Layer
 from eomt.encoders.eva02 import EomtEva02Layer, EomtEva02RotaryEmbedding
+from eomt.encoders.patch_tokens import PatchTokens
 from eomt.encoders.rotary import EomtDinov3RotaryEmbedding
 from eomt.encoders.vit import ViTEncoder
 from eomt.initialization import InitializedModule
@@ -130,17 +131,21 @@ class EomtLadderForUniversalSegmentation(ViTEncoder, MaskClassifier, EomtLadderP
         """(B, 3, H, W) -> the maps of the row's pyramid, (B, D, ...), the finest first."""
         grid = self.embeddings.patch_embeddings.grid_of(pixel_values)
         tokens = self.embeddings(pixel_values, grid)  # (B, prefix + h * w, D)
-        encode = partial(self.encode, rotation=self.rotary(grid, pixel_values, draws))
+        patches = self.patch_tokens(pixel_values, grid, draws)
         if self.config.row == 0:
             if grid[0] % 2 or grid[1] % 2:
                 raise ValueError(
                     f"pixel_values is {tuple(pixel_values.shape[-2:])} pixels, but ViT-Adapter (row 0) needs multiples of 32; "
                     "resize or pad the images"
                 )
-            return self.pyramid(pixel_values, tokens, grid, encode)
-        tokens = self.layernorm(encode(tokens, slice(None)))
-        patches = tokens[:, self.embeddings.num_prefix_tokens :].transpose(1, 2).unflatten(2, grid)  # (B, D, h, w)
-        return self.pyramid(patches)
+            return self.pyramid(pixel_values, tokens, grid, partial(self._encode_between_interactions, patches=patches))
+        tokens = patches.restored(self.layernorm(self.encode(tokens, slice(None), patches)))
+        features = tokens[:, self.embeddings.num_prefix_tokens :].transpose(1, 2).unflatten(2, grid)  # (B, D, h, w)
+        return self.pyramid(features)
+
+    def _encode_between_interactions(self, tokens: Tensor, blocks: slice, patches: PatchTokens) -> Tensor:
+        """Blocks of the encoder, of tokens that are merged inside and have the whole grid outside: (B, N, D) -> (B, N, D)."""
+        return patches.restored(self.encode(patches.grouped(tokens), blocks, patches))
 
     def predict(self, normalised: Tensor, mask_features: Tensor) -> Prediction:
         """A class for each query, and its mask as a product with the mask features.

@@ -1,12 +1,14 @@
-"""Scores an EoMT checkpoint, of this package or of transformers, on a prepared dataset.
+"""Scores a checkpoint on a prepared dataset: of EoMT, or of transformers' Mask2Former, MaskFormer or OneFormer.
 
     eomt score --checkpoint outputs/street --data data/street --split val --task semantic --output scores.json --picture grid.png
     accelerate launch -m eomt.train_scripts.score --checkpoint ... --data ... --task ...     (several GPUs)
 
-The model is scored without masked attention (`--masked`: with it), in float32 or, where the machine is faster in it, under bfloat16
-autocast (`--bf16 false`: never), which may change a score by a tenth of a point. A pixel's class may be one whose score is lower
-than the best by .001, which makes maps much faster; `--tolerance 0` gives exact ones. The image processor is the checkpoint's own,
-or the task's where it has none.
+EoMT is scored without masked attention (`--masked`: with it), rows 0 to 3 of Table 1 as they were trained (`--masked false`:
+without). Passes are in float32 or, where the machine is faster in it, under bfloat16 autocast (`--bf16 false`: never), which may
+change a score by a tenth of a point. A pixel's class may be one whose score is lower than the best by .001, which makes maps much
+faster; `--tolerance 0` gives exact ones. The image processor is the checkpoint's own, or the task's where it has none.
+Models of transformers run through transformers' own processors; `--implementation transformers` runs an EoMT checkpoint so.
+`--latency 50` times 50 images, one at a time.
 """
 
 from collections.abc import Sequence
@@ -31,7 +33,7 @@ def score(*args: Any, **kwargs: Any) -> tuple[dict[str, Any], "Labels"]:
 
 @command
 def main(words: Sequence[str]) -> None:
-    options = parse_options(ScoreOptions, words, "Scores an EoMT checkpoint on a prepared dataset.")
+    options = parse_options(ScoreOptions, words, "Scores a checkpoint on a prepared dataset.")
     from accelerate import PartialState
 
     from eomt.train_scripts.evaluation.score_tables import score_tables
@@ -44,7 +46,8 @@ def main(words: Sequence[str]) -> None:
         for name, path in (("scores", options.output), ("picture", options.picture)):
             if path:
                 print(f"{name + ':':<9} {path}")
-        print(next_line(predict_words(options.checkpoint, options.task)))
+        if scores["implementation"] == "eomt":  # `eomt predict` takes no other
+            print(next_line(predict_words(options.checkpoint, options.task)))
 
 
 if __name__ == "__main__":

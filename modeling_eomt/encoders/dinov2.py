@@ -3,6 +3,8 @@
 Shapes: `B` images, `Q` queries, `N` tokens, `D` width, `H, W` pixels, `h, w` patches.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from transformers import initialization as init
@@ -82,8 +84,25 @@ class EomtLayer(GradientCheckpointingLayer):
         """The feed-forward network of a block."""
         return EomtSwiGLUFFN(config) if config.use_swiglu_ffn else EomtMLP(config)
 
-    def forward(self, hidden_states: Tensor, query_mask: Tensor | None = None, rotation: Rotation | None = None) -> Tensor:
-        """(B, N, D) -> (B, N, D); `query_mask` and `rotation` as in [`EomtAttention`]."""
-        attended, _ = self.attention(self.norm1(hidden_states), query_mask, rotation)
+    def forward(
+        self,
+        hidden_states: Tensor,
+        query_mask: Tensor | None = None,
+        rotation: Rotation | None = None,
+        key_bias: Tensor | None = None,
+        merge: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """
+        Args:
+            hidden_states: (B, N, D).
+            query_mask, rotation, key_bias: as in [`EomtSelfAttention.attend`].
+            merge: applied between attention and feed-forward network, where similar tokens are merged.
+
+        Returns:
+            (B, N, D), or fewer tokens after a merge.
+        """
+        attended, _ = self.attention(self.norm1(hidden_states), query_mask, rotation, key_bias)
         hidden_states = hidden_states + self.drop_path(self.layer_scale1(attended))
+        if merge is not None:
+            hidden_states = merge(hidden_states)
         return hidden_states + self.drop_path(self.layer_scale2(self.mlp(self.norm2(hidden_states))))

@@ -67,10 +67,14 @@ class EomtDinov3Attention(EomtSelfAttention):
         self.o_proj = nn.Linear(width, width, bias=config.proj_bias)
 
     def forward(
-        self, hidden_states: Tensor, query_mask: Tensor | None = None, rotation: Rotation | None = None
+        self,
+        hidden_states: Tensor,
+        query_mask: Tensor | None = None,
+        rotation: Rotation | None = None,
+        key_bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """(B, N, D) -> (B, N, D) and the weights; the arguments are those of [`attend`]."""
-        attended, weights = self.attend(hidden_states, query_mask, rotation)
+        attended, weights = self.attend(hidden_states, query_mask, rotation, key_bias)
         return self.o_proj(attended), weights
 
 

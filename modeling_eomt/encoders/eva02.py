@@ -34,7 +34,7 @@ class EomtEva02RotaryEmbedding(nn.Module):
         head_width = self.config.hidden_size // self.config.num_attention_heads
         angles = axial_angles(coordinates_of(y, x), self.config.rope_theta, head_width)
         angles = angles.repeat_interleave(2, dim=-1)[:, None]  # (1, 1, h * w, E)
-        return Rotation(angles.cos(), angles.sin(), partner_in_pair)
+        return Rotation.by(angles, partner_in_pair)
 
 
 class EomtEva02Attention(EomtAttention):

@@ -122,14 +122,16 @@ def eager_attention(
 
     Args:
         query: (B, heads, rows, head width); `key` and `value`: (B, heads, N, head width).
-        attention_mask: bool, broadcast to (B, heads, rows, N); True may be attended.
+        attention_mask: broadcast to (B, heads, rows, N): bool, where True may be attended, or numbers to add to the scores.
 
     Returns:
         (B, rows, heads, head width), and the weights (B, heads, rows, N).
     """
     scores = (query * scaling) @ key.transpose(-1, -2)  # (B, heads, rows, N)
-    if attention_mask is not None:
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
         scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    elif attention_mask is not None:
+        scores = scores + attention_mask
     weights = scores.softmax(-1)  # in half precision the kernel itself sums in float32
     attended = F.dropout(weights, p=dropout, training=module.training) @ value
     return attended.transpose(1, 2), weights
@@ -153,12 +155,15 @@ class EomtSelfAttention(nn.Module):
         self.scaling = self.head_dim**-0.5
         self.is_causal = False
 
-    def attend(self, hidden_states: Tensor, query_mask: Tensor | None, rotation: Rotation | None) -> tuple[Tensor, Tensor | None]:
+    def attend(
+        self, hidden_states: Tensor, query_mask: Tensor | None, rotation: Rotation | None, key_bias: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         """
         Args:
             hidden_states: (B, N, D).
-            query_mask: bool (B, 1, Q, N), what each of the first Q tokens may attend to.
-            rotation: of the patches, the last h * w tokens, where the encoder has rotary positions.
+            query_mask: bool (B, 1, Q, N), what each of the first Q tokens may attend to. There is none with merged tokens.
+            rotation: of the patches, the last of the tokens, where the encoder has rotary positions.
+            key_bias: (B, 1, 1, n), what is added to the scores of the last n keys, the patches, where tokens are merged.
 
         Returns:
             (B, N, D) before the output projection, and the weights (B, heads, N, N) where the implementation gives them.
@@ -170,7 +175,8 @@ class EomtSelfAttention(nn.Module):
         if rotation is not None:
             query, key = rotation.apply(query), rotation.apply(key)
         if query_mask is None:
-            attended, weights = self._attend(query, key, value, None)
+            bias = None if key_bias is None else F.pad(key_bias, (key.shape[2] - key_bias.shape[3], 0)).to(query.dtype)
+            attended, weights = self._attend(query, key, value, bias)
         else:
             # Only queries are restricted; all other tokens attend to everything. So the rows are split into a masked and an
             # unmasked call, and the mask has Q x N entries for all heads instead of N x N for each.
@@ -185,7 +191,7 @@ class EomtSelfAttention(nn.Module):
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         implementation = self.config._attn_implementation
         if mask is not None and implementation != "eager":
-            implementation = "sdpa"  # flash takes no mask and flex wants a block mask: the few masked rows run on sdpa
+            implementation = "sdpa"  # flash takes no mask and no bias, and flex wants a block mask: these rows run on sdpa
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention)
         dropout = self.config.attention_dropout if self.training else 0.0
         return attend(self, query, key, value, mask, scaling=self.scaling, dropout=dropout, is_causal=False)
@@ -202,10 +208,14 @@ class EomtAttention(EomtSelfAttention):
         self.out_proj = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(
-        self, hidden_states: Tensor, query_mask: Tensor | None = None, rotation: Rotation | None = None
+        self,
+        hidden_states: Tensor,
+        query_mask: Tensor | None = None,
+        rotation: Rotation | None = None,
+        key_bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """(B, N, D) -> (B, N, D) and the weights; the arguments are those of [`attend`]."""
-        attended, weights = self.attend(hidden_states, query_mask, rotation)
+        attended, weights = self.attend(hidden_states, query_mask, rotation, key_bias)
         return self.out_proj(attended), weights
 
 

@@ -5,7 +5,7 @@ Su et al., "RoFormer"; in two dimensions as in DINOv3. Shapes: `B` images, `N` t
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,19 +15,26 @@ from eomt.randomness import ImageDraws
 
 
 class Rotation(NamedTuple):
-    """The angles of a patch grid, in float32 whatever the model's type: in bfloat16 a cosine is off by up to .002.
+    """The angles of the patch tokens, in float32 whatever the model's type: in bfloat16 a cosine is off by up to .002.
 
     Args:
-        cos, sin: (B or 1, 1, h * w, E), of the angle of each channel.
+        angles: (B or 1, 1, n, E), of each channel; n is h * w, or fewer where tokens are merged.
+        cos, sin: of the angles.
         partner: gives each channel the one with which it is turned, with its sign: (..., E) -> (..., E).
     """
 
+    angles: Tensor
     cos: Tensor
     sin: Tensor
     partner: Callable[[Tensor], Tensor]
 
+    @classmethod
+    def by(cls, angles: Tensor, partner: Callable[[Tensor], Tensor]) -> Self:
+        """The rotation by angles, of the shape above."""
+        return cls(angles, angles.cos(), angles.sin(), partner)
+
     def apply(self, states: Tensor) -> Tensor:
-        """Turns the last h * w tokens of (B, heads, N, E). Tokens in front have no place in the image and stay as they are."""
+        """Turns the last n tokens of (B, heads, N, E). Tokens in front have no position in the image and stay as they are."""
         num_others = states.shape[2] - self.cos.shape[2]
         others, patches = states[:, :, :num_others], states[:, :, num_others:]
         turned = patches * self.cos + self.partner(patches) * self.sin
@@ -93,7 +100,7 @@ class EomtDinov3RotaryEmbedding(nn.Module):
         head_width = self.config.hidden_size // self.config.num_attention_heads
         angles = axial_angles(2 * math.pi * coordinates, self.config.rope_parameters["rope_theta"], head_width)
         angles = angles.tile(2)[:, None]  # (B or 1, 1, h * w, E)
-        return Rotation(angles.cos(), angles.sin(), partner_in_other_half)
+        return Rotation.by(angles, partner_in_other_half)
 
     def _augmented(self, coordinates: Tensor, batch: int, draws: ImageDraws) -> Tensor:
         """(1, h * w, 2) -> (B, h * w, 2): every image with draws of its own, so that no split of a batch changes them."""

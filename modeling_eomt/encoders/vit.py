@@ -5,12 +5,15 @@ Shapes: `B` images, `N` tokens, `D` width, `h, w` patches.
 
 import re
 
+import torch
 from torch import Tensor, nn
 
 from eomt.configuration import EomtBaseConfig
 from eomt.encoders.dinov2 import EomtEmbeddings, EomtLayer
 from eomt.encoders.parts import wanting_gradients
-from eomt.encoders.rotary import EomtNoRotation, Rotation
+from eomt.encoders.patch_tokens import PatchTokens, TokenMerging
+from eomt.encoders.rotary import EomtNoRotation
+from eomt.randomness import ImageDraws
 
 
 class ViTEncoder:
@@ -19,11 +22,13 @@ class ViTEncoder:
 
     Attributes:
         embeddings_class, layer_class, rotary_class: of the encoder; another `model_type` names its own, and nothing else.
+        token_merging: set by `eomt.token_merging.merge_tokens`. Not stored.
     """
 
     embeddings_class: type[nn.Module] = EomtEmbeddings
     layer_class: type[EomtLayer] = EomtLayer
     rotary_class: type[nn.Module] = EomtNoRotation
+    token_merging: TokenMerging | None = None
 
     def init_encoder(self, config: EomtBaseConfig) -> None:
         """Makes the encoder's modules. A constructor calls it once."""
@@ -32,10 +37,34 @@ class ViTEncoder:
         self.layers = nn.ModuleList([self.layer_class(config) for _ in range(config.num_hidden_layers)])
         self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def encode(self, tokens: Tensor, blocks: slice, rotation: Rotation | None) -> Tensor:
-        """Runs some of the blocks on tokens without queries: (B, N, D) -> (B, N, D)."""
-        for layer in list(self.layers)[blocks]:
-            tokens = layer(wanting_gradients(tokens, layer), None, rotation)
+    def patch_tokens(self, pixel_values: Tensor, grid: tuple[int, int], draws: ImageDraws) -> PatchTokens:
+        """The patch tokens of a forward pass, none of them merged yet.
+
+        Raises:
+            ValueError: tokens are to be merged in training or in an exported graph.
+        """
+        if self.token_merging is not None and (self.training or torch.compiler.is_exporting()):
+            raise ValueError(
+                "token merging is for evaluation, and its number of tokens depends on the image, which no exported graph allows; "
+                "call eval() first, or merge_tokens(model, None)"
+            )
+        return PatchTokens(grid, self.rotary(grid, pixel_values, draws), self.token_merging)
+
+    def encode(self, tokens: Tensor, blocks: slice, patches: PatchTokens) -> Tensor:
+        """Runs some of the blocks on tokens without queries.
+
+        Args:
+            tokens: (B, N, D).
+            blocks: which.
+            patches: the last of the tokens; changed where blocks merge them.
+
+        Returns:
+            (B, N, D), or fewer tokens where some were merged.
+        """
+        for block, layer in list(enumerate(self.layers, start=1))[blocks]:
+            tokens = patches.merged(tokens, block, attended=False)
+            merge = patches.merge_in(block)
+            tokens = layer(wanting_gradients(tokens, layer), None, patches.rotation, patches.key_bias, merge)
         return tokens
 
     def blocks_above(self, name: str) -> int | None:

@@ -92,13 +92,16 @@ def variant_of(family: Family, model_type: str | None) -> Family:
     return variants[model_type]
 
 
-def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **overrides) -> MaskClassifier:
+def from_timm(
+    name_or_file: str | os.PathLike, *, pretrained: bool = True, argument: str = "name_or_file", **overrides
+) -> MaskClassifier:
     """A model whose encoder is a ViT of timm and whose queries and heads are new; see [`pixel_statistics`] for its images.
 
     Args:
         name_or_file: a timm model name (`vit_small_patch14_reg4_dinov2.lvd142m`, `vit_small_patch16_dinov3.lvd1689m`), or a
             file of `SUFFIXES` with timm's names, or with those of Meta's own files of DINOv2 and DINOv3.
         pretrained: for a name, whether to load its weights; without them the encoder is random.
+        argument: what errors call `name_or_file`, such as the option that it comes from.
         overrides: any field of the configuration, `num_labels` or `id2label` among them; see [`encoder_config`] for the rest.
             `model_type="eomt_ladder"` (`eomt_dinov3_ladder`, `eomt_eva02_ladder`) and `row` make the model of a row of Table 1.
 
@@ -108,14 +111,14 @@ def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **ove
         ValueError: for a name that timm doesn't know, or a model of another kind.
     """
     name_or_file = os.fspath(name_or_file)
-    if _is_file(name_or_file):
+    if _is_file(name_or_file, argument):
         weights = with_timm_names(read_tensors(name_or_file))
     else:
-        vit = _create_vit(name_or_file, pretrained)
+        vit = _create_vit(name_or_file, pretrained, argument)
         weights = vit.state_dict()
         if not family_of(weights).fits(vit):
             raise ValueError(
-                f"name_or_file={name_or_file!r} is a {type(vit).__name__} of timm; give a plain VisionTransformer, a DINOv3 or an "
+                f"{argument}={name_or_file!r} is a {type(vit).__name__} of timm; give a plain VisionTransformer, a DINOv3 or an "
                 "EVA-02"
             )
         first = vit.blocks[0]
@@ -126,24 +129,25 @@ def from_timm(name_or_file: str | os.PathLike, *, pretrained: bool = True, **ove
     return model
 
 
-def pixel_statistics(name_or_file: str | os.PathLike) -> tuple[list[float], list[float]]:
+def pixel_statistics(name_or_file: str | os.PathLike, argument: str = "name_or_file") -> tuple[list[float], list[float]]:
     """Mean and standard deviation of the RGB channels in [0, 1] that a ViT of timm was trained with.
 
     Args:
         name_or_file: as in [`from_timm`]. A name's are those that timm knows, a file's those of its family's published weights.
+        argument: what errors call `name_or_file`.
 
     Raises:
         FileNotFoundError, ValueError: as [`from_timm`].
     """
     name_or_file = os.fspath(name_or_file)
-    if _is_file(name_or_file):
+    if _is_file(name_or_file, argument):
         config = family_of(with_timm_names(read_tensors(name_or_file))).config_class
         return list(config.image_mean), list(config.image_std)
-    known = _known(name_or_file)
+    known = _known(name_or_file, argument)
     return list(known.mean), list(known.std)
 
 
-def _is_file(name_or_file: str) -> bool:
+def _is_file(name_or_file: str, argument: str) -> bool:
     """Whether it is a file rather than a name, whose tag may look like a suffix.
 
     Raises:
@@ -152,37 +156,37 @@ def _is_file(name_or_file: str) -> bool:
     if not name_or_file.endswith(SUFFIXES):
         return False
     if not os.path.isfile(name_or_file):
-        raise FileNotFoundError(f"name_or_file={name_or_file!r}: there is no such file")
+        raise FileNotFoundError(f"{argument}={name_or_file!r}: there is no such file")
     return True
 
 
-def _known(name: str) -> PretrainedCfg:
+def _known(name: str, argument: str) -> PretrainedCfg:
     """What timm knows of a model by its name."""
     if name == EVA02_LARGE:
         raise ValueError(
-            f"name_or_file={name!r}: without a tag timm takes mim_in22k, pre-trained on ImageNet-22k, but the paper starts from "
+            f"{argument}={name!r}: without a tag timm takes mim_in22k, pre-trained on ImageNet-22k, but the paper starts from "
             f"the weights pre-trained on 38 million images; give {name}.mim_m38m"
         )
     try:
         known = timm.get_pretrained_cfg(name)
     except RuntimeError:  # the model is there, weights of that tag are not
         tags = ", ".join(timm.list_pretrained(f"{name.split('.')[0]}.*"))
-        raise ValueError(f"name_or_file={name!r}: timm has no such weights of this model; it has {tags or 'none'}") from None
+        raise ValueError(f"{argument}={name!r}: timm has no such weights of this model; it has {tags or 'none'}") from None
     if known is None:
         near = difflib.get_close_matches(name, timm.list_models(["vit_*", "deit3_*", "eva02_*"]), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() has them all."
-        raise ValueError(f"name_or_file={name!r} is no model of timm, nor a .safetensors file; {hint}")
+        raise ValueError(f"{argument}={name!r} is no model of timm, nor a .safetensors file; {hint}")
     return known
 
 
-def _create_vit(name: str, pretrained: bool) -> torch.nn.Module:
-    _known(name)
+def _create_vit(name: str, pretrained: bool, argument: str) -> torch.nn.Module:
+    _known(name, argument)
     try:
         return timm.create_model(name, pretrained=pretrained, num_classes=0)
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise ConnectionError(
-            f"name_or_file={name!r}: timm's weights of it are not in the cache and couldn't be downloaded ({reason}) Connect "
+            f"{argument}={name!r}: timm's weights of it are not in the cache and couldn't be downloaded ({reason}) Connect "
             "to the network, unset HF_HUB_OFFLINE, or give a .safetensors file with timm's names"
         ) from None
 

@@ -42,8 +42,9 @@ def test_pairs_survive_saving(tmp_path):
 @pytest.mark.parametrize(
     "fields, said",
     [
-        (dict(image_size=650), ["image_size=650", "650", "16", "use 656"]),
-        (dict(image_size=(64, 100)), ["width 100", "use 96"]),
+        (dict(image_size=650), ["image_size=650", "650", "16", "resampled; use 640 or 656$"]),
+        (dict(image_size=(64, 100)), ["width 100", "use 96 or 112$"]),
+        (dict(image_size=10), ["height 10", "use 16$"]),
         (dict(image_size=(64, 64, 64)), ["image_size", "length 2"]),
         (dict(image_size=0), ["image_size=0", "positive"]),
         (dict(num_attention_heads=7), ["hidden_size=1024", "num_attention_heads=7"]),

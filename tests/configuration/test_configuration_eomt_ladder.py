@@ -19,7 +19,7 @@ from eomt.configuration import ARCHITECTURES, EomtLadderConfig, architecture_con
         (dict(decoder_layers=2), "decoder_layers=2 at least 3, a layer for each scale"),
         (dict(num_hidden_layers=10), "num_hidden_layers=10 must be a multiple of 4 at row 0"),
         (dict(hidden_size=48, num_attention_heads=16), "hidden_size=48 must be a multiple of"),
-        (dict(image_size=(64, 80)), r"image_size=\(64, 80\) must be a multiple of 32 at row 0"),
+        (dict(image_size=(64, 80)), r"image_size=\(64, 80\) must be a multiple of 32 at row 0.*; use 64 or 96"),
     ],
 )
 def test_what_can_not_be_built_is_refused(wrong, said):

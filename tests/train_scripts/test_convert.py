@@ -54,6 +54,10 @@ WRONG = {
         "the checkpoint 14",
     ),
     "no EoMT": (["--checkpoint", "{vit}", "--output", "{out}"], "has no network.q.weight"),
+    "no base": (
+        ["--checkpoint", "{file}", "--output", "{out}", "--base", "vit_larg_patch16_dinov3"],
+        "base='vit_larg_patch16_dinov3' is no model of timm",
+    ),
 }
 
 

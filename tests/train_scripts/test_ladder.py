@@ -3,10 +3,14 @@
 import json
 
 import pytest
+import torch
 from PIL import Image
 from transformers import AutoModel
 
 from eomt import EomtLadderForUniversalSegmentation
+from eomt.ladder.mask2former import hidden_positions
+from eomt.train_scripts import predict as predict_script
+from eomt.train_scripts import score as score_script
 from eomt.train_scripts.evaluation.predicting import predict
 from eomt.train_scripts.evaluation.scoring import score
 
@@ -34,12 +38,42 @@ def test_a_row_is_trained_scored_and_predicted_with(tiny_run, few_scenes, tmp_pa
     assert "A step on the way from ViT-Adapter + Mask2Former to EoMT for panoptic" in (tmp_path / "README.md").read_text()
     assert stored.config.row == row and stored.attn_mask_probs.tolist() == [1, 1, 1]
 
-    scores, labels = score(checkpoint=tmp_path, data=few_scenes, split="val", task="panoptic", masked=True)
+    scores, labels = score(checkpoint=tmp_path, data=few_scenes, split="val", task="panoptic")
     assert 0 <= scores["pq"] <= 1 and len(labels) == stored.config.num_labels
     (tmp_path / "images").mkdir()
     Image.new("RGB", (90, 60)).save(tmp_path / "images" / "one.png")
-    options = dict(images=tmp_path / "images", output=tmp_path / "predicted", task="panoptic", masked=True)
+    options = dict(images=tmp_path / "images", output=tmp_path / "predicted", task="panoptic")
     assert predict(checkpoint=tmp_path, **options)["predicted"] == 1
+
+
+@pytest.fixture
+def masked_evaluations(monkeypatch) -> list[bool]:
+    """An entry for each masked layer of a forward pass without gradients."""
+    made = []
+
+    def recorded(*args):
+        made.extend([True] * (not torch.is_grad_enabled()))
+        return hidden_positions(*args)
+
+    monkeypatch.setattr("eomt.modeling_eomt_ladder.hidden_positions", recorded)
+    return made
+
+
+@pytest.mark.parametrize(("masking", "masked"), [("always", True), ("annealed", False)])
+def test_a_run_and_the_commands_score_and_predict_a_row_as_it_was_trained(
+    tiny_run, few_scenes, tmp_path, masked_evaluations, masking, masked
+):
+    words = ("--config", json.dumps({**CONFIG, "row": 3}), "--task", "semantic", "--masking", masking, "--image_size", "96")
+    tiny_run(*words)
+    assert bool(masked_evaluations) == masked
+    for asked, expected in (("", masked), ("--masked", True), ("--masked true", True), ("--masked false", False)):
+        common = f"--checkpoint {tmp_path} --task semantic --bf16 false --debug {asked}".split()
+        masked_evaluations.clear()
+        score_script.main([*common, "--data", str(few_scenes), "--output", str(tmp_path / "scores.json")])
+        assert json.loads((tmp_path / "scores.json").read_text())["masked"] == bool(masked_evaluations) == expected
+        masked_evaluations.clear()
+        predict_script.main([*common, "--images", str(few_scenes), "--output", str(tmp_path / f"maps{asked}")])
+        assert json.loads((tmp_path / f"maps{asked}" / "run.json").read_text())["masked"] == bool(masked_evaluations) == expected
 
 
 def test_a_rows_masks_are_annealed_layer_by_layer(tiny_run):

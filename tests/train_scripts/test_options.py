@@ -51,6 +51,17 @@ def test_frozen_blocks_stay_as_they_were(tiny_run, tmp_path):
             assert torch.equal(weight, trained[name]) == name.startswith(("embeddings.", "layers.0.")), name
 
 
+def test_the_rates_and_masks_of_the_recipes_for_dinov3(tiny_run):
+    """A quarter of the rate before the two blocks with queries; the first block's masks are gone after two of four steps."""
+    words = ["--learning_rate", "1e-2", "--layer_decay", "0.5", "--undecayed_blocks", "-1", "--first_block_annealing", "2"]
+    trainer = tiny_run(*TRAINING, *words)
+    rates = sorted({group["initial_lr"] for group in trainer.optimizer.param_groups})
+    assert rates == pytest.approx([1e-2 * 0.5**2, 1e-2])
+    logs = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert [entry["mask_probability_0"] for entry in logs] == [1, pytest.approx(0.5**0.9, abs=1e-4), 0, 0]
+    assert [entry["mask_probability_1"] for entry in logs] == [1, 1, 1, pytest.approx(0.5**0.9, abs=1e-4)]
+
+
 @pytest.mark.parametrize("size", ["1", "4"])
 def test_accumulated_gradients_are_those_of_the_large_batch(tiny_run, size, monkeypatch):
     """Every image has draws of its own, so that a split changes nothing but the order of sums."""

@@ -290,6 +290,18 @@ def test_a_model_that_was_trained_masked_is_predicted_with_masked(checkpoints, p
         run(checkpoints, photos, "instance", tmp_path / "True")
 
 
+def test_tokens_are_merged(checkpoints, photos, tmp_path):
+    merging = dict(merge_tokens="algm", merge_threshold=0.0, merge_blocks=[1, 0])
+    for name, options in (("plain", {}), ("merged", merging)):
+        run(checkpoints, photos, "instance", tmp_path / name, **options)
+    entries = [json.loads((tmp_path / name / "instances.json").read_text()) for name in ("plain", "merged")]
+    assert sum(entry["score"] for entry in entries[0]) != pytest.approx(sum(entry["score"] for entry in entries[1]), abs=1e-4)
+    with pytest.raises(
+        ValueError, match=r"has predictions of another run, with {'merge_tokens': 'ALGM\(threshold=0.0, local_block=1"
+    ):
+        run(checkpoints, photos, "instance", tmp_path / "merged")
+
+
 def test_predictions_of_earlier_weights_are_not_gone_on_with(checkpoints, photos, tmp_path):
     shutil.copytree(checkpoints / "panoptic", tmp_path / "model")
     words = str(tmp_path / "model"), str(photos), "panoptic", tmp_path / "out"

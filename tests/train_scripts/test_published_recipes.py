@@ -10,16 +10,19 @@ from transformers import AutoModel
 
 from eomt.configuration import ARCHITECTURES, architecture_config, ladder_architecture
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.parameter_groups import rate_groups
 from eomt.train_scripts.training.recipe import parse_arguments
 from eomt.train_scripts.training.schedules import learning_rate_factor, mask_probability
 from eomt.weights.timm import encoder_config
 
 FOLDER = Path(__file__).parents[2] / "train_scripts/recipes"
 COCO, COCO_2X, ADE, CITY = 88692, 2 * 88692, 39120, 19902  # steps
+ADE_16 = round(ADE * 16 / 31)
 IMAGES = {"coco_panoptic": 118_287, "coco_instance": 117_266, "ade20k": 20_210, "cityscapes": 2_975, "ablation": 118_287}
 # steps, size, queries, blocks with queries (none in rows 0 to 3 of Table 1),
 # (first, last) step of the first block's annealing, of the last's
 THREE = [(14782, 29564), (59128, 73910)]
+THREE_DINOV3 = [(0, 3000), (59128, 73910)]
 PUBLISHED = {
     "coco_panoptic_small_640": (COCO, "small", 640, 200, 3, THREE),
     "coco_panoptic_base_640": (COCO, "base", 640, 200, 3, THREE),
@@ -40,6 +43,14 @@ PUBLISHED = {
     "ade20k_panoptic_giant_1280": (ADE, "giant", 1280, 200, 5, [(6520, 13040), (26080, 32600)]),
     "ade20k_semantic_large_512": (ADE, "large", 512, 100, 4, [(6520, 13040), (26080, 32600)]),
     "cityscapes_semantic_large_1024": (CITY, "large", 1024, 100, 4, [(3317, 6634), (13268, 16585)]),
+    "coco_panoptic_small_640_2x_dinov3": (COCO_2X, "dinov3_small", 640, 200, 3, [(0, 3000), (118256, 147820)]),
+    "coco_panoptic_base_640_2x_dinov3": (COCO_2X, "dinov3_base", 640, 200, 3, [(0, 3000), (118256, 147820)]),
+    "coco_panoptic_large_640_dinov3": (COCO, "dinov3_large", 640, 200, 4, THREE_DINOV3),
+    "coco_panoptic_large_1280_dinov3": (COCO, "dinov3_large", 1280, 200, 4, THREE_DINOV3),
+    "coco_instance_large_640_dinov3": (COCO, "dinov3_large", 640, 200, 4, THREE),
+    "coco_instance_large_1280_dinov3": (COCO, "dinov3_large", 1280, 200, 4, THREE),
+    # published are steps 13040 and 16300, five sixths of 15.5 epochs
+    "ade20k_semantic_large_512_dinov3": (ADE_16, "dinov3_large", 512, 100, 4, [(0, 3000), (13461, 16826)]),
     **{f"coco_panoptic_large_640_row{row}": (COCO, "large", 640, 200, 0, None) for row in range(4)},
     "coco_instance_large_640_row0": (COCO, "large", 640, 200, 0, None),
     "ade20k_panoptic_large_640_row0": (ADE, "large", 640, 200, 0, None),
@@ -51,6 +62,7 @@ PUBLISHED = {
     "ablation_blocks_6": (COCO, "large", 640, 200, 6, THREE),
     "ablation_blocks_2": (COCO, "large", 640, 200, 2, THREE),
 }
+DINOV3 = [name for name in PUBLISHED if name.endswith("_dinov3")]
 
 
 @pytest.fixture
@@ -88,16 +100,34 @@ def test_its_schedules_are_the_published_steps(name, parsed):
     args.epochs_to_steps(round(steps * args.total_batch_size / args.num_train_epochs))
     assert args.max_steps == pytest.approx(steps, abs=4) and args.total_batch_size == 16
     head, encoder = args.warmup_shares()
-    assert (head * steps, encoder * steps) == (pytest.approx(500, abs=1), pytest.approx(1000, abs=1))
-    assert learning_rate_factor(1500 / steps, head, encoder) == pytest.approx(1, abs=2e-3)
+    warm_ups = (2000, 3000) if name in DINOV3 else (500, 1000)
+    assert (head * steps, encoder * steps) == pytest.approx(warm_ups, abs=1)
+    assert learning_rate_factor(sum(warm_ups) / steps, head, encoder) == pytest.approx(1, abs=2e-3)
     assert (args.masking == "annealed") == (annealing is not None)
+
+    def probability(step: int, block: int) -> float:
+        return mask_probability(step / steps, block, num_blocks, args.poly_power, args.first_annealing_share())
+
     for block, (first, last) in zip((0, num_blocks - 1), annealing or (), strict=False):
-        assert (
-            mask_probability((first - 8) / steps, block, num_blocks) == 1 > mask_probability((first + 8) / steps, block, num_blocks)
-        )
-        assert (
-            mask_probability((last - 8) / steps, block, num_blocks) > 0 == mask_probability((last + 8) / steps, block, num_blocks)
-        )
+        assert probability(first - 8, block) == 1 > probability(first + 8, block)
+        assert probability(last - 8, block) > 0 == probability(last + 8, block)
+
+
+@pytest.mark.parametrize("name", DINOV3)
+def test_its_learning_rates_are_the_authors(name, parsed):
+    """2e-4 x .8 ** (L - 1 - i) in block i before the queries, 2e-4 behind; on ADE20K everywhere."""
+    model_args, _, args = parsed(name)
+    with torch.device("meta"):
+        model = AutoModel.from_config(architecture_config(PUBLISHED[name][1]))
+    blocks, decay = len(model.layers), 1.0 if name.startswith("ade20k") else 0.8
+    groups = rate_groups(model, args, model.named_parameters())
+    peaks = {id(parameter): key.peak for key, parameters in groups.items() for parameter in parameters}
+    for index, layer in enumerate(model.layers):
+        factor = decay ** (blocks - 1 - index) if index < blocks - PUBLISHED[name][4] else 1
+        assert peaks[id(layer.norm1.weight)] == pytest.approx(2e-4 * factor)
+    assert peaks[id(model.embeddings.cls_token)] == pytest.approx(2e-4 * decay ** (blocks - 1))
+    for parameter in (model.layernorm.weight, model.query.weight, model.class_predictor.weight):
+        assert peaks[id(parameter)] == 2e-4
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -121,13 +121,26 @@ def test_transformers_own_checkpoint_scores_the_same(data, checkpoints, tmp_path
     assert {**theirs, "checkpoint": ""} == {**ours, "checkpoint": ""}
 
 
-def test_masked_checkpoints_are_scored_unmasked(data, checkpoints, tmp_path):
+def test_masked_checkpoints_of_eomt_are_scored_unmasked_unless_asked_otherwise(data, checkpoints, tmp_path):
     model = EomtForUniversalSegmentation.from_pretrained(checkpoints / "semantic")
     assert model.attn_mask_probs.tolist() == [1.0]
     model.set_attn_mask_probs([0.0])
     model.save_pretrained(tmp_path / "annealed")
     results = [run(data, folder, "semantic") for folder in (checkpoints / "semantic", tmp_path / "annealed")]
-    assert results[0]["miou"] == results[1]["miou"] > 0
+    assert results[0]["miou"] == results[1]["miou"] > 0 and not results[0]["masked"]
+    masked = [run(data, checkpoints / "semantic", "semantic", *words) for words in (["--masked"], ["--masked", "true"])]
+    assert masked[0] == masked[1] and masked[0]["masked"]
+    assert run(data, checkpoints / "semantic", "semantic", "--masked", "false") == results[0]
+
+
+def test_tokens_are_merged(partly_right, checkpoints):
+    words = {"plain": [], "nothing": ["--merge_tokens", "algm", "--merge_threshold", "1", "--merge_blocks", "1", "0"]}
+    words["windows"] = [*words["nothing"][:3], "0", *words["nothing"][4:]]
+    words["pairs"] = ["--merge_tokens", "mpm", "--merge_blocks", "1"]
+    data = partly_right("instance")
+    scores = {name: run(data, checkpoints / "instance", "instance", *more) for name, more in words.items()}
+    assert scores["nothing"]["ap"] == scores["plain"]["ap"] and scores["windows"]["merge_tokens"] == "algm"
+    assert len({scores[name]["ap"] for name in ("plain", "windows", "pairs")}) == 3
 
 
 def test_other_classes_are_named(data, checkpoints):

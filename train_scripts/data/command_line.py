@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from transformers import HfArgumentParser
+from transformers.hf_argparser import string_to_bool
 
 Options = TypeVar("Options")
 Result = TypeVar("Result")
@@ -37,6 +38,9 @@ class OptionParser(HfArgumentParser):
 
     def __init__(self, options: type | Sequence[type], **kwargs: Any):
         super().__init__(options, allow_abbrev=False, formatter_class=HelpFormatter, **kwargs)
+        for action in self._actions:
+            if action.type is string_to_bool and action.nargs is None:  # true, false or neither: HfArgumentParser wants a word
+                action.nargs, action.const = "?", True
         if "--debug" not in self._option_string_actions:  # TrainingArguments has one of this name
             self.add_argument("--debug", action="store_true", help="show where an error comes from")
 

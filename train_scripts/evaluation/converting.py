@@ -52,7 +52,7 @@ def _to_folder(options: ConvertOptions, task: Task, labels: Labels | None) -> Eo
 
 
 def _to_file(options: ConvertOptions) -> EomtForUniversalSegmentation:
-    model = load_model(stored_model(options.checkpoint))
+    model = load_model(stored_model(options.checkpoint), masked=False)
     if options.image_size is not None:
         model.resize_position_embeddings(options.image_size)
     base = None if options.base is None else _base(options.base)
@@ -62,7 +62,8 @@ def _to_file(options: ConvertOptions) -> EomtForUniversalSegmentation:
 
 def _base(name: str) -> EomtForUniversalSegmentation:
     """A model with the encoder of this name: a folder or Hub name in transformers' format, else one of timm."""
-    return from_dinov3_vit(name) if Path(name).is_dir() or Path(name).suffix not in FILES and "/" in name else from_timm(name)
+    in_transformers = Path(name).is_dir() or Path(name).suffix not in FILES and "/" in name
+    return from_dinov3_vit(name) if in_transformers else from_timm(name, argument="base")
 
 
 def _write(weights: dict[str, Tensor], output: Path) -> None:

@@ -11,6 +11,7 @@ from eomt.train_scripts.data.input_paths import check_checkpoint, check_data_fol
 
 PICTURED = 6  # images
 SCORE_TOLERANCE = 0.001  # of class scores in maps of classes: half precision errs by more
+IMPLEMENTATIONS = ("eomt", "transformers")
 # what both have in common, each the `metadata` of a field
 CHECKPOINT_HELP = {"help": "EoMT checkpoint, a folder (also of an interrupted run) or a Hub name"}
 TASK_HELP = {"help": "what the model segments", "choices": list(TASK_NAMES)}
@@ -18,19 +19,39 @@ BATCH_SIZE_HELP = {"help": "images a process and forward pass"}
 THRESHOLD_HELP = {"help": "class score that a query needs to become a segment (panoptic)"}
 BF16_HELP = {"help": "bfloat16 autocast; by default where the machine is faster in it"}
 ATTENTION_HELP = {"help": "eager, sdpa, flash_attention_2 or flex_attention"}
-MASKED_HELP = {"help": "mask the last blocks, for a model trained with --masking always"}
+MASKED_HELP = {
+    "help": "mask attention or not; by default rows 0 to 3 of Table 1 as they were trained (--masking always: masked), EoMT never"
+}
+MERGING_METHODS = ("algm", "mpm")
+MERGE_HELP = {"help": "merge similar tokens, which is faster and a little less exact", "choices": list(MERGING_METHODS)}
+MERGE_THRESHOLD_HELP = {"help": "similarity from which on neighbours are merged (algm); .95 by default, lower is faster"}
+MERGE_BLOCKS_HELP = {
+    "help": "blocks that merge, from 1: of neighbours and of any tokens, 0 for none (algm, 1 5 by default), or those before which "
+    "pairs are merged (mpm, 2 5)"
+}
 
 
 @dataclass
 class ScoreOptions:
     """What is scored, and how."""
 
-    checkpoint: str = field(metadata=CHECKPOINT_HELP)
+    checkpoint: str = field(
+        metadata={
+            "help": "EoMT checkpoint, or Mask2Former, MaskFormer or OneFormer of transformers: a folder (also of an interrupted "
+            "run) or a Hub name"
+        }
+    )
     data: str = field(metadata={"help": "folder of parquet shards and labels.json"})
     split: str = field(metadata={"help": "prefix of the shards to score", "default": "val"})
     task: str = field(metadata=TASK_HELP)
     batch_size: int = field(default=1, metadata=BATCH_SIZE_HELP)
-    threshold: float = field(default=THRESHOLD, metadata=THRESHOLD_HELP)
+    threshold: float | None = field(
+        default=None,
+        metadata={
+            "help": f"class score that a query needs to become a segment (panoptic), by default {THRESHOLD}; with transformers' "
+            "code also the score of an instance, by default that code's"
+        },
+    )
     boundary: bool = field(default=False, metadata={"help": "boundary AP as well (instance)"})
     picture: str | None = field(
         default=None, metadata={"help": f"PNG for a grid of {PICTURED} images over the split, with truths and predictions"}
@@ -40,22 +61,39 @@ class ScoreOptions:
     )
     bf16: bool | None = field(default=None, metadata=BF16_HELP)
     attn_implementation: str = field(default="sdpa", metadata=ATTENTION_HELP)
-    masked: bool = field(default=False, metadata=MASKED_HELP)
+    masked: bool | None = field(default=None, metadata=MASKED_HELP)
     tolerance: float = field(
         default=SCORE_TOLERANCE,
         metadata={
             "help": "a pixel's class may be one whose score is lower than the best by this (semantic); 0 is exact and slower"
         },
     )
+    implementation: str = field(
+        default="eomt",
+        metadata={
+            "help": "whose code runs an EoMT checkpoint, this package's or transformers'; other models always run by transformers'",
+            "choices": list(IMPLEMENTATIONS),
+        },
+    )
+    latency: int = field(
+        default=0, metadata={"help": "images of which each step is timed, one at a time, before they are scored; 0: none"}
+    )
     output: str | None = field(default=None, metadata={"help": "JSON file for the scores and the options"})
+    merge_tokens: str | None = field(default=None, metadata=MERGE_HELP)
+    merge_threshold: float | None = field(default=None, metadata=MERGE_THRESHOLD_HELP)
+    merge_blocks: list[int] | None = field(default=None, metadata=MERGE_BLOCKS_HELP)
 
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
+        check_choice("implementation", self.implementation, IMPLEMENTATIONS)
+        if self.latency < 0:
+            raise ValueError(f"latency={self.latency} must be a number of images, or 0 for no timing")
         check_checkpoint(self.checkpoint)
         check_choice("bad_samples", self.bad_samples, BAD_SAMPLES)
         check_data_folder(self.data)
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"tolerance={self.tolerance} must lie in 0..1, as class scores do; 0 gives exact maps")
+        check_merging(self.merge_tokens, self.merge_threshold, self.merge_blocks)
 
 
 @dataclass
@@ -81,7 +119,10 @@ class PredictOptions:
     threads: int = field(default=2, metadata={"help": "threads that decode images, a process"})
     bf16: bool | None = field(default=None, metadata=BF16_HELP)
     attn_implementation: str = field(default="sdpa", metadata=ATTENTION_HELP)
-    masked: bool = field(default=False, metadata=MASKED_HELP)
+    masked: bool | None = field(default=None, metadata=MASKED_HELP)
+    merge_tokens: str | None = field(default=None, metadata=MERGE_HELP)
+    merge_threshold: float | None = field(default=None, metadata=MERGE_THRESHOLD_HELP)
+    merge_blocks: list[int] | None = field(default=None, metadata=MERGE_BLOCKS_HELP)
     confidence: list[str] = field(
         default_factory=list,
         metadata={
@@ -100,6 +141,7 @@ class PredictOptions:
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
         check_checkpoint(self.checkpoint)
+        check_merging(self.merge_tokens, self.merge_threshold, self.merge_blocks)
         for name in self.confidence:
             check_choice("confidence", name, CONFIDENCE_NAMES)
         check_choice("format", self.format, PREDICTION_FORMATS)
@@ -112,3 +154,17 @@ class PredictOptions:
                 )
         # pathlib paths are taken, too; the record of a run holds text
         self.checkpoint, self.images, self.output = str(self.checkpoint), str(self.images), str(self.output)
+
+
+def check_merging(method: str | None, threshold: float | None, blocks: list[int] | None) -> None:
+    """Raises ValueError unless the options of token merging, of these names with `merge_`, go together."""
+    given = {"merge_threshold": threshold, "merge_blocks": blocks}
+    if method is None:
+        if unused := [name for name, value in given.items() if value is not None]:
+            raise ValueError(f"{unused[0]}={given[unused[0]]} needs merge_tokens, which is one of {', '.join(MERGING_METHODS)}")
+        return
+    check_choice("merge_tokens", method, MERGING_METHODS)
+    if method == "mpm" and threshold is not None:
+        raise ValueError(f"merge_threshold={threshold} is of merge_tokens=algm; mpm has no threshold, leave it out")
+    if method == "algm" and blocks is not None and len(blocks) != 2:
+        raise ValueError(f"merge_blocks={blocks} must be two blocks for algm, as in 1 5; 0 leaves a merge out")

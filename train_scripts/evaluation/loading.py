@@ -1,13 +1,13 @@
 """Checkpoints to score or to predict with, of this package or of transformers: model, classes and image processor."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from transformers import AutoConfig, AutoModelForUniversalSegmentation, PreTrainedConfig
+from transformers import AutoConfig, AutoModelForUniversalSegmentation, PreTrainedConfig, PreTrainedModel
 from transformers.utils import CONFIG_NAME
 
 from eomt import EomtImageProcessor
@@ -42,27 +42,54 @@ def stored_model(checkpoint: str | Path) -> str:
     return str(last)
 
 
-def load_model(checkpoint: str, masked: bool = False, attn_implementation: str = "sdpa") -> MaskClassifier:
-    """A complete checkpoint, in float32.
+def load_config(checkpoint: str) -> PreTrainedConfig:
+    """The configuration of a checkpoint, of whatever architecture.
+
+    Raises:
+        OSError: there is no such checkpoint.
+    """
+    with named_in_errors(checkpoint):
+        return AutoConfig.from_pretrained(checkpoint)
+
+
+def load_model(checkpoint: str, masked: bool | None = None, attn_implementation: str = "sdpa") -> MaskClassifier:
+    """A complete checkpoint, in float32. If it is masked, a line on the screen says so, and why.
 
     Args:
         checkpoint: a folder or a Hub name.
-        masked: whether the last L2 blocks are masked, whatever the checkpoint says.
+        masked: whether attention is masked in every block that may be, whatever the checkpoint says; by default as
+            [`stays_masked`] has it.
         attn_implementation: transformers' name of an attention implementation.
 
     Raises:
         OSError: there is no such checkpoint.
         ValueError: it is of another architecture, or weights are missing in it.
     """
+    check_architecture(load_config(checkpoint), checkpoint)
     with named_in_errors(checkpoint):
-        check_architecture(AutoConfig.from_pretrained(checkpoint), checkpoint)
         model, loaded = AutoModelForUniversalSegmentation.from_pretrained(checkpoint, dtype=torch.float32, output_loading_info=True)
-    # transformers' own checkpoints lack buffers that are only for training
-    if missing := sorted(set(loaded["missing_keys"]) & {name for name, _ in model.named_parameters()}):
-        raise ValueError(f"checkpoint={checkpoint!r} lacks the weights {missing[:5]}; give a complete EoMT checkpoint")
+    check_complete(model, loaded["missing_keys"], checkpoint)
     model.set_attn_implementation(attn_implementation)
-    model.set_attn_mask_probs([float(masked)] * len(model.attn_mask_probs))
+    mask = stays_masked(model) if masked is None else masked
+    model.set_attn_mask_probs([float(mask)] * len(model.attn_mask_probs))
+    if mask and PartialState().is_main_process:
+        reason = "as it was trained to the end (--masked false: without)" if masked is None else "as --masked asks"
+        logger.warning("%s: with masked attention, %s", checkpoint, reason)
     return model
+
+
+def check_complete(model: PreTrainedModel, missing_keys: Collection[str], checkpoint: str) -> None:
+    """Raises ValueError where a checkpoint lacks parameters. Buffers that are only for training may be missing."""
+    if missing := sorted(set(missing_keys) & {name for name, _ in model.named_parameters()}):
+        raise ValueError(f"checkpoint={checkpoint!r} lacks the weights {missing[:5]}; give a complete checkpoint")
+
+
+def stays_masked(model: MaskClassifier) -> bool:
+    """Whether a model is used with masked attention unless asked otherwise: it was trained so to the end, and its format says so.
+
+    EoMT's format doesn't: transformers' files lack the probabilities, or hold those that a training began with.
+    """
+    return model.config.stores_masking and bool((model.attn_mask_probs == 1).all())
 
 
 @contextmanager
@@ -80,7 +107,7 @@ def check_architecture(config: PreTrainedConfig, checkpoint: str) -> None:
         raise ValueError(f"checkpoint={checkpoint!r} is a {config.model_type} model; give an EoMT checkpoint")
 
 
-def class_names(model: MaskClassifier) -> list[str]:
+def class_names(model: PreTrainedModel) -> list[str]:
     """The names of a model's classes, by index."""
     return [model.config.id2label[index] for index in range(model.config.num_labels)]
 

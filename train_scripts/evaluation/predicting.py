@@ -11,6 +11,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from eomt.configuration import EomtBaseConfig
+from eomt.token_merging import merge_tokens
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.annotation_files import read_json
@@ -19,6 +20,7 @@ from eomt.train_scripts.evaluation.confidence_maps import WithConfidence
 from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.inference_options import PredictOptions
 from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor, stored_model
+from eomt.train_scripts.evaluation.merging import merging_method
 from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
 from eomt.train_scripts.evaluation.prediction_formats import BravoFormat
@@ -37,11 +39,12 @@ def predict(options: PredictOptions) -> dict[str, int]:
     Raises:
         ValueError: an argument is wrong, or the output folder has something else.
     """
-    task = task_of(options.task)
+    task, method = task_of(options.task), merging_method(options)
     state = PartialState(cpu=not torch.accelerator.is_available())
     dtype = chosen_dtype(state.device, options.bf16)
     checkpoint = stored_model(options.checkpoint)
     model = load_model(checkpoint, options.masked, options.attn_implementation).to(state.device)
+    merge_tokens(model, method)
     names = class_names(model)
     category_ids, things = _read_categories(options.categories, names)
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), Labels(names, things))
@@ -51,13 +54,14 @@ def predict(options: PredictOptions) -> dict[str, int]:
         "checkpoint": options.checkpoint,
         "version": _version(checkpoint, model.config),
         "threshold": options.threshold,
-        "masked": options.masked,
+        "masked": bool(model.attn_mask_probs.all()),
         "confidence": options.confidence,
         "format": options.format,
         "precision": NAMES[dtype],
         "images": options.images,
         "split": options.split,
         "column": options.column,
+        "merge_tokens": repr(method) if method else None,
     }
     source = open_source(options.images, options.split, options.column)
     if source.left_out and state.is_main_process:

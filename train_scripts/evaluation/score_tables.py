@@ -12,6 +12,7 @@ from eomt.train_scripts.evaluation.score_names import score_name
 COLUMNS = ("pq", "sq", "rq", "pq_things", "pq_stuff", "miou", "pixel_accuracy")
 COLUMNS += ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "boundary_ap", "boundary_ap50")
 CLASS_COLUMN = {"miou": "IoU", "ap": "AP"}  # of a metric with one figure a class
+TIMES = ("preprocessing_ms", "forward_ms", "post_processing_ms", "total_ms", "images_per_second")  # of a latency
 GROUPS = {"all": "", "things": "_things", "stuff": "_stuff"}
 
 
@@ -45,10 +46,10 @@ def table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[float 
 
 
 def score_tables(scores: Mapping[str, Any], labels: Labels, most: int | None = None) -> str:
-    """The scores of a metric: over all classes (and things and stuff, or sizes), and by class.
+    """The scores of a metric: over all classes (and things and stuff, or sizes), and by class; and what the model costs, if known.
 
     Args:
-        scores: what a metric's `compute` gives.
+        scores: what a metric's `compute` gives, and maybe `parameters` and `latency`.
         labels: the task's classes.
         most: classes to show, the highest and the lowest ones; all by default.
     """
@@ -63,7 +64,21 @@ def score_tables(scores: Mapping[str, Any], labels: Labels, most: int | None = N
         names = [CLASS_COLUMN[columns[0]]]
         by_class = [[value] for value in scores["per_class"]]
     rows = dict(zip(labels.names, by_class, strict=True))
-    return f"{overall}\n\n{table('class', names, rows if most is None else _extremes(rows, most))}"
+    parts = [overall, table("class", names, rows if most is None else _extremes(rows, most))]
+    if "parameters" in scores:
+        cost = costs(scores)
+        parts.append(table("", list(cost), {"one image at a time" if "latency" in scores else "model": list(cost.values())}))
+    return "\n\n".join(parts)
+
+
+def costs(scores: Mapping[str, Any]) -> dict[str, float]:
+    """{column: value} of a model's size and, if it was timed, of the medians over images.
+
+    Args:
+        scores: with `parameters`, and maybe `latency`.
+    """
+    latency = scores.get("latency", {})
+    return {"million_parameters": scores["parameters"] / 1e6, **{name: latency[name] for name in TIMES if name in latency}}
 
 
 def _extremes(rows: Mapping[str, Sequence[float | None]], most: int) -> dict[str, Sequence[float | None]]:

@@ -10,16 +10,30 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
+from eomt.image_processing.defaults import THRESHOLD
 from eomt.image_processing.pictures import picture_grid
+from eomt.model_cards.sizes import count_parameters
+from eomt.token_merging import merge_tokens
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
-from eomt.train_scripts.evaluation.inference import predictions, score_predictions
+from eomt.train_scripts.evaluation.inference import score_predictions
 from eomt.train_scripts.evaluation.inference_options import PICTURED, ScoreOptions
-from eomt.train_scripts.evaluation.loading import check_classes, class_names, load_model, load_processor, stored_model
+from eomt.train_scripts.evaluation.latency import first_images, measure_latency
+from eomt.train_scripts.evaluation.loading import (
+    check_classes,
+    class_names,
+    load_config,
+    load_model,
+    load_processor,
+    stored_model,
+)
+from eomt.train_scripts.evaluation.merging import merging_method
 from eomt.train_scripts.evaluation.pictures import keep_rows
 from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
-from eomt.train_scripts.evaluation.tasks import task_of
+from eomt.train_scripts.evaluation.rivals import rival_class
+from eomt.train_scripts.evaluation.segmenter import EomtSegmenter, Segmenter
+from eomt.train_scripts.evaluation.tasks import Task, task_of
 
 
 @takes_options(ScoreOptions)
@@ -27,49 +41,79 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
     """Scores a checkpoint; with several processes each scores its share, and all return the joint scores.
 
     Returns:
-        What the task's metric computes, with `skipped`, the reasons of images left out, if there are any; and the task's classes.
+        What the task's metric computes, with `implementation`, whose code ran; `parameters`, their number; `latency`, in the first
+        process, if it was asked for; and `skipped`, the reasons of images left out, if there are any. And the task's classes.
     """
     task = task_of(options.task)
     for path in filter(None, (options.picture, options.output)):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     state = PartialState(cpu=not torch.accelerator.is_available())
-    labels = task.labels(read_labels(options.data))
+    data_labels = read_labels(options.data)
+    labels = task.labels(data_labels)
     metric = task.metric(labels, options.boundary)
     dtype = chosen_dtype(state.device, options.bf16)
-    checkpoint = stored_model(options.checkpoint)
-    model = load_model(checkpoint, options.masked, options.attn_implementation).to(state.device)
-    check_classes(class_names(model), labels.names, checkpoint)
-    processor = load_processor(checkpoint, task, min(model.config.image_size_hw), labels)
+    segmenter = load_segmenter(options, task, data_labels, state.device, dtype)
     stream = evaluation_stream(
         options.data,
         options.split,
-        processor,
+        segmenter.processor,
         state.num_processes,
         state.process_index,
         task.sample,
         options.bad_samples,
     )
-    results = predictions(
-        model,
-        processor,
-        stream,
-        task,
-        options.batch_size,
-        options.threshold,
-        partial(autocast, state.device, dtype),
-        show_progress=state.is_main_process,
-        tolerance=options.tolerance,
-    )
+    latency = {}
+    if options.latency:
+        if state.is_main_process:
+            images = first_images(options.data, options.split, options.latency)
+            latency = measure_latency({options.checkpoint: segmenter}, images)
+        state.wait_for_everyone()  # the other processes would slow it
+    results = segmenter.predictions(stream, state.is_main_process)
     rows = []
     if options.picture and state.is_main_process:
         results = keep_rows(results, task, rows, PICTURED, len(stream))
     scores = score_predictions(results, metric)
+    scores |= {"implementation": segmenter.implementation, "parameters": count_parameters(segmenter.model)}
+    for measured in latency.values():
+        scores["latency"] = measured.as_dict()
     if skipped := gather_object(stream.skipped):
         scores["skipped"] = sorted(skipped)
     if rows:
         picture_grid(rows, options.picture, labels.names, labels.isthing)
     if options.output and state.is_main_process:
-        chosen = {name: value for name, value in asdict(options).items() if name != "output"}
-        content = {**chosen, "precision": NAMES[dtype], **scores, "classes": labels.names}
+        chosen = {name: value for name, value in asdict(options).items() if name not in ("output", "latency")}
+        # also where they were not given
+        used = {"threshold": segmenter.threshold, "precision": NAMES[dtype], "masked": segmenter.masked}
+        content = {**chosen, **used, **scores, "classes": labels.names}
         Path(options.output).write_text(json.dumps(content, indent=1, default=str))  # paths as text
     return scores, labels
+
+
+def load_segmenter(options: ScoreOptions, task: Task, labels: Labels, device: torch.device, dtype: torch.dtype) -> Segmenter:
+    """The model that options ask for, of this package or of transformers.
+
+    Args:
+        options: checkpoint, and how it is run.
+        task: what is predicted.
+        labels: the dataset's classes.
+        device: of the model.
+        dtype: of autocast.
+
+    Raises:
+        OSError: there is no such checkpoint.
+        ValueError: it can't be scored here, or not on this dataset, or an option doesn't go with it.
+    """
+    method = merging_method(options)
+    checkpoint = stored_model(options.checkpoint)
+    context = partial(autocast, device, dtype)
+    config = load_config(checkpoint)
+    rival = rival_class(config, options, checkpoint)
+    if rival is not None:
+        return rival(checkpoint, config.model_type, task, labels, options.threshold, device, context)
+    task_labels = task.labels(labels)
+    model = load_model(checkpoint, options.masked, options.attn_implementation).to(device).eval()
+    merge_tokens(model, method)
+    check_classes(class_names(model), task_labels.names, checkpoint)
+    processor = load_processor(checkpoint, task, min(model.config.image_size_hw), task_labels)
+    threshold = THRESHOLD if options.threshold is None else options.threshold
+    return EomtSegmenter(model, processor, task, threshold, options.tolerance, options.batch_size, context)

@@ -13,8 +13,9 @@ from eomt.train_scripts.data.choices import BAD_SAMPLES, TASK_NAMES, check_choic
 from eomt.train_scripts.evaluation.checkpoints import AUTO, check_whole
 from eomt.train_scripts.evaluation.precision import fast_dtype
 from eomt.train_scripts.training.deciding import Deciding
+from eomt.train_scripts.training.option_checks import check_schedules, refuse_replaced
 from eomt.train_scripts.training.option_groups import DataOption, OutputOption, StartOption, TrainingOption
-from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP, MASKING_MODES
+from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP, MASKING_MODES, share_of_training
 
 
 @dataclass
@@ -117,6 +118,10 @@ class EomtTrainingArguments(TrainingArguments):
     layer_decay: Deciding[float] = field(
         default=0.8, metadata={"help": "factor of the learning rate from a block to the one before"}
     )
+    undecayed_blocks: Deciding[int | None] = field(
+        default=None,
+        metadata={"help": "the last N blocks learn at learning_rate, the others as layer_decay says; -1: those with queries"},
+    )
     weight_decay: Deciding[float] = field(default=0.05, metadata={"help": "of all parameters, as in the official recipe"})
     max_grad_norm: Deciding[float] = field(default=0.01, metadata={"help": "gradients are clipped to this norm"})
     poly_power: Deciding[float] = field(default=0.9, metadata={"help": "of the decay of learning rates and masking"})
@@ -130,6 +135,10 @@ class EomtTrainingArguments(TrainingArguments):
     masking: Deciding[str] = field(
         default="annealed",
         metadata={"help": f"masked attention in training: {', '.join(MASKING_MODES)} (only the last prediction is supervised)"},
+    )
+    first_block_annealing: Deciding[float | None] = field(
+        default=None,
+        metadata={"help": "the first block's masks go from the start on over this share of T, or steps if >= 1; by default later"},
     )
     minutes: TrainingOption[Deciding[float | None]] = field(
         default=None, metadata={"help": "train for this long, with schedules by the clock, in place of epochs or max_steps"}
@@ -188,23 +197,18 @@ class EomtTrainingArguments(TrainingArguments):
             self.accelerator_config = {"dispatch_batches": False, "split_batches": False}
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()  # or bf16 is refused where there is only a CPU
         self._choose_precision()
-        self._refuse_what_schedules_replace()
+        refuse_replaced(self)
         best = self.metric_for_best_model, self.greater_is_better
         super().__post_init__()
         if best[0] is None:  # it has become the loss, which evaluation doesn't compute: `settle` chooses the task's main score
             self.metric_for_best_model, self.greater_is_better = best
         if self.n_gpu > 1:
             self._n_gpu = 1  # DataParallel would cut ragged targets apart: several GPUs take a launcher
-        check_choice("masking", self.masking, MASKING_MODES)
+        check_schedules(self)
         if self.fp16 and self.use_cpu:
             raise ValueError("fp16=True needs a GPU; train with bf16 on a CPU")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay={self.ema_decay} must be between 0 and 1, such as 0.999; leave it out for no averages")
-        if self.minutes is not None and (self.minutes <= 0 or max(self.head_warmup, self.encoder_warmup) >= 1):
-            raise ValueError(
-                f"minutes={self.minutes} must be positive, and with it head_warmup={self.head_warmup} and "
-                f"encoder_warmup={self.encoder_warmup} must be shares below 1: steps are not known beforehand"
-            )
         if self.resume_from_checkpoint and self.resume_from_checkpoint != AUTO:
             check_whole(self.resume_from_checkpoint)
             if self.overwrite and Path(self.resume_from_checkpoint).resolve().is_relative_to(Path(self.output_dir).resolve()):
@@ -214,8 +218,6 @@ class EomtTrainingArguments(TrainingArguments):
                 )
         if self.save_minutes < 0:
             raise ValueError(f"save_minutes={self.save_minutes} must be positive, or 0 for no checkpoints by the clock")
-        if self.minutes is not None and self.logging_steps < 1:
-            raise ValueError(f"logging_steps={self.logging_steps} is a share of steps that minutes leave open; give steps")
         step_images = self.per_device_train_batch_size * self.world_size
         if self.total_batch_size % step_images:
             raise ValueError(
@@ -251,22 +253,6 @@ class EomtTrainingArguments(TrainingArguments):
         copied.__dict__.update(self.__dict__)  # copy.copy would go by __getstate__ and lose the token
         copied.save_total_limit = None
         return copied
-
-    def _refuse_what_schedules_replace(self) -> None:
-        refused = {
-            "gradient_accumulation_steps": (1, "use total_batch_size"),
-            "lr_scheduler_type": ("linear", "use poly_power"),
-            "warmup_steps": (0, "use head_warmup and encoder_warmup"),
-            "auto_find_batch_size": (False, "use per_device_train_batch_size"),
-            "data_seed": (None, "use seed"),
-            "dataloader_drop_last": (False, "leave it out: all training batches are whole, and all images are scored"),
-            "dataloader_prefetch_factor": (None, "use dataloader_num_workers"),
-            "enable_jit_checkpoint": (False, "leave it out: SIGTERM saves a checkpoint as it is"),
-            "ignore_data_skip": (False, "leave it out: a resumed stream reads nothing again as it is"),
-        }
-        for name, (default, instead) in refused.items():
-            if (value := getattr(self, name)) != default:
-                raise ValueError(f"{name}={value!r} has no effect in this recipe; {instead}")
 
     def epochs_to_steps(self, rows: int) -> None:
         """Turns what was given in epochs into steps, since a stream has no length.
@@ -318,10 +304,23 @@ class EomtTrainingArguments(TrainingArguments):
         Raises:
             ValueError: if they fill the whole training.
         """
-        head, encoder = (value / self.max_steps if value >= 1 else value for value in (self.head_warmup, self.encoder_warmup))
+        head, encoder = (share_of_training(length, self.max_steps) for length in (self.head_warmup, self.encoder_warmup))
         if head + encoder >= 1:
             raise ValueError(
                 f"head_warmup={self.head_warmup} and encoder_warmup={self.encoder_warmup} fill all {self.max_steps} steps; "
                 "shorten them or train longer"
             )
         return head, encoder
+
+    def first_annealing_share(self) -> float | None:
+        """`first_block_annealing` as a share of the training; needs `max_steps` where it is given in steps.
+
+        Raises:
+            ValueError: if it is longer than the training, whose model would stay masked.
+        """
+        if self.first_block_annealing is None:
+            return None
+        share = share_of_training(self.first_block_annealing, self.max_steps)
+        if share > 1:
+            raise ValueError(f"first_block_annealing={self.first_block_annealing} must be at most the {self.max_steps} steps")
+        return share

@@ -40,7 +40,7 @@ def build_model(model_args: ModelArguments, data_args: DataArguments, labels: La
     if model_args.checkpoint:
         model = load_checkpoint(model_args.checkpoint, changes, model_args.config_fields)
     elif model_args.timm_model:
-        model = from_timm(model_args.timm_model, **changes)
+        model = from_timm(model_args.timm_model, argument="timm_model", **changes)
     else:
         config = AutoConfig.for_model(**{"model_type": EomtConfig.model_type, **changes})
         model = AutoModelForUniversalSegmentation.from_config(config)
@@ -94,7 +94,7 @@ def build_processor(model_args: ModelArguments, data_args: DataArguments, task: 
 def _pixel_statistics(model_args: ModelArguments) -> tuple[list[float], list[float]]:
     """Mean and deviation of the RGB channels: of a checkpoint those of its image processor, if it has one."""
     if model_args.timm_model:
-        return pixel_statistics(model_args.timm_model)
+        return pixel_statistics(model_args.timm_model, argument="timm_model")
     if model_args.checkpoint:
         try:
             stored, _ = ImageProcessingMixin.get_image_processor_dict(model_args.checkpoint)

@@ -53,7 +53,7 @@ def build_trainer(
     model.set_attn_implementation(model_args.attn_implementation or fast_attention(args.device, args.autocast_dtype, training=True))
     process, is_first = args.process_index, args.process_index == 0
     progress, skipped = TrainingProgress(args.minutes), SkippedSamples()
-    masking = MaskAnnealingCallback(progress, args.masking, args.poly_power)
+    masking = MaskAnnealingCallback(progress, args.masking, args.poly_power, args.first_annealing_share())
     finite = FiniteLoss(args.output_dir, process, check_norms=not args.fp16)
     average = WeightAverage(args.ema_decay) if args.ema_decay else None
     record = record_of(train_stream, model_args, data_args, args)

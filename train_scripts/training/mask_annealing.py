@@ -16,14 +16,15 @@ class MaskAnnealingCallback(TrainerCallback):
         progress: of the training.
         mode: `annealed` as in the paper, `always` masked, or `never`.
         power: of the annealing's polynomial.
+        first_block: share of the training over which the first block anneals, see [`mask_probability`].
 
     Raises:
         ValueError: for another mode.
     """
 
-    def __init__(self, progress: TrainingProgress, mode: str = "annealed", power: float = 0.9):
+    def __init__(self, progress: TrainingProgress, mode: str = "annealed", power: float = 0.9, first_block: float | None = None):
         check_choice("masking", mode, MASKING_MODES)
-        self.progress, self.mode, self.power = progress, mode, power
+        self.progress, self.mode, self.power, self.first_block = progress, mode, power, first_block
 
     def probabilities(self, progress: float, num_blocks: int) -> list[float]:
         """Masking probabilities at a progress.
@@ -37,7 +38,7 @@ class MaskAnnealingCallback(TrainerCallback):
         """
         if self.mode != "annealed":
             return [1.0 if self.mode == "always" else 0.0] * num_blocks
-        return [mask_probability(progress, block, num_blocks, self.power) for block in range(num_blocks)]
+        return [mask_probability(progress, block, num_blocks, self.power, self.first_block) for block in range(num_blocks)]
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: MaskClassifier, **_

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from eomt.mask_classifier import MaskClassifier
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+
 
 @dataclass(frozen=True)
 class GroupKey:
@@ -20,6 +23,7 @@ def group_parameters(
     encoder_rate: float,
     head_rate: float,
     decay: float,
+    undecayed_blocks: int = 0,
 ) -> dict[GroupKey, list[nn.Parameter]]:
     """Trainable parameters by their learning rate, every one in exactly one group.
 
@@ -29,15 +33,34 @@ def group_parameters(
         encoder_rate: peak learning rate of the last block and the final norm.
         head_rate: peak learning rate of queries, mask module and class head.
         decay: factor between a block and the next (BEiT's layer-wise decay, paper section 4.1).
+        undecayed_blocks: how many of the last blocks peak at `encoder_rate`; those before keep the factor of their depth.
     """
     groups: dict[GroupKey, list[nn.Parameter]] = {}
     for name, parameter in named_parameters:
         if not parameter.requires_grad or not parameter.numel():
             continue
         above = blocks_above(name)
-        key = GroupKey(head_rate, encoder=False) if above is None else GroupKey(encoder_rate * decay**above, encoder=True)
+        if above is None:
+            key = GroupKey(head_rate, encoder=False)
+        else:
+            key = GroupKey(encoder_rate * (1.0 if above < undecayed_blocks else decay**above), encoder=True)
         groups.setdefault(key, []).append(parameter)
     return groups
+
+
+def rate_groups(
+    model: MaskClassifier, args: EomtTrainingArguments, named_parameters: Iterable[tuple[str, nn.Parameter]]
+) -> dict[GroupKey, list[nn.Parameter]]:
+    """The groups of a run.
+
+    Args:
+        model: that is trained.
+        args: the run's options.
+        named_parameters: the model's, as they are stored while it is trained.
+    """
+    head_rate = args.learning_rate if args.head_learning_rate is None else args.head_learning_rate
+    undecayed = model.config.num_blocks if args.undecayed_blocks == -1 else args.undecayed_blocks or 0
+    return group_parameters(named_parameters, model.blocks_above, args.learning_rate, head_rate, args.layer_decay, undecayed)
 
 
 def optimizer_groups(groups: dict[GroupKey, list[nn.Parameter]]) -> list[dict]:

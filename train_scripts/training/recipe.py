@@ -1,6 +1,7 @@
 """Recipes: YAML files whose keys are command-line options, so that both are parsed and checked alike."""
 
 import argparse
+import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +26,10 @@ def recipe_words(path: str | Path) -> list[str]:
     if not path.is_file() and path.parent == Path() and bundled.is_file():
         path = bundled
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in bundled.parent.glob("*.yaml")))
-        raise FileNotFoundError(f"recipe {str(path)!r} does not exist; give a YAML file or one of: {known}")
+        known = sorted(file.stem for file in bundled.parent.glob("*.yaml"))
+        near = difflib.get_close_matches(bundled.stem, known, n=1)
+        hint = f"did you mean {near[0]}? Give" if near else "give"
+        raise FileNotFoundError(f"recipe {str(path)!r} does not exist; {hint} a YAML file or one of: {', '.join(known)}")
     try:
         content = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:

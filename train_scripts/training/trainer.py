@@ -30,7 +30,7 @@ from eomt.train_scripts.training.finished_model import FinishedModel
 from eomt.train_scripts.training.interruption import TimelyCheckpoints
 from eomt.train_scripts.training.loss_terms import LossTermMeans
 from eomt.train_scripts.training.model_card import RunDescription, write_model_card
-from eomt.train_scripts.training.parameter_groups import group_parameters, optimizer_groups
+from eomt.train_scripts.training.parameter_groups import optimizer_groups, rate_groups
 from eomt.train_scripts.training.progress_bar import TrainingBar
 from eomt.train_scripts.training.resuming import Resumption, Start
 from eomt.train_scripts.training.saving import CheckpointSaver, LogsEndWithCheckpoints
@@ -143,9 +143,7 @@ class EomtTrainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
             args, model = self.args, self.model if model is None else model
-            head_rate = args.learning_rate if args.head_learning_rate is None else args.head_learning_rate
-            blocks_above = self.model.blocks_above
-            groups = group_parameters(model.named_parameters(), blocks_above, args.learning_rate, head_rate, args.layer_decay)
+            groups = rate_groups(self.model, args, model.named_parameters())
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(args, self.model)
             options.pop("lr", None)  # each group has its own
             self.optimizer = optimizer_class(optimizer_groups(groups), weight_decay=args.weight_decay, **options)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from eomt.configuration import ARCHITECTURES, ladder_architecture
+from eomt.encoders.patch_tokens import PatchTokens
 from eomt.ladder.vit_adapter import ViTAdapter
 from eomt.randomness import ImageDraws
 
@@ -20,11 +21,11 @@ def test_at_the_start_the_vit_is_its_own_and_injections_change_it(tiny_model):
     model = tiny_model()
     pixel_values, seen = torch.randn(2, 3, 64, 96), []
     tokens = model.embeddings(pixel_values, (4, 6))
-    plain = model.encode(tokens, slice(None), None)
+    plain = model.encode(tokens, slice(None), PatchTokens((4, 6), None))
 
     def encode(tokens: torch.Tensor, blocks: slice) -> torch.Tensor:
         seen.append((blocks.start, blocks.stop))
-        encode.tokens = model.encode(tokens, blocks, None)
+        encode.tokens = model.encode(tokens, blocks, PatchTokens((4, 6), None))
         return encode.tokens
 
     model.pyramid(pixel_values, tokens, (4, 6), encode)
@@ -47,7 +48,7 @@ def test_every_parameter_gets_a_gradient(tiny_model):
     model = tiny_model().train()
     pixel_values = torch.randn(2, 3, 64, 64)
     tokens = model.embeddings(pixel_values, (4, 4))
-    maps = model.pyramid(pixel_values, tokens, (4, 4), partial(model.encode, rotation=None))
+    maps = model.pyramid(pixel_values, tokens, (4, 4), partial(model.encode, patches=PatchTokens((4, 4), None)))
     sum((feature * torch.randn_like(feature)).sum() for feature in maps).backward()
     assert not [name for name, parameter in model.pyramid.named_parameters() if not parameter.grad.abs().max() > 0]
 

@@ -331,7 +331,7 @@ def test_the_papers_shapes_are_recognised(width, depth, ffn, expected):
 
 class TestErrors:
     def test_a_missing_file_is_named(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match="nowhere.safetensors"):
+        with pytest.raises(FileNotFoundError, match="name_or_file='.*nowhere.safetensors'"):
             from_timm(tmp_path / "nowhere.safetensors")
 
     def test_an_unknown_name_is_told_with_those_near_it(self):

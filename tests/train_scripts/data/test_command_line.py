@@ -62,6 +62,18 @@ def test_the_command_line_alone_may_have_a_default():
         parse_options(Pair, ["--first", "b"], None)
 
 
+@pytest.mark.parametrize(("words", "value"), [([], None), (["--sure"], True), (["--sure", "true"], True), (["--sure=no"], False)])
+def test_what_may_be_true_false_or_neither(words, value):
+    @dataclass
+    class Guess:
+        """Of a test."""
+
+        sure: bool | None = field(default=None, metadata={"help": "by default who knows"})
+        name: str = field(default="", metadata={"help": "of it"})
+
+    assert parse_options(Guess, [*words, "--name", "x"], None) == Guess(value, "x")
+
+
 def test_its_docstring_has_the_help_of_the_fields_before_what_it_returns():
     text = inspect.getdoc(describe)
     assert text.startswith("Describes something.\n\nArgs:\n    source: where from\n    form: of it\n")

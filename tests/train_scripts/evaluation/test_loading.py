@@ -1,11 +1,14 @@
-"""Checkpoints that are scored and predicted with: whole ones alone, unmasked unless asked, with the right classes and processor."""
+"""Checkpoints that are scored and predicted with: whole ones alone, masked as trained, with the right classes and processor."""
 
 import shutil
 
 import pytest
 import transformers
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForUniversalSegmentation
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
+from eomt.configuration import ladder_architecture
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.evaluation.checkpoints import FINISHED, mark_whole, unmark
@@ -13,11 +16,44 @@ from eomt.train_scripts.evaluation.loading import check_classes, class_names, lo
 from eomt.train_scripts.evaluation.tasks import task_of
 
 
-def test_a_model_is_masked_as_asked_and_not_as_stored(checkpoints):
+def test_eomt_is_masked_if_asked_whatever_is_stored(checkpoints):
     assert EomtForUniversalSegmentation.from_pretrained(checkpoints / "panoptic").attn_mask_probs.tolist() == [1.0]
-    for masked in (False, True):
+    for masked in (None, False, True):
         model = load_model(str(checkpoints / "panoptic"), masked)
-        assert model.attn_mask_probs.tolist() == [float(masked)] and class_names(model) == scenes.LABELS.names
+        assert model.attn_mask_probs.tolist() == [float(bool(masked))] and class_names(model) == scenes.LABELS.names
+
+
+@pytest.fixture(params=["small", "dinov3_small", "eva02_large"])
+def stored_row(request, tmp_path):
+    """`stored_row(probs)`: a tiny row 3 on one of the encoders, stored with these masking probabilities."""
+
+    def store(probs) -> str:
+        sizes = dict(hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32)
+        fields = ladder_architecture(request.param, 3).to_dict() | sizes | dict(decoder_width=32, decoder_layers=3, num_queries=4)
+        model = AutoModelForUniversalSegmentation.from_config(AutoConfig.for_model(**fields))
+        model.set_attn_mask_probs(probs)
+        model.save_pretrained(tmp_path)
+        return str(tmp_path)
+
+    return store
+
+
+@pytest.mark.parametrize(("probs", "masked"), [([1, 1, 1], True), ([1, 1, 0.5], False), ([0, 0, 0], False)])
+def test_a_row_of_table_1_is_masked_as_it_was_trained_unless_asked_otherwise(stored_row, caplog, probs, masked):
+    folder = stored_row(probs)
+    for asked in (None, False, True):
+        caplog.clear()
+        chosen = masked if asked is None else asked
+        assert load_model(folder, asked).attn_mask_probs.tolist() == [float(chosen)] * 3
+        reason = "as it was trained to the end (--masked false: without)" if asked is None else "as --masked asks"
+        assert caplog.messages == ([f"{folder}: with masked attention, {reason}"] if chosen else [])
+
+
+def test_a_row_without_masking_probabilities_is_not_masked(stored_row):
+    folder = stored_row([1, 1, 1])
+    path = f"{folder}/model.safetensors"
+    save_file({name: tensor for name, tensor in load_file(path).items() if name != "attn_mask_probs"}, path, {"format": "pt"})
+    assert not load_model(folder).attn_mask_probs.any()
 
 
 def test_classes_that_differ_are_named():

@@ -23,6 +23,18 @@ def test_tables_show_groups_sizes_and_classes_that_dont_occur():
     assert lines[0].split() == ["mIoU", "pixel", "accuracy"] and lines[3].split() == ["class", "IoU"]
 
 
+def test_what_a_model_costs_is_shown_where_it_is_known():
+    scores = {"miou": 40.0, "pixel_accuracy": 90.0, "per_class": [1.0, 2.0, 3.0], "parameters": 23_980_000}
+    assert [line.split() for line in score_tables(scores, LABELS).splitlines()[-2:]] == [
+        ["million", "parameters"],
+        ["model", "24.0"],
+    ]
+    times = {"preprocessing_ms": 1.0, "forward_ms": 20.0, "post_processing_ms": 3.0, "total_ms": 25.0, "images_per_second": 40.0}
+    head, row = score_tables({**scores, "latency": {**times, "images": 9}}, LABELS).splitlines()[-2:]
+    assert head.split("  ")[-1] == "images per second" and "preprocessing ms" in head
+    assert row.split("  ")[0] == "one image at a time" and row.split()[-6:] == ["24.0", "1.0", "20.0", "3.0", "25.0", "40.0"]
+
+
 @pytest.mark.parametrize(("scores", "head"), [({"pq": 10.0, "pq_stuff": -1.0}, "PQ  PQ stuff"), ({"ap": 10.0}, "AP")])
 def test_before_and_after(tmp_path, capsys, scores, head):
     for prefix in ("before", "eval"):

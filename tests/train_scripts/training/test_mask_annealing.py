@@ -19,6 +19,17 @@ def test_a_step_has_the_probabilities_of_its_progress_and_the_end_its_own(tiny_m
     assert model.attn_mask_probs.tolist() == [end] * 2
 
 
+def test_the_first_block_may_anneal_at_once(tiny_model):
+    model, progress = tiny_model(), TrainingProgress()
+    masking = MaskAnnealingCallback(progress, first_block=0.1)
+    seen = []
+    for progress.value in (0.0, 0.05, 0.1, 0.5):
+        masking.on_step_begin(None, None, None, model=model)
+        seen.append(model.attn_mask_probs.tolist())
+    assert seen[0] == [1, 1] and seen[1] == [pytest.approx(0.5**0.9), 1] and seen[2] == seen[3] == [0, 1]
+    assert masking.probabilities(1.0, 2) == [0, 0]
+
+
 def test_an_unknown_mode_is_refused():
     with pytest.raises(ValueError, match="masking='often' is unknown; choose one of annealed, always, never"):
         MaskAnnealingCallback(TrainingProgress(), "often")

@@ -32,7 +32,9 @@ def test_an_unknown_key_is_named_with_the_nearest_one(recipe):
 
 
 def test_a_recipe_that_is_missing_or_no_mapping_is_named(recipe):
-    with pytest.raises(FileNotFoundError, match="nowhere.yaml.*demo"):
+    with pytest.raises(FileNotFoundError, match="'coco_panoptic_larg_640' .* did you mean coco_panoptic_large_640[?] Give"):
+        parse_arguments(CLASSES, ["--recipe", "coco_panoptic_larg_640", "--data", "d"])
+    with pytest.raises(FileNotFoundError, match="'nowhere.yaml' does not exist; give a YAML file or one of: .*demo"):
         parse_arguments(CLASSES, ["--recipe", "nowhere.yaml", "--data", "d"])
     with pytest.raises(FileNotFoundError, match="experiments/semantic.yaml"):  # another than the bundled one
         parse_arguments(CLASSES, ["--recipe", "experiments/semantic.yaml", "--data", "d"])
@@ -52,6 +54,10 @@ def test_accumulation_follows_from_the_total_batch_size(recipe):
     [
         ("masking: sometimes", "masking='sometimes'"),
         ("minutes: -1", "minutes=-1.0 must be positive"),
+        ("minutes: 1\nfirst_block_annealing: 50", "first_block_annealing=50.0 must be shares below 1"),
+        ("first_block_annealing: 0", "first_block_annealing=0.0 must be positive"),
+        ("first_block_annealing: 0.1\nmasking: always", "first_block_annealing=0.1 .* masking='always'"),
+        ("undecayed_blocks: -2", "undecayed_blocks=-2 must be a number of blocks, or -1"),
         ("config: '{'", "is not JSON"),
         ("config: {num_querys: 20}", "no configuration has a field num_querys; did you mean num_queries"),
         ("ema_decay: 1", "ema_decay=1.0 must be between 0 and 1"),
@@ -72,6 +78,18 @@ def test_warm_ups_may_be_shares_or_steps(recipe):
     args.max_steps = 100
     with pytest.raises(ValueError, match="fill all 100 steps"):
         args.warmup_shares()
+
+
+def test_the_first_blocks_annealing_may_be_a_share_or_steps(recipe):
+    _, _, args = parse_arguments(CLASSES, recipe("first_block_annealing: 500\nmax_steps: 10000\n"))
+    assert args.first_annealing_share() == 0.05
+    args.max_steps = 100
+    with pytest.raises(ValueError, match="first_block_annealing=500.0 must be at most the 100 steps"):
+        args.first_annealing_share()
+    args.first_block_annealing = 0.2
+    assert args.first_annealing_share() == 0.2
+    args.first_block_annealing = None
+    assert args.first_annealing_share() is None
 
 
 def test_the_defaults_are_the_papers_recipe(recipe):

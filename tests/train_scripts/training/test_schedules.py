@@ -8,6 +8,7 @@ from eomt.train_scripts.training.schedules import (
     learning_rate_factor,
     mask_probability,
     polynomial_decay,
+    share_of_training,
 )
 
 COCO_STEPS = 88692
@@ -27,6 +28,26 @@ def test_annealing_has_the_published_start_and_end_of_every_block(blocks, starts
         assert 0 < mask_probability((start + 1) / COCO_STEPS, block, blocks) < 1
         assert 0 < mask_probability((end - 1) / COCO_STEPS, block, blocks) < 0.001
         assert mask_probability((end + 1) / COCO_STEPS, block, blocks) == 0
+
+
+@pytest.mark.parametrize(
+    ("steps", "blocks", "starts", "ends"),
+    [
+        (2 * COCO_STEPS, 3, [0, 73910, 118256], [3000, 103474, 147820]),
+        (COCO_STEPS, 4, [0, 29564, 44346, 59128], [3000, 44346, 59128, 73910]),
+    ],
+)
+def test_with_dinov3_the_first_block_anneals_at_once_and_the_others_as_ever(steps, blocks, starts, ends):
+    """The formula: (1 - (step - start) / (end - start)) ** .9 between the published start and end, 1 before and 0 after."""
+    for block, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        for step in range(0, steps, 997):
+            expected = 1 if step < start else 0 if step >= end else (1 - (step - start) / (end - start)) ** 0.9
+            probability = mask_probability(step / steps, block, blocks, 0.9, 3000 / steps)
+            assert probability == pytest.approx(expected, abs=1e-3)  # the published steps are whole numbers
+
+
+def test_lengths_are_shares_or_steps():
+    assert (share_of_training(0.25, 400), share_of_training(100, 400), share_of_training(1, 400)) == (0.25, 0.25, 0.0025)
 
 
 def test_annealing_follows_the_polynomial_between():

@@ -124,7 +124,7 @@ def trained(args: argparse.Namespace, camvid: Path) -> dict[str, list[Path]]:
 def predict(checkpoint: Path, out: Path, photos: Path, masked: bool) -> Path:
     """Writes maps of confidence by the command that users have, which leaves out photos that are done; gives their folder."""
     words = ["--checkpoint", checkpoint, "--images", photos / "images", "--task", "semantic", "--output", out]
-    words += ["--confidence", *CONFIDENCE_NAMES, *(["--masked"] if masked else [])]
+    words += ["--confidence", *CONFIDENCE_NAMES, "--masked", masked]
     subprocess.run(list(map(str, [sys.executable, HERE.parent / "train_scripts" / "predict.py", *words])), check=True)
     return out / "confidence"
 

@@ -361,16 +361,14 @@ def token_counts(model: torch.nn.Module, pixel_values: Tensor) -> list[int]:
 def test_class_registers_and_queries_are_kept(tiny_model):
     model, pixel_values = tiny_model(), smooth_images(1, (64, 96))
     merge_tokens(model, BOTH)
-    attended, counts = [], token_counts(model, pixel_values)
-    hooks = [
-        layer.attention.register_forward_hook(lambda _, inputs, __: attended.append(inputs[0].shape[1])) for layer in model.layers
-    ]
-    model(pixel_values)
-    for hook in hooks:
-        hook.remove()
-    assert attended[0] == 5 + 24  # merged after the attention of the first block
-    assert 5 < counts[1] < counts[0] < attended[0] and attended[1] == counts[0]
-    assert counts[2] == counts[3] == 8 + counts[1]  # the queries
+    model.set_attn_implementation("eager")  # which gives attentions
+    outputs = model(pixel_values, output_attentions=True, output_hidden_states=True)
+    attended = [attention.shape[3] for attention in outputs.attentions]
+    entered = [states.shape[1] for states in outputs.hidden_states]
+    assert attended[0] == entered[0] == 5 + 24  # merged after the attention of the first block
+    assert 5 < entered[2] < attended[1] == entered[1] < attended[0]
+    assert attended[2:] == [8 + entered[2]] * 2 == entered[3:4] * 2  # the queries
+    assert entered[4] == outputs.last_hidden_state.shape[1] == 8 + 5 + 24
 
 
 @pytest.mark.parametrize("method", [ALGM(threshold=0.999, global_block=None), MPM((2,))], ids=str)

@@ -112,7 +112,7 @@ class EomtLadderForUniversalSegmentation(ViTEncoder, MaskClassifier, EomtLadderP
         decoder, predictions = self.transformer_decoder, []
 
         memory = decoder.memory(levels)
-        states = decoder.initial_queries(len(pixel_values))  # (Q, B, W)
+        states = decoder.initial_queries(pixel_values.shape[0])  # (Q, B, W)
         for layer in range(decoder.num_layers):
             hidden = None
             if supervised or self.is_masked(layer):

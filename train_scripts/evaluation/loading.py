@@ -73,7 +73,7 @@ def load_model(checkpoint: str, masked: bool | None = None, attn_implementation:
     mask = stays_masked(model) if masked is None else masked
     model.set_attn_mask_probs([float(mask)] * len(model.attn_mask_probs))
     if mask and PartialState().is_main_process:
-        reason = "as it was trained to the end (--masked false: without)" if masked is None else "as --masked asks"
+        reason = "as it was trained to the end (--masked false: without)" if masked is None else "as asked for"
         logger.warning("%s: with masked attention, %s", checkpoint, reason)
     return model
 

@@ -4,7 +4,9 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 
+from eomt import EomtLadderForUniversalSegmentation
 from eomt.configuration import ARCHITECTURES, ladder_architecture
 from eomt.encoders.patch_tokens import PatchTokens
 from eomt.ladder.vit_adapter import ViTAdapter
@@ -42,6 +44,26 @@ def test_maps_have_a_quarter_to_a_thirty_second_of_the_image(tiny_model, size):
     height, width = size
     maps = tiny_model().feature_maps(torch.randn(2, 3, height, width), ImageDraws())
     assert [tuple(feature.shape) for feature in maps] == [(2, 64, height // part, width // part) for part in (4, 8, 16, 32)]
+
+
+class FeatureMaps(nn.Module):
+    """What of a model comes before Mask2Former."""
+
+    def __init__(self, model: EomtLadderForUniversalSegmentation):
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: torch.Tensor) -> list[torch.Tensor]:
+        return self.model.feature_maps(pixel_values, ImageDraws())
+
+
+@torch.no_grad()
+def test_export_for_any_size_of_images_and_batch(tiny_model):
+    maps, dynamic = FeatureMaps(tiny_model()), torch.export.Dim.DYNAMIC
+    program = torch.export.export(maps, (torch.randn(2, 3, 64, 96),), dynamic_shapes=({0: dynamic, 2: dynamic, 3: dynamic},))
+    for shape in ((1, 3, 64, 64), (2, 3, 96, 128), (3, 3, 128, 64)):
+        pixel_values = torch.randn(shape)
+        torch.testing.assert_close(program.module()(pixel_values), maps(pixel_values), atol=1e-5, rtol=0)
 
 
 def test_every_parameter_gets_a_gradient(tiny_model):

@@ -45,7 +45,7 @@ def test_a_row_of_table_1_is_masked_as_it_was_trained_unless_asked_otherwise(sto
         caplog.clear()
         chosen = masked if asked is None else asked
         assert load_model(folder, asked).attn_mask_probs.tolist() == [float(chosen)] * 3
-        reason = "as it was trained to the end (--masked false: without)" if asked is None else "as --masked asks"
+        reason = "as it was trained to the end (--masked false: without)" if asked is None else "as asked for"
         assert caplog.messages == ([f"{folder}: with masked attention, {reason}"] if chosen else [])
 
 

@@ -5,7 +5,8 @@ dataclass field can't hold it, because `HfArgumentParser` hands all of them to a
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -14,6 +15,8 @@ Deciding = Annotated[T, _DECIDES]
 
 # Options of transformers' TrainingArguments that decide too. Those that this package redefines say it by their type.
 INHERITED = ("optim", "adam_beta1", "adam_beta2", "max_steps")
+# Options that may name something on this machine, which has one name here, wherever the command is given.
+PATHS = ("data", "checkpoint", "timm_model")
 
 
 def deciding_options(groups: Sequence[Any]) -> dict[str, Any]:
@@ -23,14 +26,20 @@ def deciding_options(groups: Sequence[Any]) -> dict[str, Any]:
         groups: dataclass instances of options, such as `EomtTrainingArguments`.
 
     Returns:
-        Values as JSON stores and loads them, so that they compare equal to stored ones.
+        Values as JSON stores and loads them, so that they compare equal to stored ones. Files and folders have their absolute path.
     """
     options = {}
     for group in groups:
         hints = get_type_hints(type(group), include_extras=True)
         names = [name for name, hint in hints.items() if name in INHERITED or _decides(hint)]
         options |= {name: getattr(group, name) for name in names}
-    return json.loads(json.dumps(options, default=str))
+    return with_absolute_paths(json.loads(json.dumps(options, default=str)))
+
+
+def with_absolute_paths(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of which those that name a file or folder of this machine have its absolute path; names of timm or the Hub stay."""
+    paths = {name: options[name] for name in PATHS if options.get(name) and Path(options[name]).exists()}
+    return {**options, **{name: str(Path(path).resolve()) for name, path in paths.items()}}
 
 
 def _decides(hint: Any) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eomt.train_scripts.data.training_stream import WorkerPosition
+from eomt.train_scripts.training.deciding import with_absolute_paths
 
 
 @dataclass
@@ -56,7 +57,9 @@ class RunRecord:
             return cls(order={})
         stored = json.loads(path.read_text())
         positions = {int(worker): WorkerPosition(**place) for worker, place in stored["places"].items()}
-        return cls(stored["order"], stored.get("settings", {}), positions, stored["seconds"], stored["skipped"])
+        return cls(
+            stored["order"], with_absolute_paths(stored.get("settings", {})), positions, stored["seconds"], stored["skipped"]
+        )
 
 
 def record_file(process: int) -> str:

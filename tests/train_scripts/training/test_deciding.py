@@ -38,6 +38,14 @@ def test_parsed_options_are_compared_under_the_names_that_checkpoints_store(tmp_
     assert options["learning_rate"] == 1e-3 and options["optim"] == "adamw_torch_fused"
 
 
+def test_a_folder_is_the_same_however_it_is_named(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for data in ("data", "./data/", str(tmp_path / "data")):
+        options = deciding_options([DataArguments(data=data, task="panoptic"), ModelArguments(timm_model="vit_small")])
+        assert options["data"] == str((tmp_path / "data").resolve()) and options["timm_model"] == "vit_small"
+
+
 @pytest.mark.parametrize("name", INHERITED)
 def test_an_inherited_name_is_none_of_ours(name):
     """Else the option would say it twice."""

@@ -93,7 +93,7 @@ class DeformableAttention(nn.Module):
         # locations in float32: bfloat16 has 3 digits, too few to tell the cells of a large map apart
         offsets = self.sampling_offsets(queries).float().view(batch, count, heads, levels, POINTS, 2)
         weights = self.attention_weights(queries).float().view(batch, count, heads, -1).softmax(-1)  # (B, N, M, S * P)
-        cells = torch.tensor([(w, h) for h, w in sizes], device=queries.device)  # (S, 2), integers: an export would fix others
+        cells = torch.tensor([(w, h) for h, w in sizes], dtype=torch.float32, device=queries.device)  # (S, 2)
         locations = centres[:, None, None, None] + offsets / cells[:, None]  # (B, N, M, S, P, 2)
         grids = (2 * locations - 1).transpose(1, 2).flatten(0, 1)  # (B * M, N, S, P, 2)
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from eomt import EomtForUniversalSegmentation
 from eomt.criterion.targets import ImageTargets
-from eomt.mask_classifier import MaskClassifier, Prediction
+from eomt.mask_classifier import MaskClassifier
+from eomt.prediction import Prediction
 from eomt.randomness import ImageDraws
 from eomt.train_scripts.train import run
 from eomt.train_scripts.training.building import build_model
@@ -31,10 +32,11 @@ class StockModel(MaskClassifier, transformers.EomtForUniversalSegmentation):
         self.init_masking(config.num_blocks)
         self._predictions: list[Prediction] = []  # of the forward pass at hand
 
-    def predict(self, logits: Tensor) -> Prediction:
+    def predict(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Keeps what transformers' forward pass reads off the tokens at each depth."""
-        self._predictions.append(Prediction(*super().predict(logits)))
-        return self._predictions[-1]
+        mask_logits, class_logits = super().predict(logits)
+        self._predictions.append(Prediction(mask_logits, class_logits))
+        return mask_logits, class_logits
 
     def predict_blocks(self, pixel_values: Tensor, supervised: bool, draws: ImageDraws) -> tuple[Tensor, list[Prediction]]:
         self._predictions = []

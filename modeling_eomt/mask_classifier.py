@@ -10,7 +10,6 @@ Shapes: `B` images, `K` predictions (one for each supervised block, and the last
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +20,8 @@ from transformers.utils.output_capturing import capture_outputs
 from eomt.criterion.normalizers import loss_normalizers
 from eomt.criterion.targets import ImageTargets, gather_targets
 from eomt.masked_attention import MaskingProbabilities
+from eomt.prediction import Prediction, joined
 from eomt.randomness import ImageDraws
-
-
-class Prediction(NamedTuple):
-    """Masks and classes of all queries, read off the tokens at one depth."""
-
-    mask_logits: Tensor  # (B, Q, s * h, s * w)
-    class_logits: Tensor  # (B, Q, C + 1), the no-object class last
 
 
 @dataclass
@@ -106,8 +99,7 @@ class MaskClassifier(MaskingProbabilities, ABC):
             return self.predict_blocks(pixel_values, supervised, draws)
         passes = [self.predict_blocks(image, supervised, draws) for image in pixel_values.split(1)]
         hidden_states, predictions = zip(*passes, strict=True)
-        joined = [Prediction(*map(torch.cat, zip(*of_images, strict=True))) for of_images in zip(*predictions, strict=True)]
-        return torch.cat(hidden_states), joined
+        return torch.cat(hidden_states), [joined(of_images) for of_images in zip(*predictions, strict=True)]
 
     @abstractmethod
     def blocks_above(self, name: str) -> int | None:
@@ -155,8 +147,7 @@ class MaskClassifier(MaskingProbabilities, ABC):
         normalizers: Tensor | None,
     ) -> dict[str, Tensor]:
         """The weighted terms of the loss by name, scalars whose sum is the loss; the arguments are those of [`EomtLoss`]."""
-        mask_logits, class_logits = zip(*predictions, strict=True)
-        return self.criterion(mask_logits, class_logits, targets, class_labels, draws, normalizers)
+        return self.criterion(predictions, targets, class_labels, draws, normalizers)
 
     def loss_normalizers(self, class_labels: Sequence[Tensor]) -> Tensor:
         """What the loss sums of a batch are divided by, (2,); see `eomt.criterion.normalizers.loss_normalizers`."""
@@ -223,5 +214,5 @@ class MaskClassifier(MaskingProbabilities, ABC):
             image_layouts=image_layouts,
             loss_terms=terms,
             # plain tuples: what gathers outputs rebuilds named ones wrongly
-            block_predictions=tuple(tuple(prediction) for prediction in predictions[:-1]) or None,
+            block_predictions=tuple((earlier.mask_logits, earlier.class_logits) for earlier in predictions[:-1]) or None,
         )

@@ -9,6 +9,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from eomt.configuration import EomtBaseConfig
+from eomt.upsampling import Upsampling
 
 
 class EomtScaleLayer(nn.Module):
@@ -17,7 +18,7 @@ class EomtScaleLayer(nn.Module):
     def __init__(self, config: EomtBaseConfig):
         super().__init__()
         width = config.hidden_size
-        self.conv1 = nn.ConvTranspose2d(width, width, kernel_size=2, stride=2)
+        self.conv1 = Upsampling(width)
         self.activation = ACT2FN[config.hidden_act]
         self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, groups=width, bias=False)
         self.layernorm2d = nn.LayerNorm(width, eps=1e-6)

@@ -14,9 +14,10 @@ from eomt.configuration import EomtBaseConfig
 from eomt.criterion.loss import EomtLoss
 from eomt.encoders.vit import ViTEncoder
 from eomt.initialization import InitializedModule
-from eomt.mask_classifier import EomtForUniversalSegmentationOutput, MaskClassifier, Prediction
+from eomt.mask_classifier import EomtForUniversalSegmentationOutput, MaskClassifier
 from eomt.mask_module import EomtMaskHead, EomtScaleBlock
 from eomt.masked_attention import query_attention_mask
+from eomt.prediction import Prediction
 from eomt.pretrained import EomtPreTrainedModel
 from eomt.randomness import ImageDraws
 
@@ -89,8 +90,9 @@ class EomtForUniversalSegmentation(ViTEncoder, MaskClassifier, EomtPreTrainedMod
         queries = tokens[:, : self.config.num_queries]
         patches = tokens[:, self.config.num_queries + self.embeddings.num_prefix_tokens :]
         features = self.upscale_block(patches.transpose(1, 2).unflatten(2, grid))  # (B, D, s * h, s * w)
-        mask_logits = torch.einsum("bqd,bdhw->bqhw", self.mask_head(queries), features)
-        return Prediction(mask_logits, self.class_predictor(queries))
+        embeddings = self.mask_head(queries)
+        mask_logits = torch.einsum("bqd,bdhw->bqhw", embeddings, features)
+        return Prediction(mask_logits, self.class_predictor(queries), embeddings, features)
 
     def _refuse_masks_of_merged_tokens(self) -> None:
         """An attention mask has a column for each patch, which merged tokens don't have."""

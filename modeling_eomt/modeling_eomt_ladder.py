@@ -35,7 +35,8 @@ from eomt.ladder.mask2former import (
 )
 from eomt.ladder.pyramid import FeaturePyramid, SingleScale
 from eomt.ladder.vit_adapter import ViTAdapter
-from eomt.mask_classifier import MaskClassifier, Prediction
+from eomt.mask_classifier import MaskClassifier
+from eomt.prediction import Prediction
 from eomt.pretrained import EomtPreTrainedModel
 from eomt.randomness import ImageDraws
 
@@ -156,7 +157,7 @@ class EomtLadderForUniversalSegmentation(ViTEncoder, MaskClassifier, EomtLadderP
         """
         embeddings = self.transformer_decoder.mask_embeddings(normalised)
         mask_logits = torch.einsum("bqc,bchw->bqhw", embeddings, mask_features)
-        return Prediction(mask_logits, self.class_predictor(normalised))
+        return Prediction(mask_logits, self.class_predictor(normalised), embeddings, mask_features)
 
 
 class EomtDinov3LadderForUniversalSegmentation(EomtLadderForUniversalSegmentation):

@@ -18,6 +18,7 @@ from eomt.criterion.normalizers import loss_normalizers
 from eomt.criterion.points import sample_logits, uncertain_points
 from eomt.criterion.targets import ImageTargets
 from eomt.initialization import InitializedModule
+from eomt.prediction import Prediction
 from eomt.randomness import ImageDraws
 
 
@@ -54,8 +55,7 @@ class EomtLoss(InitializedModule):
     @torch.compiler.disable  # runs on the host in part, and every new number of segments would be compiled anew
     def forward(
         self,
-        mask_logits: Sequence[Tensor],
-        class_logits: Sequence[Tensor],
+        predictions: Sequence[Prediction],
         targets: Sequence[ImageTargets],
         class_labels: Sequence[Tensor],
         draws: ImageDraws,
@@ -63,8 +63,7 @@ class EomtLoss(InitializedModule):
     ) -> dict[str, Tensor]:
         """
         Args:
-            mask_logits: K tensors (B, Q, h, w), the earliest block's first.
-            class_logits: K tensors (B, Q, C + 1).
+            predictions: K of them, the earliest block's first.
             targets, class_labels: the segments of each image and their classes (n,); an image may have none.
             draws: source of the points.
             normalizers: (2,) divisors in place of this batch's own, see [`loss_normalizers`].
@@ -73,11 +72,15 @@ class EomtLoss(InitializedModule):
             Scalars `loss_mask`, `loss_dice` and `loss_cross_entropy`, weighted, of the final prediction, and those of the
             predictions before block `-i` from the end with the suffix `_block_-i`. Their sum is the loss.
         """
-        config, device = self.config, mask_logits[0].device
+        config, device = self.config, predictions[0].mask_logits.device
+        class_logits = [prediction.class_logits for prediction in predictions]
         with torch.autocast(device.type, enabled=False):
             weights = (config.class_weight, config.mask_weight, config.dice_weight)
+            mask_logits = [prediction.mask_logits for prediction in predictions]
             matches = match(mask_logits, class_logits, targets, class_labels, weights, config.train_num_points, draws)
-            masks, dices = self._mask_losses(mask_logits, targets, matches, draws)
+        predicted = _matched_masks(predictions, matches)  # in the precision of the network
+        with torch.autocast(device.type, enabled=False):
+            masks, dices = self._mask_losses(predicted, len(predictions), targets, matches, draws)
             classes = self._class_losses(class_logits, class_labels, matches)
             if normalizers is None:
                 normalizers = self._joint_normalizers(class_labels, device)
@@ -87,7 +90,7 @@ class EomtLoss(InitializedModule):
                 "loss_dice": config.dice_weight * dices / num_masks.clamp(min=1),
                 "loss_cross_entropy": config.class_weight * classes / class_weight,
             }
-        blocks = len(mask_logits)
+        blocks = len(predictions)
         suffixes = [f"_block_{k + 1 - blocks}" for k in range(blocks - 1)] + [""]
         return {name + suffix: term[k] for k, suffix in enumerate(suffixes) for name, term in terms.items()}
 
@@ -97,11 +100,10 @@ class EomtLoss(InitializedModule):
         return mean_over_processes(sums) if self.training else sums
 
     def _mask_losses(
-        self, mask_logits: Sequence[Tensor], targets: Sequence[ImageTargets], matches: Matches, draws: ImageDraws
+        self, predicted: Tensor, blocks: int, targets: Sequence[ImageTargets], matches: Matches, draws: ImageDraws
     ) -> tuple[Tensor, Tensor]:
-        """Sums of cross-entropy and dice over the matches of each block, (K,) and (K,)."""
+        """Sums of cross-entropy and dice over the matches (M, h, w) of each block, (K,) and (K,)."""
         rows = matches.image.bincount(minlength=len(targets)).tolist()  # matches of each image
-        predicted = _select(mask_logits, matches)  # (M, h, w)
         segments = matches.segment.to(predicted.device).split(rows)
         with torch.no_grad():
             points = self._loss_points(predicted, rows, draws)  # (M, P, 2)
@@ -111,7 +113,7 @@ class EomtLoss(InitializedModule):
         logits = sample_logits(predicted[:, None], points)[:, 0]  # (M, P)
         wanted = torch.cat(wanted)
         losses = torch.stack([mask_cross_entropy(logits, wanted), mask_dice(logits, wanted)])  # (2, M)
-        sums = losses.new_zeros(2, len(mask_logits)).index_add(1, matches.block.to(losses.device), losses)
+        sums = losses.new_zeros(2, blocks).index_add(1, matches.block.to(losses.device), losses)
         return sums[0], sums[1]
 
     def _loss_points(self, predicted: Tensor, rows: list[int], draws: ImageDraws) -> Tensor:
@@ -138,11 +140,11 @@ class EomtLoss(InitializedModule):
         return losses.view(wanted.shape).sum((0, 2))
 
 
-def _select(mask_logits: Sequence[Tensor], matches: Matches) -> Tensor:
-    """The matched masks in the order of the matches, (M, h, w), without stacking all predictions."""
+def _matched_masks(predictions: Sequence[Prediction], matches: Matches) -> Tensor:
+    """The matched masks in the order of the matches, (M, h, w)."""
     picked, order = [], []
-    for block, logits in enumerate(mask_logits):
+    for block, prediction in enumerate(predictions):
         rows = (matches.block == block).nonzero()[:, 0]
-        picked.append(logits[matches.image[rows], matches.query[rows]])
+        picked.append(prediction.masks_of(matches.image[rows], matches.query[rows]))
         order.append(rows)
     return torch.cat(picked)[torch.cat(order).argsort()]

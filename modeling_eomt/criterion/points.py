@@ -24,6 +24,25 @@ def sample_logits(logits: Tensor, points: Tensor) -> Tensor:
     return F.grid_sample(logits.float(), grid, align_corners=False).squeeze(3)
 
 
+def sample_shared(maps: Tensor, points: Tensor) -> Tensor:
+    """Values of all maps of an image at the same points: [`sample_logits`] in less time, without a gradient for the points.
+
+    Args:
+        maps: (B, channels, h, w).
+        points: (B, P, 2).
+
+    Returns:
+        (B, channels, P) float32.
+    """
+    images, channels, height, width = maps.shape
+    pixels, weights = bilinear_corners(points, height, width)  # (B, P, 4)
+    # a pixel's values lie side by side, and are read at once
+    rows = maps.float().flatten(2).transpose(1, 2).reshape(images * height * width, channels)
+    first = torch.arange(images, device=maps.device)[:, None, None] * (height * width)
+    sums = F.embedding_bag((pixels + first).view(-1, 4), rows, mode="sum", per_sample_weights=weights.view(-1, 4))
+    return sums.view(images, -1, channels).transpose(1, 2)
+
+
 def bilinear_corners(points: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """The four pixels around each point and their weights.
 
@@ -57,5 +76,5 @@ def uncertain_points(logits: Tensor, candidates: Tensor, extra: Tensor, num_poin
         (M, P, 2).
     """
     uncertainty = -sample_logits(logits[:, None], candidates)[:, 0].abs()  # (M, oversampled)
-    chosen = uncertainty.topk(num_points - extra.shape[1], dim=1).indices
+    chosen = uncertainty.topk(num_points - extra.shape[1], dim=1, sorted=False).indices
     return torch.cat([candidates.gather(1, chosen[..., None].expand(-1, -1, 2)), extra], dim=1)

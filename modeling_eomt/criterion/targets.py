@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from eomt.criterion.points import bilinear_corners
+from eomt.criterion.points import bilinear_corners, sample_shared
 
 
 @dataclass
@@ -27,21 +27,20 @@ class ImageTargets:
 
     def sample_all(self, points: Tensor) -> Tensor:
         """Values of every segment's mask at the same points: (P, 2) -> (n, P) float32."""
-        pixels, weights = bilinear_corners(points, *self.maps.shape[-2:])  # (P, 4)
+        if not len(self):
+            return points.new_zeros(0, len(points))
         if self.segment_ids is None:
-            values = self.maps.flatten(1)[:, pixels].to(weights.dtype)  # (n, P, 4)
-            return (values * weights).sum(-1)
+            return sample_shared(self.maps[None], points[None])[0]
+        pixels, weights = bilinear_corners(points, *self.maps.shape[-2:])  # (P, 4)
         ids = self._ids_at(pixels)  # (L, P, 4)
         order = self.segment_ids.argsort()
         sorted_ids = self.segment_ids[order].long()
         # each id's position among the sorted ids, where it would be if it were there: a search instead of n comparisons a pixel
-        position = torch.searchsorted(sorted_ids, ids).clamp(max=max(0, len(self) - 1))
+        position = torch.searchsorted(sorted_ids, ids).clamp(max=len(self) - 1)
+        is_segment = sorted_ids[position] == ids
+        corners = order[position].transpose(1, 2).flatten(0, 1)  # (L * 4, P)
         sums = weights.new_zeros(len(self), len(points))
-        if len(self):
-            is_segment = sorted_ids[position] == ids
-            corners = order[position].transpose(1, 2).flatten(0, 1)  # (L * 4, P)
-            sums.scatter_add_(0, corners, (weights * is_segment).transpose(1, 2).flatten(0, 1))
-        return sums
+        return sums.scatter_add_(0, corners, (weights * is_segment).transpose(1, 2).flatten(0, 1))
 
     def sample_each(self, segments: Tensor, points: Tensor) -> Tensor:
         """Values of chosen segments' masks, each at its own points: (M,), (M, P, 2) -> (M, P) float32."""

@@ -93,7 +93,7 @@ class TestOutputs:
         predictions = model.train()(pixel_values).block_predictions
         assert len(predictions) == 2
         again = model.predict(model.layernorm(outputs.hidden_states[3]), (4, 4))  # before the last block
-        torch.testing.assert_close(predictions[1], again, atol=1e-5, rtol=0)
+        torch.testing.assert_close(predictions[1], again[:2], atol=1e-5, rtol=0)
 
 
 @pytest.mark.every_encoder

@@ -1,10 +1,11 @@
 """The oracle is `torch.nn.functional.grid_sample`, as stock transformers calls it."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eomt.criterion.points import bilinear_corners, sample_logits, uncertain_points
+from eomt.criterion.points import bilinear_corners, sample_logits, sample_shared, uncertain_points
 
 
 def grid_sampled(masks: Tensor, points: Tensor) -> Tensor:
@@ -34,3 +35,12 @@ def test_the_most_uncertain_candidates_are_chosen():
     certainty = sample_logits(logits[:, None], candidates)[:, 0].abs().sort(dim=1).values
     chosen = sample_logits(logits[:, None], points[:, :15])[:, 0].abs().sort(dim=1).values
     torch.testing.assert_close(chosen, certainty[:, :15])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bool])
+def test_shared_points_have_the_values_of_single_ones(dtype):
+    torch.manual_seed(0)
+    maps = (torch.randn(2, 3, 5, 7) > 0) if dtype == torch.bool else torch.randn(2, 3, 5, 7)
+    edges = torch.cartesian_prod(torch.tensor([0.0, 1.0, 0.02, 0.98]), torch.tensor([0.0, 1.0])).expand(2, -1, -1)
+    points = torch.cat([torch.rand(2, 40, 2), edges], dim=1)
+    torch.testing.assert_close(sample_shared(maps, points), sample_logits(maps, points))

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import torch
 from paper_rows import read_tables
-from speed import CLASSES, machine_name, timed
+from speed import CLASSES
+from timing import machine_name, timed
 from transformers import AutoModel
 
 import eomt  # noqa: F401  which registers the Auto classes

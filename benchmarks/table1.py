@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import torch
 from arms import BACKBONE, score_once, settled_bf16, train_in_turn
 from paper_rows import read_tables
-from speed import timed
+from timing import timed
 from torch import Tensor
 
 from eomt.mask_classifier import MaskClassifier

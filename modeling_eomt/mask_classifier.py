@@ -192,6 +192,8 @@ class MaskClassifier(MaskingProbabilities, ABC):
         Raises:
             ValueError: for images off the patch grid and for labels that don't fit the batch or the classes.
         """
+        if not torch.compiler.is_compiling():
+            self.refresh_masked_blocks()  # whoever wrote to the buffer of probabilities
         labels = gather_targets(
             pixel_values.shape[0],
             self.config.num_labels,

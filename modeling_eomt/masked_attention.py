@@ -48,7 +48,7 @@ class MaskingProbabilities(InitializedModule):
     always (from a probability of .5) or never. A forward pass asks [`is_masked`], a plain boolean on the host: a compiled or
     exported graph may branch on it, and no pass waits for the device to read the buffer.
 
-    Change the probabilities with [`set_attn_mask_probs`]. After writing to the buffer itself, call `train()` or `eval()`.
+    Change the probabilities with [`set_attn_mask_probs`], or write to the buffer: the next pass that isn't compiled reads it.
     """
 
     attn_mask_probs: Tensor  # (L2,) float32

@@ -9,6 +9,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from eomt.configuration import EomtBaseConfig
+from eomt.recomputing import recomputed
 from eomt.upsampling import Upsampling
 
 
@@ -25,7 +26,10 @@ class EomtScaleLayer(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, D, h, w) -> (B, D, 2h, 2w), both stored channels-last, so that the LayerNorm needs no copy."""
-        features = self.conv2(self.activation(self.conv1(features)))
+        return recomputed(self._refine, self.conv1(features))  # these maps are the largest of a training step
+
+    def _refine(self, features: Tensor) -> Tensor:
+        features = self.conv2(self.activation(features))
         return self.layernorm2d(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 

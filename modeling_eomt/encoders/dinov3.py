@@ -14,6 +14,7 @@ from eomt.encoders.dinov2 import EomtLayer
 from eomt.encoders.parts import EomtSelfAttention, patch_grid
 from eomt.encoders.rotary import Rotation
 from eomt.initialization import InitializedModule
+from eomt.recomputing import recomputed
 
 
 class EomtDinov3PatchEmbeddings(nn.Conv2d):
@@ -88,7 +89,7 @@ class EomtDinov3MLP(nn.Module):
         self.activation = ACT2FN[config.hidden_act]
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        return self.down_proj(self.activation(self.up_proj(hidden_states)))
+        return recomputed(lambda hidden: self.down_proj(self.activation(hidden)), self.up_proj(hidden_states))
 
 
 class EomtDinov3GatedMLP(EomtDinov3MLP):
@@ -99,7 +100,8 @@ class EomtDinov3GatedMLP(EomtDinov3MLP):
         self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        return self.down_proj(self.activation(self.gate_proj(hidden_states)) * self.up_proj(hidden_states))
+        gate, hidden = self.gate_proj(hidden_states), self.up_proj(hidden_states)
+        return recomputed(lambda gate, hidden: self.down_proj(self.activation(gate) * hidden), gate, hidden)
 
 
 class EomtDinov3Layer(EomtLayer):

@@ -12,6 +12,7 @@ from eomt.encoders.dinov2 import EomtLayer
 from eomt.encoders.parts import EomtAttention
 from eomt.encoders.rotary import Rotation, axial_angles, coordinates_of, patch_indices
 from eomt.randomness import ImageDraws
+from eomt.recomputing import recomputed
 
 
 def partner_in_pair(states: Tensor) -> Tensor:
@@ -56,8 +57,8 @@ class EomtEva02MLP(nn.Module):
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        hidden = F.silu(self.gate_proj(hidden_states)) * self.up_proj(hidden_states)  # (B, N, F)
-        return self.down_proj(self.norm(hidden))
+        gate, hidden = self.gate_proj(hidden_states), self.up_proj(hidden_states)  # (B, N, F)
+        return recomputed(lambda gate, hidden: self.down_proj(self.norm(F.silu(gate) * hidden)), gate, hidden)
 
 
 class EomtEva02Layer(EomtLayer):

@@ -14,6 +14,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from eomt.encoders.rotary import Rotation
 from eomt.initialization import InitializedModule
+from eomt.recomputing import recomputed
 
 
 def resample_positions(positions: Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int]) -> Tensor:
@@ -260,7 +261,7 @@ class EomtMLP(nn.Module):
         self.fc2 = nn.Linear(width, config.hidden_size)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        return self.fc2(self.activation(self.fc1(hidden_states)))
+        return recomputed(lambda hidden: self.fc2(self.activation(hidden)), self.fc1(hidden_states))
 
 
 class EomtSwiGLUFFN(nn.Module):
@@ -274,4 +275,5 @@ class EomtSwiGLUFFN(nn.Module):
         self.down_proj = nn.Linear(width, config.hidden_size)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(hidden_states)) * self.up_proj(hidden_states))
+        gate, hidden = self.gate_proj(hidden_states), self.up_proj(hidden_states)
+        return recomputed(lambda gate, hidden: self.down_proj(F.silu(gate) * hidden), gate, hidden)

@@ -10,8 +10,8 @@ from torch.utils.checkpoint import checkpoint
 def recomputed(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     """`function(*inputs)`, of which a backward pass keeps the inputs alone.
 
-    It suits activations and norms: a matrix product at the end of the function is not repeated, since its own inputs are all that its
-    gradient needs.
+    It suits activations and norms: a matrix product at the end of the function is not repeated, since its gradient needs its
+    inputs alone.
 
     Args:
         function: without random numbers, of tensors to a tensor.

@@ -54,6 +54,22 @@ def patch_grid(pixel_values: Tensor, num_channels: int, patch_size: tuple[int, i
     return height // patch_height, width // patch_width
 
 
+def project_patches(pixel_values: Tensor, projection: nn.Conv2d) -> Tensor:
+    """Non-overlapping patches, each projected to a token: (B, 3, H, W) -> (B, h * w, D).
+
+    In an exported graph it is a matrix product. A convolution would drop the pixels off the patch grid, and a graph has no
+    [`patch_grid`] that refuses them; the reshape to patches fails. The product can be quantized as well.
+    """
+    pixel_values = pixel_values.to(projection.weight.dtype)
+    if not torch.compiler.is_exporting():
+        return F.conv2d(pixel_values, projection.weight, projection.bias, projection.stride).flatten(2).transpose(1, 2)
+    batch, channels, height, width = pixel_values.shape
+    patch_height, patch_width = projection.kernel_size
+    patches = pixel_values.reshape(batch, channels, height // patch_height, patch_height, width // patch_width, patch_width)
+    patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # (B, h * w, 3 * pixels of a patch)
+    return F.linear(patches, projection.weight.flatten(1), projection.bias)
+
+
 class EomtPatchEmbeddings(nn.Module):
     """Non-overlapping patches, each projected to a token: (B, 3, H, W) -> (B, h * w, D)."""
 
@@ -67,7 +83,7 @@ class EomtPatchEmbeddings(nn.Module):
         return patch_grid(pixel_values, self.projection.in_channels, self.patch_size)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        return self.projection(pixel_values.to(self.projection.weight.dtype)).flatten(2).transpose(1, 2)
+        return project_patches(pixel_values, self.projection)
 
 
 class EomtPositionEmbeddings(nn.Embedding, InitializedModule):

@@ -63,6 +63,7 @@ def make_graph(model: MaskClassifier, to: str, size: tuple[int, int]) -> Exporte
     shapes = {"dynamic": True, "dynamic_shapes": {"pixel_values": dims}} if dims else {}
     with contextlib.redirect_stdout(io.StringIO()):  # the exporters print their steps
         exported = exporter.export(model, {"pixel_values": inputs}, target.config(**shapes))
+    forget_sources(exported.program, to)
     facts = {
         FIXED: fixed,
         SINGLE: target.single,
@@ -70,6 +71,17 @@ def make_graph(model: MaskClassifier, to: str, size: tuple[int, int]) -> Exporte
     }
     exported.components[COMPONENT].metadata.export_config |= facts
     return exported
+
+
+def forget_sources(program: Any, to: str) -> None:
+    """Drops the lines of source that each operation came from: paths of this machine, and most of a small graph's file."""
+    if to == "onnx":
+        from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+        ClearMetadataAndDocStringPass()(program)
+    elif to == "pt2":
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)
 
 
 def has_fixed_size(model: MaskClassifier, to: str) -> bool:

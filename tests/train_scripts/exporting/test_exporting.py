@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -138,7 +139,7 @@ def test_a_masked_checkpoint_is_refused_unless_asked_for(tmp_path, capsys):
     draw_scene((90, 64), seed=1).save(tmp_path / "a.png")
     export.main([*words, "--masked", "true", "--images", str(tmp_path / "a.png")])
     shown = capsys.readouterr().out
-    assert "takes any number of images of multiples of 16x16 pixels" in shown and "checked:  on 1 images, logits within " in shown
+    assert "takes any number of images of multiples of 16x16 pixels" in shown and "checked:  on 1 image(s), logits within " in shown
     assert "--task semantic --output predictions --overlays --trust_remote_code" in shown
     graph = AutoModel.from_pretrained(tmp_path / "out", trust_remote_code=True)
     model = EomtForUniversalSegmentation.from_pretrained(checkpoint).eval()
@@ -147,6 +148,8 @@ def test_a_masked_checkpoint_is_refused_unless_asked_for(tmp_path, capsys):
         expected = model(pixel_values).masks_queries_logits
     torch.testing.assert_close(graph(pixel_values).masks_queries_logits, expected, atol=1e-4, rtol=1e-5)
     assert bool(graph.attn_mask_probs.all())
+    with ZipFile(tmp_path / "out" / "model.pt2") as archive:
+        assert not any(b"/mask_classifier.py" in archive.read(name) for name in archive.namelist())
 
 
 def test_a_pt2_is_loaded_on_trust_alone(tmp_path):
@@ -237,6 +240,10 @@ def test_executorch_takes_one_size_image_by_image(tmp_path):
     torch.testing.assert_close(graph(pixel_values).masks_queries_logits, expected, atol=1e-4, rtol=0)
     with pytest.raises(ValueError, match="takes 64x64 alone"):
         graph(torch.randn(1, 3, 64, 96))
+
+
+def test_a_graph_does_not_hold_the_paths_of_the_machine(semantic):
+    assert not any(b"/mask_classifier.py" in path.read_bytes() for path in Path(semantic[1]).iterdir())
 
 
 def test_the_processors_settings_are_beside_the_graph(semantic):

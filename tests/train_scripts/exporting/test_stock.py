@@ -1,4 +1,4 @@
-"""transformers' own EoMT can't be exported. Where this fails, a release can: README, docs and the exporting room are to be looked at."""
+"""transformers' own EoMT can't be exported. Where a test here fails, a release can, and docs and exports are to be revised."""
 
 import importlib
 

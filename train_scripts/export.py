@@ -34,9 +34,7 @@ def main(words: Sequence[str]) -> None:
     report = export_model(**asdict(options))
     compared, kind = report.agreement, "" if options.images else "drawn "
     print(f"written:  {report.folder}, {report.megabytes:.1f} MB, takes {report.takes}")
-    print(
-        f"checked:  on {report.images} {kind}image(s), logits within {compared.difference:.1e}, where they reach {compared.largest:.3g}"
-    )
+    print(f"checked:  on {report.images} {kind}image(s), logits within {compared.difference:.1e} of up to {compared.largest:.3g}")
     if report.int8 is not None:
         print(f"int8:     {100 * report.int8.same_class:.1f} % of the pixels keep their class; `eomt score` tells what is lost")
     trust = ("--trust_remote_code",) if options.to == "pt2" else ()

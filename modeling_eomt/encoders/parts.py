@@ -29,8 +29,10 @@ def resample_positions(positions: Tensor, old_grid: tuple[int, int], new_grid: t
     Returns:
         (h' * w', D) in the dtype of `positions`; `positions` itself when the grids are equal.
     """
-    if not torch.compiler.is_exporting() and tuple(old_grid) == tuple(new_grid):
-        return positions  # an exported graph has no such branch: traced at one size, it must resample at every other
+    # a graph for any size has no such branch: traced at one size, it must resample at every other
+    for_any_size = torch.compiler.is_exporting() and any(isinstance(side, torch.SymInt) for side in new_grid)
+    if not for_any_size and tuple(old_grid) == tuple(new_grid):
+        return positions
     grid = positions.float().T.reshape(1, -1, *old_grid)  # (1, D, h, w)
     grid = F.interpolate(grid, size=tuple(new_grid), mode="bicubic", antialias=True)
     return grid.flatten(2)[0].T.to(positions.dtype)

@@ -4,6 +4,7 @@ Shapes: B images, H, W pixels.
 """
 
 import contextlib
+import copy
 import io
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -55,7 +56,10 @@ def make_graph(model: MaskClassifier, to: str, size: tuple[int, int]) -> Exporte
     target = FORMATS[to]
     exporter = _exporter(to)
     fixed = has_fixed_size(model, to)
-    if not fixed:  # any size does; a small one is traced faster
+    if fixed:  # positions of this size, so that the graph doesn't resample them, which not every runtime can
+        model = copy.deepcopy(model)
+        model.resize_position_embeddings(size)
+    else:  # any size does; a small one is traced faster
         size = tuple(count * side for count, side in zip((2, 3), model.config.size_multiples_hw, strict=True))
     dynamic = torch.export.Dim.DYNAMIC
     dims = {} if target.single else {0: dynamic} if fixed else {0: dynamic, 2: dynamic, 3: dynamic}

@@ -241,6 +241,19 @@ def test_executorch_takes_one_size_image_by_image(tmp_path):
         graph(torch.randn(1, 3, 64, 96))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("model_type", ["eomt_ladder"])
+def test_rows_with_a_pixel_decoder_take_one_size(tiny_model, tmp_path, model_type):
+    tiny_model().save_pretrained(tmp_path / "model")
+    EomtImageProcessor(size={"shortest_edge": 96, "longest_edge": 96}).save_pretrained(tmp_path / "model")
+    report = export_model(str(tmp_path / "model"), "pt2", str(tmp_path / "out"))
+    assert report.agreement.within_tolerance and report.takes == "any number of images of 96x96 pixels"
+    graph = ExportedMaskClassifier.from_pretrained(tmp_path / "out", trust_remote_code=True)
+    assert len(graph(torch.randn(3, 3, 96, 96)).masks_queries_logits) == 3
+    with pytest.raises(ValueError, match="takes 96x96 alone"):
+        graph(torch.randn(1, 3, 64, 64))
+
+
 def test_a_graph_does_not_hold_the_paths_of_the_machine(semantic):
     assert not any(b"/mask_classifier.py" in path.read_bytes() for path in Path(semantic[1]).iterdir())
 

@@ -133,6 +133,16 @@ class EomtBaseConfig(PreTrainedConfig):
         return _pair("patch_size", self.patch_size)
 
     @property
+    def size_multiples_hw(self) -> tuple[int, int]:
+        """`(height, width)` in pixels, of which an image's sides are multiples."""
+        return self.patch_size_hw
+
+    @property
+    def exports_any_size(self) -> bool:
+        """Whether a graph of the model takes images of any size, and not only of the size at which it was traced."""
+        return True
+
+    @property
     def grid_size(self) -> tuple[int, int]:
         """`(h, w)` patches of the stored position grid."""
         (height, width), (patch_height, patch_width) = self.image_size_hw, self.patch_size_hw

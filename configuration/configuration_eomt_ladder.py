@@ -45,6 +45,16 @@ class LadderFields:
     decoder_width: int = 256
     pixel_decoder_layers: int = 6
 
+    @property
+    def size_multiples_hw(self) -> tuple[int, int]:
+        """`(height, width)` in pixels, of which an image's sides are multiples: ViT-Adapter's coarsest map has 1/32."""
+        return (2 * PATCH, 2 * PATCH) if self.row == 0 else (PATCH, PATCH)
+
+    @property
+    def exports_any_size(self) -> bool:
+        """Whether a graph of the model takes images of any size: transformers' pixel decoder, of rows 0 and 1, fixes it."""
+        return self.row >= 2
+
     def validate_ladder(self) -> None:
         """Refuses what can't be built.
 

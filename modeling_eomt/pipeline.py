@@ -18,6 +18,11 @@ class EomtImageSegmentationPipeline(ImageSegmentationPipeline):
     Pipelines of other models are transformers' own.
     """
 
+    def check_model_type(self, supported_models: list[str] | dict) -> None:
+        """Logs an error for models that the pipeline can't run. transformers' list has no model of this package, by its class."""
+        if not isinstance(self.model.config, EomtBaseConfig):
+            super().check_model_type(supported_models)
+
     def preprocess(self, image: str | Image.Image, subtask: str | None = None, timeout: float | None = None) -> BatchFeature:
         """A path, a URL, base64 text or a PIL image -> the model's inputs and the `target_size` of the upright image."""
         if not isinstance(self.model.config, EomtBaseConfig):

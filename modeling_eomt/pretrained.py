@@ -13,6 +13,7 @@ from transformers import initialization as init
 from eomt.configuration import EomtBaseConfig, EomtConfig, EomtDinov3Config, EomtEva02Config
 from eomt.encoders.dinov2 import EomtLayer
 from eomt.encoders.parts import EomtSelfAttention
+from eomt.exported import ExportedMaskClassifier, is_exported, refuse_exported
 from eomt.initialization import InitializedModule
 
 
@@ -52,9 +53,17 @@ class EomtPreTrainedModel(PreTrainedModel):
 
         - another `image_size=(height, width)` resizes the stored position embeddings;
         - loss weights given here hold (a stored class weight does not win over the configuration);
-        - a checkpoint without `attn_mask_probs`, or with those of another number of blocks, is unmasked.
+        - a checkpoint without `attn_mask_probs`, or with those of another number of blocks, is unmasked;
+        - a folder of `eomt export` gives an [`ExportedMaskClassifier`], so that Auto classes and pipelines take it.
+
+        Raises:
+            ValueError: the folder is an export, and weights are asked for by `output_loading_info` or `ignore_mismatched_sizes`.
         """
         wants_info = kwargs.pop("output_loading_info", False)
+        if is_exported(pretrained_model_name_or_path):
+            if wants_info or kwargs.get("ignore_mismatched_sizes"):
+                refuse_exported(pretrained_model_name_or_path)
+            return ExportedMaskClassifier.from_pretrained(pretrained_model_name_or_path, bool(kwargs.get("trust_remote_code")))
         image_size = None if isinstance(config, EomtBaseConfig) else kwargs.pop("image_size", None)
         if isinstance(config, EomtBaseConfig):
             image_size, config = _as_stored(pretrained_model_name_or_path, config, kwargs)

@@ -62,7 +62,7 @@ def test_an_unknown_name_is_an_attribute_error():
         from eomt import EomtForDepth  # noqa: F401
 
 
-@pytest.mark.parametrize("name", ["prepare", "train", "score", "predict", "bravo", "convert", "demo"])
+@pytest.mark.parametrize("name", ["prepare", "train", "score", "predict", "export", "bravo", "convert", "demo"])
 @pytest.mark.parametrize("words", [["--no_such", "1"], ["--help"]], ids=" ".join)
 def test_a_command_answers_a_wrong_option_and_shows_its_help_without_the_model(name, words):
     """`train` needs PyTorch for transformers' TrainingArguments, but neither a model nor the modules of training."""

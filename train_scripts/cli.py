@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "trains a model on a dataset",
     "score": "scores a model on a dataset",
     "predict": "segments images",
+    "export": "exports a model to ONNX, OpenVINO, ExecuTorch or PyTorch",
     "bravo": "scores predictions and their confidence on the BRAVO challenge",
     "convert": "turns checkpoints of the authors' repository into this format, or back",
     "demo": "does all of this on made-up scenes, in a few minutes",

@@ -30,8 +30,10 @@ def resample_positions(positions: Tensor, old_grid: tuple[int, int], new_grid: t
     Returns:
         (h' * w', D) in the dtype of `positions`; `positions` itself when the grids are equal.
     """
-    if not torch.compiler.is_exporting() and tuple(old_grid) == tuple(new_grid):
-        return positions  # an exported graph has no such branch: traced at one size, it must resample at every other
+    # a graph for any size has no such branch: traced at one size, it must resample at every other
+    for_any_size = torch.compiler.is_exporting() and any(isinstance(side, torch.SymInt) for side in new_grid)
+    if not for_any_size and tuple(old_grid) == tuple(new_grid):
+        return positions
     grid = positions.float().T.reshape(1, -1, *old_grid)  # (1, D, h, w)
     grid = F.interpolate(grid, size=tuple(new_grid), mode="bicubic", antialias=True)
     return grid.flatten(2)[0].T.to(positions.dtype)
@@ -55,6 +57,22 @@ def patch_grid(pixel_values: Tensor, num_channels: int, patch_size: tuple[int, i
     return height // patch_height, width // patch_width
 
 
+def project_patches(pixel_values: Tensor, projection: nn.Conv2d) -> Tensor:
+    """Non-overlapping patches, each projected to a token: (B, 3, H, W) -> (B, h * w, D).
+
+    In an exported graph it is a matrix product. A convolution would drop the pixels off the patch grid, and a graph has no
+    [`patch_grid`] that refuses them; the reshape to patches fails. The product can be quantized as well.
+    """
+    pixel_values = pixel_values.to(projection.weight.dtype)
+    if not torch.compiler.is_exporting():
+        return F.conv2d(pixel_values, projection.weight, projection.bias, projection.stride).flatten(2).transpose(1, 2)
+    batch, channels, height, width = pixel_values.shape
+    patch_height, patch_width = projection.kernel_size
+    patches = pixel_values.reshape(batch, channels, height // patch_height, patch_height, width // patch_width, patch_width)
+    patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # (B, h * w, 3 * pixels of a patch)
+    return F.linear(patches, projection.weight.flatten(1), projection.bias)
+
+
 class EomtPatchEmbeddings(nn.Module):
     """Non-overlapping patches, each projected to a token: (B, 3, H, W) -> (B, h * w, D)."""
 
@@ -68,7 +86,7 @@ class EomtPatchEmbeddings(nn.Module):
         return patch_grid(pixel_values, self.projection.in_channels, self.patch_size)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        return self.projection(pixel_values.to(self.projection.weight.dtype)).flatten(2).transpose(1, 2)
+        return project_patches(pixel_values, self.projection)
 
 
 class EomtPositionEmbeddings(nn.Embedding, InitializedModule):

@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from eomt import EomtForUniversalSegmentation
+from eomt.exported import refuse_exported
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.evaluation.convert_options import FILES, ConvertOptions
 from eomt.train_scripts.evaluation.loading import load_model, stored_model
@@ -52,7 +53,9 @@ def _to_folder(options: ConvertOptions, task: Task, labels: Labels | None) -> Eo
 
 
 def _to_file(options: ConvertOptions) -> EomtForUniversalSegmentation:
-    model = load_model(stored_model(options.checkpoint), masked=False)
+    checkpoint = stored_model(options.checkpoint)
+    refuse_exported(checkpoint)
+    model = load_model(checkpoint, masked=False)
     if options.image_size is not None:
         model.resize_position_embeddings(options.image_size)
     base = None if options.base is None else _base(options.base)

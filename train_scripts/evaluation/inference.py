@@ -9,6 +9,7 @@ from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from eomt.exported import ExportedMaskClassifier
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.mask_classifier import EomtForUniversalSegmentationOutput, MaskClassifier
@@ -44,7 +45,7 @@ class ResultMaker(Protocol):
 
 @torch.no_grad()
 def predictions(
-    model: MaskClassifier,
+    model: MaskClassifier | ExportedMaskClassifier,
     processor: EomtImageProcessor,
     stream: PredictionStream,
     task: ResultMaker,

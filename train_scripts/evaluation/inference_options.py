@@ -13,7 +13,8 @@ PICTURED = 6  # images
 SCORE_TOLERANCE = 0.001  # of class scores in maps of classes: half precision errs by more
 IMPLEMENTATIONS = ("eomt", "transformers")
 # what both have in common, each the `metadata` of a field
-CHECKPOINT_HELP = {"help": "EoMT checkpoint, a folder (also of an interrupted run) or a Hub name"}
+CHECKPOINT_HELP = {"help": "EoMT checkpoint, a folder (also of an interrupted run, or of `eomt export`) or a Hub name"}
+TRUST_HELP = {"help": "load an exported .pt2, which can run any code"}
 TASK_HELP = {"help": "what the model segments", "choices": list(TASK_NAMES)}
 BATCH_SIZE_HELP = {"help": "images a process and forward pass"}
 THRESHOLD_HELP = {"help": "class score that a query needs to become a segment (panoptic)"}
@@ -38,7 +39,7 @@ class ScoreOptions:
     checkpoint: str = field(
         metadata={
             "help": "EoMT checkpoint, or Mask2Former, MaskFormer or OneFormer of transformers: a folder (also of an interrupted "
-            "run) or a Hub name"
+            "run, or of `eomt export`) or a Hub name"
         }
     )
     data: str = field(metadata={"help": "folder of parquet shards and labels.json"})
@@ -82,6 +83,7 @@ class ScoreOptions:
     merge_tokens: str | None = field(default=None, metadata=MERGE_HELP)
     merge_threshold: float | None = field(default=None, metadata=MERGE_THRESHOLD_HELP)
     merge_blocks: list[int] | None = field(default=None, metadata=MERGE_BLOCKS_HELP)
+    trust_remote_code: bool = field(default=False, metadata=TRUST_HELP)
 
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
@@ -137,6 +139,7 @@ class PredictOptions:
             "choices": list(PREDICTION_FORMATS),
         },
     )
+    trust_remote_code: bool = field(default=False, metadata=TRUST_HELP)
 
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)

@@ -64,7 +64,7 @@ def measure_latency(segmenters: Mapping[str, Segmenter], images: Sequence[Tensor
 
 
 def _seconds(segmenter: Segmenter, image: Tensor) -> tuple[float, float, float]:
-    device = next(segmenter.model.parameters()).device
+    device = segmenter.model.device
     inputs, preprocessing = _timed(lambda: segmenter.processor(images=[image], return_tensors="pt"), device)
     outputs, forward = _timed(lambda: segmenter.forward(inputs), device)
     _, post_processing = _timed(lambda: segmenter.post_process(outputs, tuple(image.shape[1:])), device)

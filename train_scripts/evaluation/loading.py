@@ -12,9 +12,11 @@ from transformers.utils import CONFIG_NAME
 
 from eomt import EomtImageProcessor
 from eomt.configuration import EomtBaseConfig
+from eomt.exported import ExportedMaskClassifier, is_exported
 from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.evaluation.checkpoints import FINISHED, last_whole
+from eomt.train_scripts.evaluation.precision import chosen_dtype
 from eomt.train_scripts.evaluation.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -52,23 +54,27 @@ def load_config(checkpoint: str) -> PreTrainedConfig:
         return AutoConfig.from_pretrained(checkpoint)
 
 
-def load_model(checkpoint: str, masked: bool | None = None, attn_implementation: str = "sdpa") -> MaskClassifier:
-    """A complete checkpoint, in float32. If it is masked, a line on the screen says so, and why.
+def load_model(
+    checkpoint: str, masked: bool | None = None, attn_implementation: str = "sdpa", trust_remote_code: bool = False
+) -> MaskClassifier | ExportedMaskClassifier:
+    """A complete checkpoint, in float32, or an exported model. If it is masked, a line on the screen says so, and why.
 
     Args:
         checkpoint: a folder or a Hub name.
         masked: whether attention is masked in every block that may be, whatever the checkpoint says; by default as
-            [`stays_masked`] has it.
+            [`stays_masked`] has it. A graph is as it was exported.
         attn_implementation: transformers' name of an attention implementation.
+        trust_remote_code: whether an exported `.pt2` may be loaded, which can run any code.
 
     Raises:
+        ImportError: the runtime of an exported model is not installed.
         OSError: there is no such checkpoint.
-        ValueError: it is of another architecture, or weights are missing in it.
+        ValueError: it is of another architecture, or weights are missing in it, or a graph can't do what is asked for.
     """
     check_architecture(load_config(checkpoint), checkpoint)
-    with named_in_errors(checkpoint):
-        model, loaded = AutoModelForUniversalSegmentation.from_pretrained(checkpoint, dtype=torch.float32, output_loading_info=True)
-    check_complete(model, loaded["missing_keys"], checkpoint)
+    if is_exported(checkpoint):
+        return load_exported(checkpoint, masked, attn_implementation, trust_remote_code)
+    model = load_stored(checkpoint)
     model.set_attn_implementation(attn_implementation)
     mask = stays_masked(model) if masked is None else masked
     model.set_attn_mask_probs([float(mask)] * len(model.attn_mask_probs))
@@ -76,6 +82,53 @@ def load_model(checkpoint: str, masked: bool | None = None, attn_implementation:
         reason = "as it was trained to the end (--masked false: without)" if masked is None else "as asked for"
         logger.warning("%s: with masked attention, %s", checkpoint, reason)
     return model
+
+
+def load_stored(checkpoint: str) -> MaskClassifier:
+    """A complete checkpoint, in float32, with the masking probabilities that it stores.
+
+    Raises:
+        OSError: there is no such checkpoint.
+        ValueError: weights are missing in it.
+    """
+    with named_in_errors(checkpoint):
+        model, loaded = AutoModelForUniversalSegmentation.from_pretrained(checkpoint, dtype=torch.float32, output_loading_info=True)
+    check_complete(model, loaded["missing_keys"], checkpoint)
+    return model
+
+
+def load_exported(
+    checkpoint: str, masked: bool | None, attn_implementation: str, trust_remote_code: bool
+) -> ExportedMaskClassifier:
+    """An exported model; the arguments are those of [`load_model`].
+
+    Raises:
+        ImportError: its runtime is not installed.
+        ValueError: an argument asks for what the graph doesn't have, or a `.pt2` is not trusted.
+    """
+    if attn_implementation != "sdpa":
+        raise ValueError(f"attn_implementation={attn_implementation!r}: {checkpoint!r} is an export, a fixed graph; leave it out")
+    model = ExportedMaskClassifier.from_pretrained(checkpoint, trust_remote_code)
+    exported_masked = bool(model.attn_mask_probs.all())
+    if masked is not None and masked != exported_masked:
+        raise ValueError(
+            f"masked={masked}: {checkpoint!r} was exported {'with' if exported_masked else 'without'} masked attention, which its "
+            f"graph can't change; leave it out, or export the model again with --masked {str(masked).lower()}"
+        )
+    return model
+
+
+def pass_dtype(checkpoint: str, device: torch.device, bf16: bool | None) -> torch.dtype:
+    """The format of autocast in which a checkpoint is run. A graph runs in what it was exported in, without autocast.
+
+    Raises:
+        ValueError: bfloat16 is asked for, and the checkpoint is an export.
+    """
+    if not is_exported(checkpoint):
+        return chosen_dtype(device, bf16)
+    if bf16:
+        raise ValueError(f"bf16=True: {checkpoint!r} is an export, which runs in the numbers of its graph; leave it out")
+    return torch.float32
 
 
 def check_complete(model: PreTrainedModel, missing_keys: Collection[str], checkpoint: str) -> None:
@@ -107,7 +160,7 @@ def check_architecture(config: PreTrainedConfig, checkpoint: str) -> None:
         raise ValueError(f"checkpoint={checkpoint!r} is a {config.model_type} model; give an EoMT checkpoint")
 
 
-def class_names(model: PreTrainedModel) -> list[str]:
+def class_names(model: PreTrainedModel | ExportedMaskClassifier) -> list[str]:
     """The names of a model's classes, by index."""
     return [model.config.id2label[index] for index in range(model.config.num_labels)]
 

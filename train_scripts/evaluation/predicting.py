@@ -19,12 +19,14 @@ from eomt.train_scripts.data.image_sources import ImageStream, open_source
 from eomt.train_scripts.evaluation.confidence_maps import WithConfidence
 from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.inference_options import PredictOptions
-from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor, stored_model
+from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor, pass_dtype, stored_model
 from eomt.train_scripts.evaluation.merging import merging_method
-from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
+from eomt.train_scripts.evaluation.precision import NAMES, autocast
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
 from eomt.train_scripts.evaluation.prediction_formats import BravoFormat
 from eomt.train_scripts.evaluation.tasks import task_of
+
+MODEL_SUFFIXES = (".json", ".safetensors", ".bin", ".onnx", ".data", ".xml", ".pte", ".pt2")
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +43,11 @@ def predict(options: PredictOptions) -> dict[str, int]:
     """
     task, method = task_of(options.task), merging_method(options)
     state = PartialState(cpu=not torch.accelerator.is_available())
-    dtype = chosen_dtype(state.device, options.bf16)
     checkpoint = stored_model(options.checkpoint)
-    model = load_model(checkpoint, options.masked, options.attn_implementation).to(state.device)
-    merge_tokens(model, method)
+    dtype = pass_dtype(checkpoint, state.device, options.bf16)
+    model = load_model(checkpoint, options.masked, options.attn_implementation, options.trust_remote_code).to(state.device)
+    if method is not None:
+        merge_tokens(model, method)
     names = class_names(model)
     category_ids, things = _read_categories(options.categories, names)
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), Labels(names, things))
@@ -114,8 +117,8 @@ def _version(checkpoint: str, config: EomtBaseConfig) -> str | dict[str, list[in
     """What tells a checkpoint from an earlier one of the same name: size and time of its files, or the Hub's commit."""
     if not Path(checkpoint).is_dir():
         return getattr(config, "_commit_hash", None)
-    files = sorted(path for path in Path(checkpoint).iterdir() if path.suffix in (".json", ".safetensors", ".bin"))
-    stored = [path for path in files if path.name.startswith(("config", "model", "pytorch_model", "preprocessor"))]
+    files = sorted(path for path in Path(checkpoint).iterdir() if path.suffix in MODEL_SUFFIXES)
+    stored = [path for path in files if path.name.startswith(("config", "model", "pytorch_model", "openvino", "preprocessor"))]
     return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in stored}
 
 

@@ -12,7 +12,6 @@ from accelerate.utils import gather_object
 
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.image_processing.pictures import picture_grid
-from eomt.model_cards.sizes import count_parameters
 from eomt.token_merging import merge_tokens
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
@@ -26,11 +25,12 @@ from eomt.train_scripts.evaluation.loading import (
     load_config,
     load_model,
     load_processor,
+    pass_dtype,
     stored_model,
 )
 from eomt.train_scripts.evaluation.merging import merging_method
 from eomt.train_scripts.evaluation.pictures import keep_rows
-from eomt.train_scripts.evaluation.precision import NAMES, autocast, chosen_dtype
+from eomt.train_scripts.evaluation.precision import NAMES, autocast
 from eomt.train_scripts.evaluation.rivals import rival_class
 from eomt.train_scripts.evaluation.segmenter import EomtSegmenter, Segmenter
 from eomt.train_scripts.evaluation.tasks import Task, task_of
@@ -51,7 +51,7 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
     data_labels = read_labels(options.data)
     labels = task.labels(data_labels)
     metric = task.metric(labels, options.boundary)
-    dtype = chosen_dtype(state.device, options.bf16)
+    dtype = pass_dtype(stored_model(options.checkpoint), state.device, options.bf16)
     segmenter = load_segmenter(options, task, data_labels, state.device, dtype)
     stream = evaluation_stream(
         options.data,
@@ -73,7 +73,7 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
     if options.picture and state.is_main_process:
         results = keep_rows(results, task, rows, PICTURED, len(stream))
     scores = score_predictions(results, metric)
-    scores |= {"implementation": segmenter.implementation, "parameters": count_parameters(segmenter.model)}
+    scores |= {"implementation": segmenter.implementation, "parameters": segmenter.model.num_parameters()}
     for measured in latency.values():
         scores["latency"] = measured.as_dict()
     if skipped := gather_object(stream.skipped):
@@ -111,8 +111,9 @@ def load_segmenter(options: ScoreOptions, task: Task, labels: Labels, device: to
     if rival is not None:
         return rival(checkpoint, config.model_type, task, labels, options.threshold, device, context)
     task_labels = task.labels(labels)
-    model = load_model(checkpoint, options.masked, options.attn_implementation).to(device).eval()
-    merge_tokens(model, method)
+    model = load_model(checkpoint, options.masked, options.attn_implementation, options.trust_remote_code).to(device).eval()
+    if method is not None:
+        merge_tokens(model, method)
     check_classes(class_names(model), task_labels.names, checkpoint)
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), task_labels)
     threshold = THRESHOLD if options.threshold is None else options.threshold

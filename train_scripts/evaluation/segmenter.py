@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from eomt.exported import ExportedMaskClassifier
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.mask_classifier import EomtForUniversalSegmentationOutput, MaskClassifier
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream
@@ -82,7 +83,7 @@ class EomtSegmenter(Segmenter):
     """
 
     implementation = "eomt"
-    model: MaskClassifier
+    model: MaskClassifier | ExportedMaskClassifier
     processor: EomtImageProcessor
     task: Task
     threshold: float

@@ -22,7 +22,7 @@ export function overlayScale([height, width]) {
 
 /** RGBA pixels of the map, `scale` times as large, with light edges. `chosen` (an id, or -1) stands out from the others. */
 export function overlayPixels(ids, [height, width], colors, scale, chosen = -1) {
-  const rows = height * scale, columns = width * scale, edge = Math.max(1, Math.round(Math.max(rows, columns) / 800));
+  const rows = height * scale, columns = width * scale, edge = Math.max(1, Math.round(Math.max(rows, columns) / 600));
   const pixels = new Uint8ClampedArray(4 * rows * columns), line = new Int32Array(columns);
   for (let y = 0; y < rows; y++) {
     const row = Math.floor(y / scale) * width, below = Math.floor(Math.min(y + edge, rows - 1) / scale) * width;

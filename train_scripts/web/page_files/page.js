@@ -6,8 +6,8 @@ const SLIDERS = ["score", "mask", "overlap"];
 const OPACITY = 0.6;
 const element = (id) => document.getElementById(id);
 
-/** What is shown: {ids, segments, shown, colors}, of the last picture. Tests read it. */
-export const view = { result: null, busy: true };
+/** What is shown of the last picture: {ids, segments, shown, colors, points}. Tests read it when the body's state is "shown". */
+export const view = { result: null };
 
 let settings, number = 0, chosen = -1, facts = {}; // `number` of the last request: answers to earlier ones are left out
 let loaded; // ends the waiting for the model
@@ -70,8 +70,7 @@ function openDropped(transfer) {
 async function open(file) {
   if (!file) return;
   const mine = ++number;
-  setBusy(true);
-  showStatus(settings && view.loaded ? "Segmenting…" : "The picture is next, once the model is loaded.");
+  setState("busy");
   await ready;
   if (mine !== number) return;
   showStatus("Segmenting…");
@@ -79,7 +78,7 @@ async function open(file) {
 }
 
 function askAgain() {
-  if (view.result && !view.busy) worker.postMessage({ type: "thresholds", number: ++number, thresholds: thresholds() });
+  if (view.result) worker.postMessage({ type: "thresholds", number: ++number, thresholds: thresholds() });
 }
 
 function thresholds() {
@@ -112,10 +111,10 @@ function showProgress({ share, bytes }) {
 }
 
 function showReady({ threads }) {
-  view.loaded = true;
-  setBusy(false);
-  showStatus(threads > 1 ? `Ready, with ${threads} threads.` : "Ready.");
   loaded();
+  if (number > 0) return; // a picture waits
+  showStatus(threads > 1 ? `Ready, with ${threads} threads.` : "Ready.");
+  setState("ready");
 }
 
 function showPhoto({ bitmap, shown }) {
@@ -144,7 +143,7 @@ function showSegments({ ids, segments, shown, facts: news, segmentation }) {
   element("segments").replaceChildren(...segments.map(listEntry));
   choose(-1);
   fit();
-  setBusy(false);
+  setState("shown");
   const whole = facts.read + facts.model + segmentation, [height, width] = facts.size;
   const parts = `read ${duration(facts.read)}, model ${duration(facts.model)}, segments ${duration(segmentation)}`;
   showStatus(`${width} × ${height} pixels in ${duration(whole)}: ${parts}`);
@@ -162,12 +161,12 @@ function showStatus(text) {
 function showError(message) {
   element("status").textContent = message;
   element("status").className = "error";
-  setBusy(false);
+  setState("error");
 }
 
-function setBusy(busy) {
-  view.busy = busy;
-  document.body.classList.toggle("busy", busy);
+/** loading, ready, busy, shown or error: for the style sheet and for tests. */
+function setState(state) {
+  document.body.dataset.state = state;
 }
 
 // Segments out
@@ -177,7 +176,7 @@ function listEntry({ id, label, score, area }) {
   const name = document.createElement("span"), numbers = document.createElement("small");
   chip.style.background = `rgb(${view.result.colors[id]})`;
   name.textContent = settings.names[label];
-  numbers.textContent = `${score.toFixed(2)} · ${share(area)}`;
+  numbers.textContent = `${score.toFixed(3)} · ${share(area)}`;
   numbers.title = "class score · share of the picture";
   entry.append(chip, name, numbers);
   entry.tabIndex = 0;

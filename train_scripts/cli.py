@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "trains a model on a dataset",
     "score": "scores a model on a dataset",
     "predict": "segments images",
+    "serve": "serves a model as an app in the browser",
     "bravo": "scores predictions and their confidence on the BRAVO challenge",
     "convert": "turns checkpoints of the authors' repository into this format, or back",
     "demo": "does all of this on made-up scenes, in a few minutes",

@@ -90,7 +90,10 @@ def write_page(
 def _write_examples(pictures: Sequence[Image.Image], folder: Path) -> list[str]:
     """Writes the examples, and returns their paths in the folder."""
     (folder / "examples").mkdir(exist_ok=True)
-    paths = [f"examples/{index + 1}.png" if max(picture.size) < 256 else f"examples/{index + 1}.jpg" for index, picture in enumerate(pictures)]
+    paths = [
+        f"examples/{index + 1}.png" if max(picture.size) < 256 else f"examples/{index + 1}.jpg"
+        for index, picture in enumerate(pictures)
+    ]
     for picture, path in zip(pictures, paths, strict=True):
         picture = picture.convert("RGB")
         picture.thumbnail((EXAMPLE_SIDE, EXAMPLE_SIDE))

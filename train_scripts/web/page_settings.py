@@ -47,11 +47,6 @@ def page_settings(processor: EomtImageProcessor, names: Sequence[str], patch_siz
 def check_processor(processor: EomtImageProcessor, patch_size: int) -> None:
     """Raises ValueError unless every image becomes one bilinearly resized input of one size, a multiple of the patch size."""
     size = {name: edge for name, edge in dict(processor.size).items() if edge is not None}
-    if processor.do_split_image:
-        raise ValueError(
-            "do_split_image=True cuts images into windows, which the page in the browser can't merge; use `eomt serve`, or a "
-            "checkpoint of a panoptic or instance model"
-        )
     if not processor.do_resize or processor.resample != PILImageResampling.BILINEAR:
         raise ValueError(
             f"do_resize={processor.do_resize}, resample={processor.resample}: the page resizes bilinearly; set do_resize to true "
@@ -63,7 +58,9 @@ def check_processor(processor: EomtImageProcessor, patch_size: int) -> None:
             "size a shortest_edge and a longest_edge in preprocessor_config.json"
         )
     if wrong := [edge for edge in canvas_size(size) if edge % patch_size]:
-        raise ValueError(f"size={size} has {wrong[0]}, which is no multiple of the model's patch_size={patch_size}; give one that is")
+        raise ValueError(
+            f"size={size} has {wrong[0]}, which is no multiple of the model's patch_size={patch_size}; give one that is"
+        )
 
 
 def _stretches(processor: EomtImageProcessor) -> bool:

@@ -74,27 +74,30 @@ def build_app(checkpoint: str | Path, examples: Sequence[str | Path] = (), task:
         shown = gradio.AnnotatedImage(value=(prediction.pixels, annotations), color_map=colors)
         return shown, describe(len(segments), prediction, time.perf_counter() - start)
 
-    with gradio.Blocks(title=TITLE) as app:
+    with gradio.Blocks(title=TITLE, fill_width=True) as app:
         gradio.Markdown(INTRODUCTION)
         outputs = gradio.State(time_to_live=KEPT)
         with gradio.Row():
+            # the file as it is: the picture is not to be compressed again
+            image = gradio.Image(label="Picture", type="filepath", image_mode=None, height=HEIGHT)
+            segmented = gradio.AnnotatedImage(label="Segments", height=HEIGHT, format="png")
+        facts = gradio.Markdown()
+        with gradio.Row():
             with gradio.Column():
-                # the file as it is: the picture is not to be compressed again
-                image = gradio.Image(label="Picture", type="filepath", image_mode=None, height=HEIGHT)
                 chosen = gradio.Radio(predictor.tasks, value=predictor.task, label="Task")
                 sliders = _sliders(gradio, predictor.task)
             with gradio.Column():
-                segmented = gradio.AnnotatedImage(label="Segments", height=HEIGHT, format="png")
-                facts = gradio.Markdown()
                 if examples:
                     gradio.Examples([str(path) for path in examples], image, cache_examples=False)
         inputs = [outputs, chosen, *sliders.values()]
         image.change(predict, image, outputs, show_progress_on=segmented).then(show, inputs, [segmented, facts])
         for slider in sliders.values():
             slider.release(show, inputs, [segmented, facts], trigger_mode="always_last", show_progress="hidden")
-        visible = [gradio.update(visible=True), gradio.update(visible=False)]
         chosen.change(
-            lambda task: [visible[name not in SLIDERS[task]] for name in sliders], chosen, list(sliders.values()), queue=False
+            lambda task: [gradio.update(visible=name in SLIDERS[task]) for name in sliders],
+            chosen,
+            list(sliders.values()),
+            queue=False,
         ).then(show, inputs, [segmented, facts])
     return app
 

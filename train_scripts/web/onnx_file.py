@@ -38,7 +38,7 @@ def write_onnx(model: MaskClassifier, size: Size, path: str | Path, int8: bool =
         graph.graph.output.extend(kept[name] for name in OUTPUTS)
         onnx.save(graph, str(path))  # with the weights, which the exporter writes beside the graph
     if int8:
-        _quantize(Path(path))
+        quantize(path)
 
 
 def _export(model: MaskClassifier, size: Size, folder: Path) -> Path:
@@ -51,8 +51,8 @@ def _export(model: MaskClassifier, size: Size, folder: Path) -> Path:
     return folder / "model.onnx"
 
 
-def _quantize(path: Path) -> None:
-    """Makes a file's weights 8-bit integers, in place."""
+def quantize(path: str | Path) -> None:
+    """Makes the weights of an ONNX file 8-bit integers, in place."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(path, path, op_types_to_quantize=list(QUANTIZED), per_channel=True, weight_type=QuantType.QInt8)

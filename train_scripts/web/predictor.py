@@ -5,6 +5,7 @@ Shapes: H, W pixels of the picture as it is shown.
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,14 @@ class Predictor:
         self.processor = load_processor(source, task_of(task or "semantic"), min(self.model.config.image_size_hw), labels)
         stuff = self.processor.stuff_classes
         self.isthing = [label not in stuff for label in range(len(self.names))]
-        self.tasks = ["semantic"] if self.processor.do_split_image else list(TASKS)
+        self.tasks = ["semantic"] if self.processor.do_split_image or not any(self.isthing) else list(TASKS)
+        if task is not None and task not in self.tasks:
+            raise ValueError(f"task={task!r}: checkpoint={str(checkpoint)!r} has no things; choose semantic")
         self.task = task or self._likely_task()
 
     def _likely_task(self) -> str:
         """The task that a model was trained for, as far as its classes show it."""
-        if not any(self.isthing) or len(self.tasks) == 1:
+        if len(self.tasks) == 1:
             return "semantic"
         return "instance" if all(self.isthing) else "panoptic"
 
@@ -115,20 +118,19 @@ class Predictor:
             return [Segment(self.names[i], ids == i, class_color(i, self.isthing)) for i in np.unique(ids).tolist()]
         if task == "instance":
             limits = {"threshold": threshold, "mask_threshold": mask_threshold}
-            result = post.post_process_instance_segmentation(outputs, sizes, **limits, return_binary_maps=True)[0]
+            (result,) = post.post_process_instance_segmentation(outputs, sizes, **limits, return_binary_maps=True)
             masks = result["segmentation"].cpu().numpy()
-        else:
-            result = post.post_process_panoptic_segmentation(
-                outputs, sizes, threshold, mask_threshold, overlap_mask_area_threshold
-            )[0]
-            ids = result["segmentation"].cpu().numpy()
-            masks = (ids == info["id"] for info in result["segments_info"])
-        return self._scored(result["segments_info"], masks)
+            pairs = zip(result["segments_info"], masks, strict=True)
+            return self._scored([(info, mask) for info, mask in pairs if self.isthing[info["label_id"]]])  # stuff has no instances
+        limits = threshold, mask_threshold, overlap_mask_area_threshold
+        (result,) = post.post_process_panoptic_segmentation(outputs, sizes, *limits)
+        ids = result["segmentation"].cpu().numpy()
+        return self._scored([(info, ids == info["id"]) for info in result["segments_info"]])
 
-    def _scored(self, infos: list[dict], masks: Any) -> list[Segment]:
-        """Segments with scores; several things of a class have shades of its colour."""
+    def _scored(self, pairs: Iterable[tuple[dict, np.ndarray]]) -> list[Segment]:
+        """Segments of pairs of info and mask; several things of a class have shades of its colour."""
         counts, segments = Counter(), []
-        for info, mask in zip(infos, masks, strict=True):
+        for info, mask in pairs:
             label = info["label_id"]
             color = class_color(label, self.isthing, counts[label])
             segments.append(Segment(self.names[label], mask, color, info["score"]))

@@ -92,7 +92,7 @@ def build_app(checkpoint: str | Path, examples: Sequence[str | Path] = (), task:
         inputs = [outputs, chosen, *sliders.values()]
         image.change(predict, image, outputs, show_progress_on=segmented).then(show, inputs, [segmented, facts])
         for slider in sliders.values():
-            slider.release(show, inputs, [segmented, facts], trigger_mode="always_last", show_progress="hidden")
+            slider.change(show, inputs, [segmented, facts], trigger_mode="always_last", show_progress="hidden")
         chosen.change(
             lambda task: [gradio.update(visible=name in SLIDERS[task]) for name in sliders],
             chosen,
@@ -143,4 +143,4 @@ def launch(app: "gradio.Blocks", **settings: Any) -> Any:
     """Launches the app in its look; `settings` are those of gradio's `launch`."""
     gradio = import_gradio()
     theme = gradio.themes.Default(primary_hue="indigo", neutral_hue="slate", font=FONT)
-    return app.launch(theme=theme, css=CSS, **settings)
+    return app.launch(theme=theme, css=CSS, show_error=True, **settings)

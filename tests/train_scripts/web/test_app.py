@@ -32,6 +32,7 @@ def test_what_was_done_is_said_in_a_line():
 def test_the_app_in_the_browser(checkpoint, pictures, browser, tmp_path):
     pytest.importorskip("gradio", reason=GRADIO)
     (tmp_path / "notes.png").write_text("no picture")
+    (tmp_path / "cut.png").write_bytes((pictures / "wide.png").read_bytes()[:2000])
     predictor = Predictor(checkpoint)
     prediction = predictor.predict(pictures / "wide.png")
     app = build_app(checkpoint, [pictures / "wide.png", pictures / "tall.jpg"])
@@ -58,9 +59,10 @@ def test_the_app_in_the_browser(checkpoint, pictures, browser, tmp_path):
         page.get_by_text("semantic", exact=True).click()
         shown("semantic")
         assert page.get_by_label("number input for Class score").count() == 0  # without effect on classes
-        page.get_by_label("Remove Image").click()
-        page.set_input_files("input[type=file]", tmp_path / "notes.png")
-        page.get_by_text("can't be read as an image").wait_for()
+        for name, message in (("cut.png", "can't be read as an image"), ("notes.png", "cannot identify image file")):
+            page.get_by_label("Remove Image").click()
+            page.set_input_files("input[type=file]", tmp_path / name)
+            page.get_by_text(message).wait_for()
         page.close()
     finally:
         app.close()

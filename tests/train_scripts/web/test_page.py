@@ -124,10 +124,7 @@ def test_the_page_segments_as_python_does(site, browser, pictures, python_map):
         for slider, value in (("score", "0.3"), ("overlap", "0.1"), ("mask", "0.4")):
             page.locator(f"#{slider}").fill(value)
         expected = python_map("wide.png", 0.3, 0.4, 0.1)
-        page.wait_for_function(
-            "count => document.querySelectorAll('#segments li').length === count", arg=len(expected["segments_info"])
-        )
-        page.wait_for_timeout(200)
+        page.wait_for_selector(SHOWN)
         check_equal(page.evaluate(RESULT), expected)
         model_time = first.split("model")[1].split(",")[0]
         assert model_time in page.inner_text("#status")  # that of the one forward pass
@@ -156,6 +153,9 @@ def test_hovering_an_example_and_errors(site, browser, pictures, python_map, tmp
         page.wait_for_selector("[data-state=error]")
         message = "notes.txt is no picture that this browser can open: choose a JPEG, PNG or WebP."
         assert page.inner_text("#status") == message
+        page.locator("#score").fill("0.3")  # of the last picture
+        page.wait_for_selector(SHOWN)
+        check_equal(page.evaluate(RESULT), python_map("wide.png", 0.3))
         page.close()
 
 

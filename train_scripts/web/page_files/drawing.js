@@ -1,7 +1,7 @@
 /** Segments -> colours, an overlay's pixels, and the points at which names stand. Nothing here needs a browser. */
 
 const OVERLAY_SIDE = 1200; // pixels, at least which the overlay has, so that edges stay sharp on small pictures
-const FAINT = 0.25; // of the colour that other segments keep beside the one that is pointed at
+const FAINT = 0.4; // of the colour that other segments keep beside the one that is pointed at
 const VOID = [0, 0, 0, 150];
 const EDGE = [255, 255, 255, 255];
 

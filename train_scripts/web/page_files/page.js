@@ -1,6 +1,6 @@
 /** The page: a picture in by choosing, dropping or pasting, segments out; sliders ask for other segments of the same outputs. */
 
-import { innerPoints, overlayPixels, overlayScale, segmentColors } from "./drawing.js";
+import { overlayPixels, overlayScale, segmentColors } from "./drawing.js";
 
 const SLIDERS = ["score", "mask", "overlap"];
 const OPACITY = 0.6;
@@ -9,7 +9,8 @@ const element = (id) => document.getElementById(id);
 /** What is shown of the last picture: {ids, segments, shown, colors, points}. Tests read it when the body's state is "shown". */
 export const view = { result: null };
 
-let settings, number = 0, chosen = -1, facts = {}; // `number` of the last request: answers to earlier ones are left out
+let settings, number = 0, chosen = -1, facts = {}; // `number` of the last picture: answers about earlier ones are left out
+let outdated = false; // whether a slider was moved since the last request
 let loaded; // ends the waiting for the model
 const ready = new Promise((resolve) => (loaded = resolve));
 const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
@@ -77,8 +78,12 @@ async function open(file) {
   worker.postMessage({ type: "picture", number: mine, file, thresholds: thresholds() });
 }
 
+/** Asks for the segments at other thresholds, one request at a time: sliders move faster than large pictures are segmented. */
 function askAgain() {
-  if (view.result) worker.postMessage({ type: "thresholds", number: ++number, thresholds: thresholds() });
+  outdated = !view.result || !["shown", "error"].includes(document.body.dataset.state); // an error leaves the last picture
+  if (outdated) return;
+  setState("updating");
+  worker.postMessage({ type: "thresholds", number, thresholds: thresholds() });
 }
 
 function thresholds() {
@@ -130,10 +135,10 @@ function showPhoto({ bitmap, shown }) {
   fit();
 }
 
-function showSegments({ ids, segments, shown, facts: news, segmentation }) {
+function showSegments({ ids, segments, points, shown, facts: news, segmentation }) {
   facts = { ...facts, ...news, segmentation };
   const colors = segmentColors(segments, settings.colors);
-  view.result = { ids, segments, shown, colors, points: innerPoints(ids, shown, segments.length) };
+  view.result = { ids, segments, shown, colors, points };
   const scale = overlayScale(shown), overlay = element("overlay");
   [overlay.height, overlay.width] = shown.map((edge) => edge * scale);
   element("save").hidden = false;
@@ -146,7 +151,8 @@ function showSegments({ ids, segments, shown, facts: news, segmentation }) {
   setState("shown");
   const whole = facts.read + facts.model + segmentation, [height, width] = facts.size;
   const parts = `read ${duration(facts.read)}, model ${duration(facts.model)}, segments ${duration(segmentation)}`;
-  showStatus(`${width} × ${height} pixels in ${duration(whole)}: ${parts}`);
+  showStatus(`${width} × ${height} in ${duration(whole)}: ${parts}`);
+  if (outdated) askAgain();
 }
 
 function duration(milliseconds) {
@@ -164,7 +170,7 @@ function showError(message) {
   setState("error");
 }
 
-/** loading, ready, busy, shown or error: for the style sheet and for tests. */
+/** loading, ready, busy, shown, updating or error: for the style sheet and for tests. */
 function setState(state) {
   document.body.dataset.state = state;
 }

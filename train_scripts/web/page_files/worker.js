@@ -1,6 +1,7 @@
 /** Runs the model off the page's thread, so that the page stays alive. It keeps the last outputs for other thresholds. */
 
 import * as ort from "./onnxruntime/ort.js";
+import { innerPoints } from "./drawing.js";
 import { modelInput, panoptic } from "./segmentation.js";
 
 let settings, session, last; // `last`: the outputs, layout and size of the last picture
@@ -22,7 +23,6 @@ const ANSWERS = {
 
   async picture({ number, file, thresholds }) {
     if (!session) throw new Error("The model is not loaded: reload the page.");
-    last = undefined;
     const start = performance.now();
     const { pixels, size, shown, bitmap } = await read(file);
     postMessage({ type: "photo", number, bitmap, shown }, [bitmap]);
@@ -47,7 +47,8 @@ const ANSWERS = {
 function answer(number, thresholds, facts) {
   const start = performance.now();
   const { ids, segments } = panoptic(last.outputs, last.layout, last.shown, thresholds, settings.stuff);
-  postMessage({ type: "segments", number, ids, segments, shown: last.shown, facts, segmentation: performance.now() - start }, [ids.buffer]);
+  const segmentation = performance.now() - start, points = innerPoints(ids, last.shown, segments.length);
+  postMessage({ type: "segments", number, ids, segments, points, shown: last.shown, facts, segmentation }, [ids.buffer]);
 }
 
 /** A file, and its progress as messages. */

@@ -36,4 +36,5 @@ $(INSTALLED): setup.py pyproject.toml
 	$(PYTHON) -m venv $(ENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --editable '.[demo,test,docs]'
+	-$(BIN)/python -m eomt.train_scripts.web.runtime  # for the tests in the browser
 	touch $@

@@ -21,5 +21,7 @@ def packages() -> dict[str, str]:
 setup(
     packages=list(packages()),
     package_dir=packages(),
-    package_data={"": ["*.yaml", "*.png", "*.md"]},  # the key must be "": a named one loses the files in a regular install
+    package_data={
+        "": ["*.yaml", "*.png", "*.md", "*.html", "*.js", "*.css"]
+    },  # the key must be "": a named one loses the files in a regular install
 )

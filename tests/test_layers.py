@@ -16,6 +16,7 @@ LAYERS = (
     ("eomt.train_scripts.metrics",),
     ("eomt.train_scripts.evaluation",),
     ("eomt.train_scripts.training", "eomt.train_scripts.exporting"),
+    ("eomt.train_scripts.web",),
     ("eomt.train_scripts",),  # the scripts, which don't know each other either
 )
 HEIGHT = {package: height for height, packages in enumerate(LAYERS) for package in packages}

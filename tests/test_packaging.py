@@ -15,9 +15,11 @@ import eomt, eomt.train_scripts.train
 from eomt.model_cards.rendering import TEMPLATE
 from eomt.train_scripts.training.recipe import recipe_words
 from eomt.train_scripts.data.scenes import sprites
+from eomt.train_scripts.web.page import PAGE_FILES, SCRIPTS
 folder = Path(eomt.__file__).parent
 assert TEMPLATE.is_file() and TEMPLATE.is_relative_to(folder)
 assert recipe_words("demo") and len(sprites()) == 8
+assert all((PAGE_FILES / name).is_file() for name in SCRIPTS)
 print(folder)
 """
 

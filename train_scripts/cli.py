@@ -18,6 +18,7 @@ COMMANDS = {
     "score": "scores a model on a dataset",
     "predict": "segments images",
     "export": "exports a model to ONNX, OpenVINO, ExecuTorch or PyTorch",
+    "serve": "serves a model as an app in the browser",
     "bravo": "scores predictions and their confidence on the BRAVO challenge",
     "convert": "turns checkpoints of the authors' repository into this format, or back",
     "demo": "does all of this on made-up scenes, in a few minutes",

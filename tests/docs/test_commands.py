@@ -27,7 +27,7 @@ PAGES = [README, *SITE]
 SCRIPTS = sorted(path.stem for path in (ROOT / "train_scripts").glob("*.py") if path.stem != "__init__")
 INSTALLED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]  # {command: "module:main"}
 TARGETS = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
-OTHERS = {"source", "pip"}  # whose words are not checked
+OTHERS = {"source", "pip", "hf"}  # whose words are not checked
 INLINE = re.compile(r"(?<!`)`((?:python |make |train_scripts/\w+\.py |eomt[- ]|--)[^`]*)`(?!`)")
 
 
@@ -56,7 +56,7 @@ def script_call(words: list[str]) -> tuple[str, list[str]] | None:
         if unknown := {word for word in words[1:] if "=" not in word} - set(TARGETS):
             raise ValueError(f"the Makefile has no target {sorted(unknown)}")
         return None
-    if words[0] in OTHERS:
+    if words[0] in OTHERS or words[:3] == ["python", "-m", "http.server"]:
         return None
     if words[0] == "eomt" and words[1] in COMMANDS:
         return f"eomt.train_scripts.{words[1]}", words[2:]

@@ -1,0 +1,101 @@
+"""A folder that is a page in the browser: it segments pictures with a checkpoint, without a server of ours."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from eomt.image_processing.pixels import load_pil
+from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor, stored_model
+from eomt.train_scripts.evaluation.tasks import task_of
+from eomt.train_scripts.web.onnx_file import write_onnx
+from eomt.train_scripts.web.page_settings import page_settings
+from eomt.train_scripts.web.runtime import FILES, VERSION, runtime_folder
+
+PAGE_FILES = Path(__file__).parent / "page_files"
+SCRIPTS = ("index.html", "style.css", "page.js", "drawing.js", "worker.js", "segmentation.js")
+EXAMPLE_SIDE = 1024  # pixels, to which the long side of an example is reduced
+README = f"""---
+title: EoMT in the browser
+emoji: 🧩
+colorFrom: indigo
+colorTo: green
+sdk: static
+custom_headers:
+  cross-origin-opener-policy: same-origin
+  cross-origin-embedder-policy: require-corp
+---
+
+Segments pictures in the browser; no picture leaves the device. Any server of files will do, such as
+
+    python -m http.server --directory .
+
+The lines above make it a Space of the Hub. Their headers let the model use several threads; without them it uses one.
+
+`onnxruntime/` is ONNX Runtime Web {VERSION} (Microsoft, MIT licence).
+"""
+
+
+def write_page(
+    checkpoint: str | Path,
+    folder: str | Path,
+    int8: bool = False,
+    runtime: str | Path | None = None,
+    examples: Sequence[str | Path] = (),
+) -> Path:
+    """Writes the page with a checkpoint's model. Files that it writes are replaced, others are left alone.
+
+    Args:
+        checkpoint: a folder or a Hub name, of a panoptic or an instance model.
+        folder: to be written.
+        int8: whether the model's weights become 8-bit integers: a file of .4 times the size, and nearly the same segments.
+        runtime: a folder with the files of ONNX Runtime Web, see `eomt.train_scripts.web.runtime`.
+        examples: pictures that the page offers.
+
+    Returns:
+        The path of `index.html`.
+
+    Raises:
+        ValueError: the page can't process images as the checkpoint does, or an argument is wrong.
+        OSError: there is no such checkpoint, or ONNX Runtime Web couldn't be fetched.
+        ImportError: a package of the extra `web` is missing.
+    """
+    folder, source = Path(folder), stored_model(checkpoint)
+    model = load_model(source).eval()
+    names = class_names(model)
+    labels = Labels(names, [True] * len(names))
+    processor = load_processor(source, task_of("panoptic"), min(model.config.image_size_hw), labels)
+    settings = page_settings(processor, names, model.config.patch_size)
+    pictures = [load_pil(path, f"examples[{index}]") for index, path in enumerate(examples)]
+    runtime = runtime_folder(runtime)
+    (folder / "onnxruntime").mkdir(parents=True, exist_ok=True)
+    for name, copied in FILES.items():
+        shutil.copyfile(runtime / name, folder / "onnxruntime" / copied)
+    for name in SCRIPTS:
+        shutil.copyfile(PAGE_FILES / name, folder / name)
+    write_onnx(model, tuple(settings["canvas"]), folder / "model.onnx", int8)
+    settings |= {
+        "precision": "int8" if int8 else "float32",
+        "model_bytes": (folder / "model.onnx").stat().st_size,
+        "examples": _write_examples(pictures, folder),
+    }
+    (folder / "settings.json").write_text(json.dumps(settings, indent=1, ensure_ascii=False), encoding="utf-8")
+    (folder / "README.md").write_text(README, encoding="utf-8")
+    return folder / "index.html"
+
+
+def _write_examples(pictures: Sequence[Image.Image], folder: Path) -> list[str]:
+    """Writes the examples, and returns their paths in the folder."""
+    (folder / "examples").mkdir(exist_ok=True)
+    paths = [
+        f"examples/{index + 1}.png" if max(picture.size) < 256 else f"examples/{index + 1}.jpg"
+        for index, picture in enumerate(pictures)
+    ]
+    for picture, path in zip(pictures, paths, strict=True):
+        picture = picture.convert("RGB")
+        picture.thumbnail((EXAMPLE_SIDE, EXAMPLE_SIDE))
+        picture.save(folder / path, quality=90)
+    return paths

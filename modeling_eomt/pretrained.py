@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
+from eomt.adapter_folder import is_adapter_folder, load_adapter_folder
 from eomt.configuration import EomtBaseConfig, EomtConfig, EomtDinov3Config, EomtEva02Config
 from eomt.encoders.dinov2 import EomtLayer
 from eomt.encoders.parts import EomtSelfAttention
@@ -52,8 +53,11 @@ class EomtPreTrainedModel(PreTrainedModel):
 
         - another `image_size=(height, width)` resizes the stored position embeddings;
         - loss weights given here hold (a stored class weight does not win over the configuration);
-        - a checkpoint without `attn_mask_probs`, or with those of another number of blocks, is unmasked.
+        - a checkpoint without `attn_mask_probs`, or with those of another number of blocks, is unmasked;
+        - a folder with a LoRA adapter and its configuration gives the merged model, see `eomt.adapter_folder`.
         """
+        if is_adapter_folder(pretrained_model_name_or_path):
+            return cls._from_adapter(pretrained_model_name_or_path, config, **kwargs)
         wants_info = kwargs.pop("output_loading_info", False)
         image_size = None if isinstance(config, EomtBaseConfig) else kwargs.pop("image_size", None)
         if isinstance(config, EomtBaseConfig):
@@ -70,6 +74,18 @@ class EomtPreTrainedModel(PreTrainedModel):
             model.criterion.empty_weight.copy_(model.criterion.class_weights())
         model.refresh_masked_blocks()
         return (model, info) if wants_info else model
+
+    @classmethod
+    def _from_adapter(cls, folder, config=None, output_loading_info=False, dtype=None, **kwargs):
+        """[`from_pretrained`] of an adapter's folder; `kwargs` may have fields of the configuration."""
+        if not isinstance(config, EomtBaseConfig):
+            fields = {name: kwargs[name] for name in kwargs if name in cls.config_class.__dataclass_fields__}
+            config = cls.config_class.from_pretrained(folder, **fields)
+        model = load_adapter_folder(folder, config)
+        model.name_or_path = os.fspath(folder)
+        model = model if dtype in (None, "auto") else model.to(dtype)
+        none = {"missing_keys": set(), "unexpected_keys": set(), "mismatched_keys": set(), "error_msgs": []}
+        return (model, none) if output_loading_info else model
 
     def get_input_embeddings(self) -> nn.Module:
         return self.embeddings.patch_embeddings

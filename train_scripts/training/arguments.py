@@ -13,7 +13,7 @@ from eomt.train_scripts.data.choices import BAD_SAMPLES, TASK_NAMES, check_choic
 from eomt.train_scripts.evaluation.checkpoints import AUTO, check_whole
 from eomt.train_scripts.evaluation.precision import fast_dtype
 from eomt.train_scripts.training.deciding import Deciding
-from eomt.train_scripts.training.option_checks import check_schedules, refuse_replaced
+from eomt.train_scripts.training.option_checks import LORA_RANK, LORA_TARGETS, check_lora, check_schedules, refuse_replaced
 from eomt.train_scripts.training.option_groups import DataOption, OutputOption, StartOption, TrainingOption
 from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP, MASKING_MODES, share_of_training
 
@@ -37,6 +37,18 @@ class ModelArguments:
         default=0,
         metadata={"help": "train neither embeddings nor the first N blocks; -1: no block before the queries join, 0: train all"},
     )
+    lora: StartOption[Deciding[bool]] = field(
+        default=False,
+        metadata={"help": "train low-rank adapters of the encoder's blocks in place of its weights, and the heads whole"},
+    )
+    lora_rank: Deciding[int] = field(default=LORA_RANK, metadata={"help": "rank of the adapters"})
+    lora_alpha: Deciding[float | None] = field(
+        default=None, metadata={"help": "adapters are scaled by this over their rank; by default twice the rank"}
+    )
+    lora_targets: Deciding[list[str]] = field(
+        default_factory=lambda: list(LORA_TARGETS),
+        metadata={"help": f"which linear layers of a block have adapters, of {', '.join(LORA_TARGETS)}"},
+    )
     config: StartOption[Deciding[str]] = field(
         default="{}",
         metadata={"help": "configuration fields as JSON, over what the start brings; model_type chooses the architecture"},
@@ -45,6 +57,7 @@ class ModelArguments:
     def __post_init__(self):
         if self.checkpoint and self.timm_model:
             raise ValueError(f"checkpoint={self.checkpoint!r} and timm_model={self.timm_model!r}: give one start, not both")
+        check_lora(self)
         try:
             self.config_fields = json.loads(self.config)
         except json.JSONDecodeError as error:

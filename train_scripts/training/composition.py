@@ -1,5 +1,7 @@
 """The composition of a training run: the trainer, and the parts that it is given."""
 
+from typing import TYPE_CHECKING
+
 from eomt import EomtImageProcessor
 from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.dataset_folder import Labels
@@ -7,6 +9,7 @@ from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.training_stream import TrainingStream
 from eomt.train_scripts.evaluation.precision import fast_attention
 from eomt.train_scripts.evaluation.tasks import Task
+from eomt.train_scripts.training.adapters import Adapters
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.deciding import deciding_options
 from eomt.train_scripts.training.finished_mark import FinishedMark
@@ -26,9 +29,12 @@ from eomt.train_scripts.training.trainer import EomtTrainer
 from eomt.train_scripts.training.validation import Validation
 from eomt.train_scripts.training.weight_average import WeightAverage
 
+if TYPE_CHECKING:
+    from peft import PeftModel  # an optional dependency
+
 
 def build_trainer(
-    model: MaskClassifier,
+    model: "MaskClassifier | PeftModel",
     processor: EomtImageProcessor,
     streams: tuple[TrainingStream, EvaluationStream | None],
     task: Task,
@@ -40,7 +46,7 @@ def build_trainer(
     """The trainer of a run, put together from its parts. Each of them can be used without a trainer.
 
     Args:
-        model: to train.
+        model: to train; of one in PEFT's wrapper its adapters, see [`Adapters`].
         processor: the task's image processor.
         streams: of training and evaluation, see [`build_streams`].
         task: to train and score.
@@ -49,6 +55,7 @@ def build_trainer(
     """
     train_stream, eval_stream = streams
     args.settle(task.main_score, eval_stream is not None)
+    model, adapters = Adapters.of(model)
     model.supervises_blocks = args.masking != "never"
     model.set_attn_implementation(model_args.attn_implementation or fast_attention(args.device, args.autocast_dtype, training=True))
     process, is_first = args.process_index, args.process_index == 0
@@ -66,7 +73,7 @@ def build_trainer(
         train_stream,
         eval_stream,
         pretrained=bool(model_args.checkpoint or model_args.timm_model),
-        finished_model=FinishedModel(masking, finite, average),
+        finished_model=FinishedModel(masking, finite, average, adapters),
         validation=Validation(
             processor=processor,
             labels=labels,
@@ -82,7 +89,9 @@ def build_trainer(
         timely=TimelyCheckpoints(signals, args.save_minutes),
         finished_mark=FinishedMark(record, progress, skipped),
         resumption=resumption_of(record, args),
-        description=RunDescription(labels, task.name, args, model_args, data_args, model.config.model_type),
+        description=RunDescription(
+            labels, task.name, args, model_args, data_args, model.config.model_type, adapters=adapters and adapters.description()
+        ),
     )
 
 

@@ -48,8 +48,8 @@ def from_start(name: str, config: EomtBaseConfig) -> MaskClassifier:
     Raises:
         OSError, ValueError: there is no such start, or it doesn't fit the configuration.
     """
-    overrides = {field.name: getattr(config, field.name) for field in fields(config)}
-    overrides |= {"id2label": config.id2label, "label2id": config.label2id}
+    names = {field.name for field in fields(config)} - {field.name for field in fields(PreTrainedConfig)} | {"id2label", "label2id"}
+    overrides = {name: getattr(config, name) for name in names}
     if name.endswith(SUFFIXES) or not os.path.isdir(name) and timm.is_model(name.split(".")[0]):
         return from_timm(name, model_type=config.model_type, **overrides)
     if (model := from_encoder(name, AutoConfig.from_pretrained(name), **overrides)) is not None:

@@ -49,6 +49,10 @@ class ModelArguments:
         default_factory=lambda: list(LORA_TARGETS),
         metadata={"help": f"which linear layers of a block have adapters, of {', '.join(LORA_TARGETS)}"},
     )
+    cache_features: Deciding[bool] = field(
+        default=False,
+        metadata={"help": "keep each image's features of a frozen encoder for all epochs, in memory; needs --augment false"},
+    )
     config: StartOption[Deciding[str]] = field(
         default="{}",
         metadata={"help": "configuration fields as JSON, over what the start brings; model_type chooses the architecture"},
@@ -94,6 +98,10 @@ class DataArguments:
     image_size: DataOption[Deciding[int]] = field(
         default=640, metadata={"help": "side of the square training crops and evaluation inputs, pixels"}
     )
+    augment: Deciding[bool] = field(
+        default=True,
+        metadata={"help": "flips, scales and crops at random; false: each image fitted inside image_size, always alike"},
+    )
     min_scale: Deciding[float] = field(
         default=0.1, metadata={"help": "smallest scale jitter, of the image fitted inside image_size"}
     )
@@ -111,6 +119,8 @@ class DataArguments:
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
         check_choice("bad_samples", self.bad_samples, BAD_SAMPLES)
+        if not self.augment and self.color_jitter:
+            raise ValueError("color_jitter=True has no effect with augment=False; leave one of them out")
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")
 

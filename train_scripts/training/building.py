@@ -10,7 +10,7 @@ from transformers.image_processing_base import ImageProcessingMixin
 
 from eomt import EomtImageProcessor
 from eomt.configuration import EomtBaseConfig, EomtConfig
-from eomt.image_processing.augmentation import training_augmentation
+from eomt.image_processing.augmentation import training_augmentation, without_augmentation
 from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream, evaluation_stream
@@ -121,7 +121,10 @@ def build_streams(
         "transform": task.sample,
         "bad_samples": data_args.bad_samples,
     }
-    augmentation = training_augmentation(data_args.image_size, data_args.min_scale, data_args.max_scale, data_args.color_jitter)
+    augmentation = without_augmentation(data_args.image_size)
+    if data_args.augment:
+        jitter = data_args.min_scale, data_args.max_scale, data_args.color_jitter
+        augmentation = training_augmentation(data_args.image_size, *jitter)
     train = training_stream(
         data_args.data, data_args.train_split, augmentation, args.seed, shuffle_buffer=data_args.shuffle_buffer, **share
     )

@@ -12,6 +12,7 @@ from eomt.train_scripts.evaluation.tasks import Task
 from eomt.train_scripts.training.adapters import Adapters
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.deciding import deciding_options
+from eomt.train_scripts.training.feature_cache import FeatureCache
 from eomt.train_scripts.training.finished_mark import FinishedMark
 from eomt.train_scripts.training.finished_model import FinishedModel
 from eomt.train_scripts.training.finite_loss import FiniteLoss
@@ -73,6 +74,7 @@ def build_trainer(
         train_stream,
         eval_stream,
         pretrained=bool(model_args.checkpoint or model_args.timm_model),
+        features=features_of(model, model_args, data_args),
         finished_model=FinishedModel(masking, finite, average, adapters),
         validation=Validation(
             processor=processor,
@@ -93,6 +95,22 @@ def build_trainer(
             labels, task.name, args, model_args, data_args, model.config.model_type, adapters=adapters and adapters.description()
         ),
     )
+
+
+def features_of(model: MaskClassifier, model_args: ModelArguments, data_args: DataArguments) -> FeatureCache | None:
+    """The cache of a frozen encoder's features, if asked for.
+
+    Raises:
+        ValueError: images or encoder change in the training.
+    """
+    if not model_args.cache_features:
+        return None
+    if data_args.augment:
+        raise ValueError(
+            "cache_features=True needs images that are the same in every epoch, and augmentation changes them: give --augment "
+            "false (no flips, scales and crops), or leave cache_features out"
+        )
+    return FeatureCache(model)
 
 
 def record_of(

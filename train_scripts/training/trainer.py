@@ -27,6 +27,7 @@ from eomt.train_scripts.training.adapters import FOLDER as ADAPTER
 from eomt.train_scripts.training.adapters import check_adapter
 from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.best_model import LaterOfEqualScores
+from eomt.train_scripts.training.feature_cache import FeatureCache
 from eomt.train_scripts.training.finished_mark import FinishedMark
 from eomt.train_scripts.training.finished_model import FinishedModel
 from eomt.train_scripts.training.interruption import TimelyCheckpoints
@@ -52,6 +53,7 @@ class EomtTrainer(Trainer):
         processing_class: the image processor, which is saved with the model.
         train_stream, eval_stream: this process's share of the samples; nothing shards them again.
         pretrained: whether the encoder is; a new one warms up with the rest.
+        features: keeps those of a frozen encoder; None computes them at every step.
         finished_model: what is scored and stored; it holds the masking, averages, adapters and the check of the losses.
         validation: scores the model.
         saver: completes checkpoints; it holds the clock, the record of the run and the count of rows left out.
@@ -73,6 +75,7 @@ class EomtTrainer(Trainer):
         eval_stream: EvaluationStream | None,
         *,
         pretrained: bool,
+        features: FeatureCache | None,
         finished_model: FinishedModel,
         validation: Validation,
         saver: CheckpointSaver,
@@ -82,7 +85,7 @@ class EomtTrainer(Trainer):
         resumption: Resumption,
         description: RunDescription,
     ):
-        self.pretrained, self.description = pretrained, description
+        self.pretrained, self.features, self.description = pretrained, features, description
         self.finished_model, self.validation = finished_model, validation
         self.saver, self.finished_mark, self.resumption = saver, finished_mark, resumption
         self.signals, self.timely = signals, timely
@@ -177,8 +180,10 @@ class EomtTrainer(Trainer):
         for batch in batches:
             self.skipped.add(batch.pop("skipped"))
         self.finite.start_step(self.state.global_step + 1, images)
-        for batch in images:
-            self.record.add(batch)
+        for batch, of_batch in zip(batches, images, strict=True):
+            self.record.add(of_batch)
+            if self.features is not None:
+                batch["image_ids"] = [image["image_id"] for image in of_batch]
         sums = [self.model.loss_normalizers(batch["class_labels"]) for batch in batches]
         return batches, mean_over_processes(torch.stack(sums).sum(0).to(device)) if sums else None
 
@@ -189,6 +194,8 @@ class EomtTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | None = None,
     ):
+        if self.features is not None:
+            inputs["encoded"] = self.features.encoded(inputs.pop("image_ids"), inputs["pixel_values"])
         outputs = model(**inputs, loss_normalizers=num_items_in_batch)
         self._head_rate = self.optimizer.param_groups[-1]["lr"]  # as it is in this step: the scheduler goes on before the log
         self.finite.add_terms(outputs.loss_terms)

@@ -106,7 +106,7 @@ class DataArguments:
         default=0.1, metadata={"help": "smallest scale jitter, of the image fitted inside image_size"}
     )
     max_scale: Deciding[float] = field(default=2.0, metadata={"help": "largest scale jitter"})
-    color_jitter: DataOption[Deciding[bool]] = field(
+    color_jitter: Deciding[bool] = field(
         default=False, metadata={"help": "brightness, contrast, saturation and hue (ADE20K, Cityscapes)"}
     )
     shuffle_buffer: int = field(default=1000, metadata={"help": "rows held for shuffling; nothing is held but encoded images"})

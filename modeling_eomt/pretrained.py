@@ -76,13 +76,19 @@ class EomtPreTrainedModel(PreTrainedModel):
         return (model, info) if wants_info else model
 
     @classmethod
-    def _from_adapter(cls, folder, config=None, output_loading_info=False, dtype=None, **kwargs):
+    def _from_adapter(
+        cls, folder, config=None, output_loading_info=False, dtype=None, attn_implementation=None, device_map=None, **kwargs
+    ):
         """[`from_pretrained`] of an adapter's folder; `kwargs` may have fields of the configuration."""
+        if device_map is not None:
+            raise ValueError(f"device_map={device_map!r} is not for an adapter, which is merged on the CPU; move the model by to()")
         if not isinstance(config, EomtBaseConfig):
             fields = {name: kwargs[name] for name in kwargs if name in cls.config_class.__dataclass_fields__}
             config = cls.config_class.from_pretrained(folder, **fields)
         model = load_adapter_folder(folder, config)
         model.name_or_path = os.fspath(folder)
+        if attn_implementation is not None:
+            model.set_attn_implementation(attn_implementation)
         model = model if dtype in (None, "auto") else model.to(dtype)
         none = {"missing_keys": set(), "unexpected_keys": set(), "mismatched_keys": set(), "error_msgs": []}
         return (model, none) if output_loading_info else model

@@ -43,6 +43,7 @@ class FeatureCache:
             )
         self.model = model
         self._tokens: dict[str, Tensor] = {}
+        self._sums: dict[str, float] = {}  # of an image's absolute pixels: another image of its name has another
 
     def __len__(self) -> int:
         """How many images have features."""
@@ -57,9 +58,19 @@ class FeatureCache:
 
         Returns:
             (B, N, D).
+
+        Raises:
+            ValueError: an image comes with other pixels than before, such as another one of its name.
         """
+        sums = pixel_values.abs().sum(dim=(1, 2, 3)).tolist()
         for index, name in enumerate(image_ids):
             if name not in self._tokens:
                 with torch.no_grad():
                     self._tokens[name] = self.model.encode_images(pixel_values[index : index + 1])[0].cpu()
+                self._sums[name] = sums[index]
+            elif abs(sums[index] - self._sums[name]) > 1e-4 * sums[index]:
+                raise ValueError(
+                    f"cache_features=True: image {name!r} comes with other pixels than before. Prepare the data with a name for "
+                    "each image, or leave cache_features out"
+                )
         return torch.stack([self._tokens[name] for name in image_ids]).to(pixel_values.device)

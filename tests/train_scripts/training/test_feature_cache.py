@@ -50,7 +50,11 @@ def test_random_coordinates_of_dinov3_are_refused(tiny_model):
     model = tiny_model(pos_embed_rescale=None)
     model.freeze_encoder(-1)
     images = torch.randn(2, 3, 64, 64)
-    torch.testing.assert_close(FeatureCache(model).encoded(["a", "b"], images), model.encode_images(images))
+    cache = FeatureCache(model)
+    torch.testing.assert_close(cache.encoded(["a", "b"], images), model.encode_images(images))
+    assert torch.equal(cache.encoded(["b"], images[1:]), cache.encoded(["a", "b"], images)[1:]) and len(cache) == 2
+    with pytest.raises(ValueError, match="image 'a' comes with other pixels than before"):
+        cache.encoded(["a"], images[1:])
 
 
 @pytest.mark.parametrize("model_type", [LADDERS[0].model_type])

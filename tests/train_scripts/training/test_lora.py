@@ -113,6 +113,14 @@ def test_the_output_folder_loads_in_stock_and_the_adapter_by_itself(whole):
         torch.testing.assert_close(masks_of(loaded), expected)
 
 
+def test_arguments_of_loading_hold_for_an_adapter(whole):
+    model = AutoModel.from_pretrained(whole[1] / FOLDER, dtype=torch.bfloat16, attn_implementation="eager")
+    assert model.dtype == torch.bfloat16 and model.attn_mask_probs.dtype == torch.float32
+    assert model.config._attn_implementation == "eager"
+    with pytest.raises(ValueError, match="device_map='auto' is not for an adapter"):
+        EomtForUniversalSegmentation.from_pretrained(whole[1] / FOLDER, device_map="auto")
+
+
 def test_peft_itself_loads_the_adapter(whole, start):
     trainer, folder = whole
     base = EomtForUniversalSegmentation.from_pretrained(

@@ -37,6 +37,18 @@ def training_augmentation(size: int, min_scale: float = 0.1, max_scale: float = 
     )
 
 
+def without_augmentation(size: int) -> v2.Compose:
+    """What a training image becomes without augmentation: it is fitted inside the crop. Nothing is drawn at random.
+
+    Args:
+        size: `S`.
+
+    Returns:
+        As [`training_augmentation`].
+    """
+    return v2.Compose([ScaleJitterCrop(size, 1.0, 1.0)])
+
+
 def photometric_jitter() -> list[v2.Transform]:
     """Brightness, contrast, saturation and hue, each with probability 1/2. Contrast comes before or after saturation and hue."""
     brightness, contrast, saturation, hue = (

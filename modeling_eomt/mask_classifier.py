@@ -10,6 +10,7 @@ Shapes: `B` images, `K` predictions (one for each supervised block, and the last
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -93,10 +94,12 @@ class MaskClassifier(MaskingProbabilities, ABC):
             ValueError: for images that the network can't take, such as those off the patch grid.
         """
 
-    def _predict_images(self, pixel_values: Tensor, supervised: bool, draws: ImageDraws) -> tuple[Tensor, list[Prediction]]:
-        """[`predict_blocks`], of all images at once or of one after the other."""
-        if not self.image_by_image or self.training:
-            return self.predict_blocks(pixel_values, supervised, draws)
+    def _predict_images(
+        self, pixel_values: Tensor, supervised: bool, draws: ImageDraws, encoded: dict[str, Any]
+    ) -> tuple[Tensor, list[Prediction]]:
+        """[`predict_blocks`], of all images at once or of one after the other. What is encoded is of all."""
+        if not self.image_by_image or self.training or encoded:
+            return self.predict_blocks(pixel_values, supervised, draws, **encoded)
         passes = [self.predict_blocks(image, supervised, draws) for image in pixel_values.split(1)]
         hidden_states, predictions = zip(*passes, strict=True)
         return torch.cat(hidden_states), [joined(of_images) for of_images in zip(*predictions, strict=True)]
@@ -174,6 +177,8 @@ class MaskClassifier(MaskingProbabilities, ABC):
         segment_ids: Sequence[Tensor] | None = None,
         sample_keys: Tensor | None = None,
         loss_normalizers: Tensor | None = None,
+        encoded: Tensor | None = None,
+        encoded_blocks: int | None = None,
         **kwargs,
     ) -> EomtForUniversalSegmentationOutput:
         """
@@ -188,6 +193,8 @@ class MaskClassifier(MaskingProbabilities, ABC):
             sample_keys: (B,) integers that fix the random draws of each image, see [`ImageDraws`].
             loss_normalizers: (2,) divisors of the loss in place of this batch's own, for gradient accumulation, see
                 `eomt.criterion.normalizers.loss_normalizers`.
+            encoded, encoded_blocks: of EoMT, the tokens of these images after their first blocks, and how many blocks that were;
+                see `EomtForUniversalSegmentation.encode_images`. Those blocks don't run again.
 
         Raises:
             ValueError: for images off the patch grid and for labels that don't fit the batch or the classes.
@@ -205,7 +212,8 @@ class MaskClassifier(MaskingProbabilities, ABC):
         )
         draws = ImageDraws(sample_keys)
         supervised = self.supervises_blocks and (self.training or labels is not None)
-        hidden_states, predictions = self._predict_images(pixel_values, supervised, draws)
+        given = {} if encoded is None else {"encoded": encoded, "encoded_blocks": encoded_blocks}
+        hidden_states, predictions = self._predict_images(pixel_values, supervised, draws, given)
         terms = None if labels is None else self.loss_terms(predictions, *labels, draws, loss_normalizers)
         return EomtForUniversalSegmentationOutput(
             loss=None if terms is None else torch.stack(list(terms.values())).sum(),

@@ -58,15 +58,51 @@ class EomtForUniversalSegmentation(ViTEncoder, MaskClassifier, EomtPreTrainedMod
         self.init_masking(config.num_blocks)
         self.post_init()
 
-    def predict_blocks(self, pixel_values: Tensor, supervised: bool, draws: ImageDraws) -> tuple[Tensor, list[Prediction]]:
+    @property
+    def first_query_block(self) -> int:
+        """Index of the first block with queries: the number of blocks before it."""
+        return len(self.layers) - self.config.num_blocks
+
+    def encode_images(self, pixel_values: Tensor, blocks: int | None = None) -> Tensor:
+        """The tokens of images after their first blocks, for `forward(..., encoded=tokens, encoded_blocks=blocks)`.
+
+        Args:
+            pixel_values: (B, 3, H, W).
+            blocks: how many, by default all before the queries join.
+
+        Returns:
+            (B, prefix + h * w, D), without queries.
+        """
+        blocks = self.first_query_block if blocks is None else blocks
         grid = self.embeddings.patch_embeddings.grid_of(pixel_values)
-        joined = len(self.layers) - self.config.num_blocks  # the first block with queries
+        patches = self.patch_tokens(pixel_values, grid, ImageDraws())
+        return self.encode(self.embeddings(pixel_values, grid), slice(blocks), patches)
+
+    def predict_blocks(
+        self,
+        pixel_values: Tensor,
+        supervised: bool,
+        draws: ImageDraws,
+        encoded: Tensor | None = None,
+        encoded_blocks: int | None = None,
+    ) -> tuple[Tensor, list[Prediction]]:
+        """As in [`MaskClassifier`].
+
+        Args:
+            encoded: what [`encode_images`] gives of these images, whose blocks then don't run again.
+            encoded_blocks: how many blocks that were, by default all before the queries join.
+        """
+        grid = self.embeddings.patch_embeddings.grid_of(pixel_values)
+        joined = self.first_query_block
         predictions = []
         self._refuse_masks_of_merged_tokens()
 
-        tokens = self.embeddings(pixel_values, grid)  # (B, prefix + h * w, D)
         patches = self.patch_tokens(pixel_values, grid, draws)  # the last h * w tokens, or fewer where similar ones are merged
-        tokens = self.encode(tokens, slice(joined), patches)
+        if encoded is None:
+            tokens, done = self.embeddings(pixel_values, grid), 0  # (B, prefix + h * w, D)
+        else:
+            tokens, done = encoded, joined if encoded_blocks is None else encoded_blocks
+        tokens = self.encode(tokens, slice(done, joined), patches)
 
         tokens = self.query(tokens)  # (B, N, D), N = Q + prefix + h * w
         for block, layer in enumerate(list(self.layers)[joined:]):

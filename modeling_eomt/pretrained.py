@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
+from eomt.adapter_folder import is_adapter_folder, load_adapter_folder
 from eomt.configuration import EomtBaseConfig, EomtConfig, EomtDinov3Config, EomtEva02Config
 from eomt.encoders.dinov2 import EomtLayer
 from eomt.encoders.parts import EomtSelfAttention
@@ -55,10 +56,13 @@ class EomtPreTrainedModel(PreTrainedModel):
         - loss weights given here hold (a stored class weight does not win over the configuration);
         - a checkpoint without `attn_mask_probs`, or with those of another number of blocks, is unmasked;
         - a folder of `eomt export` gives an [`ExportedMaskClassifier`], so that Auto classes and pipelines take it.
+        - a folder with a LoRA adapter and its configuration gives the merged model, see `eomt.adapter_folder`.
 
         Raises:
             ValueError: the folder is an export, and weights are asked for by `output_loading_info` or `ignore_mismatched_sizes`.
         """
+        if is_adapter_folder(pretrained_model_name_or_path):
+            return cls._from_adapter(pretrained_model_name_or_path, config, **kwargs)
         wants_info = kwargs.pop("output_loading_info", False)
         if is_exported(pretrained_model_name_or_path):
             if wants_info or kwargs.get("ignore_mismatched_sizes"):
@@ -79,6 +83,24 @@ class EomtPreTrainedModel(PreTrainedModel):
             model.criterion.empty_weight.copy_(model.criterion.class_weights())
         model.refresh_masked_blocks()
         return (model, info) if wants_info else model
+
+    @classmethod
+    def _from_adapter(
+        cls, folder, config=None, output_loading_info=False, dtype=None, attn_implementation=None, device_map=None, **kwargs
+    ):
+        """[`from_pretrained`] of an adapter's folder; `kwargs` may have fields of the configuration."""
+        if device_map is not None:
+            raise ValueError(f"device_map={device_map!r} is not for an adapter, which is merged on the CPU; move the model by to()")
+        if not isinstance(config, EomtBaseConfig):
+            fields = {name: kwargs[name] for name in kwargs if name in cls.config_class.__dataclass_fields__}
+            config = cls.config_class.from_pretrained(folder, **fields)
+        model = load_adapter_folder(folder, config)
+        model.name_or_path = os.fspath(folder)
+        if attn_implementation is not None:
+            model.set_attn_implementation(attn_implementation)
+        model = model if dtype in (None, "auto") else model.to(dtype)
+        none = {"missing_keys": set(), "unexpected_keys": set(), "mismatched_keys": set(), "error_msgs": []}
+        return (model, none) if output_loading_info else model
 
     def get_input_embeddings(self) -> nn.Module:
         return self.embeddings.patch_embeddings

@@ -141,6 +141,19 @@ def accelerate(mode: str, words: list[str]) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.slow
+def test_two_processes_train_the_adapter_of_one(tiny_words, tmp_path):
+    train.run([*tiny_words, "--eval_split", "", "--output_dir", str(tmp_path / "start")])
+    words = [*tiny_words, *SPLIT, "--checkpoint", str(tmp_path / "start"), "--lora", "--optim", "sgd", "--max_grad_norm", "0"]
+    words += ["--max_steps", "4", "--learning_rate", "1e-2", "--weight_decay", "0", "--encoder_warmup", "0.1", "--save_strategy"]
+    words += ["steps", "--save_steps", "2"]
+    ended = launch([*words, "--output_dir", str(tmp_path / "two")], "plain")
+    assert [status for status, _ in ended] == [0, 0], ended
+    train.run([*words, "--output_dir", str(tmp_path / "one")])
+    for name in ("model.safetensors", "adapter/adapter_model.safetensors", "checkpoint-4/adapter/adapter_model.safetensors"):
+        torch.testing.assert_close(*(load_file(tmp_path / run / name) for run in ("two", "one")), atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.slow
 def test_a_lost_process_ends_the_launch_which_then_resumes_bit_for_bit(tiny_words, tmp_path):
     """It ends with an error, in seconds, and without a model or a checkpoint that is not whole."""
     words = [*tiny_words, *SPLIT, "--max_steps", "7", "--save_strategy", "steps", "--save_steps", "2", "--learning_rate", "1e-2"]

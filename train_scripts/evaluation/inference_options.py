@@ -4,6 +4,7 @@ They have no base class: programs call both by position, and a base class's fiel
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.choices import BAD_SAMPLES, CONFIDENCE_NAMES, PREDICTION_FORMATS, TASK_NAMES, check_choice
@@ -139,11 +140,19 @@ class PredictOptions:
             "choices": list(PREDICTION_FORMATS),
         },
     )
+    also: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "further checkpoints with the same frozen encoder, each as TASK=CHECKPOINT: images are read and encoded once "
+            "for all; their files go to OUTPUT_NAME, by the name of the checkpoint's folder"
+        },
+    )
     trust_remote_code: bool = field(default=False, metadata=TRUST_HELP)
 
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
         check_checkpoint(self.checkpoint)
+        self._check_also()
         check_merging(self.merge_tokens, self.merge_threshold, self.merge_blocks)
         for name in self.confidence:
             check_choice("confidence", name, CONFIDENCE_NAMES)
@@ -157,6 +166,19 @@ class PredictOptions:
                 )
         # pathlib paths are taken, too; the record of a run holds text
         self.checkpoint, self.images, self.output = str(self.checkpoint), str(self.images), str(self.output)
+
+    def _check_also(self) -> None:
+        for also in self.also:
+            task, separator, checkpoint = also.partition("=")
+            if not separator:
+                raise ValueError(f"also={also!r} must be TASK=CHECKPOINT, such as panoptic=outputs/street")
+            check_choice("also", task, TASK_NAMES)
+            check_checkpoint(checkpoint)
+        names = [Path(also.partition("=")[2]).name for also in self.also]
+        if len(set(names)) < len(names):
+            raise ValueError(f"also={self.also}: two checkpoints have folders of one name, and so one output folder; rename one")
+        if self.also and (self.merge_tokens or self.format != "task"):
+            raise ValueError("also shares features of all tokens, for the tasks' files: leave out merge_tokens and format")
 
 
 def check_merging(method: str | None, threshold: float | None, blocks: list[int] | None) -> None:

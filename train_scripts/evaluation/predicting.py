@@ -2,29 +2,32 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
+from torch import Tensor
 
 from eomt.configuration import EomtBaseConfig
 from eomt.token_merging import merge_tokens
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.annotation_files import read_json
-from eomt.train_scripts.data.image_sources import ImageStream, open_source
+from eomt.train_scripts.data.image_sources import ImageStream, NamedImage, open_source
 from eomt.train_scripts.evaluation.confidence_maps import WithConfidence
 from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.inference_options import PredictOptions
+from eomt.train_scripts.evaluation.joint_prediction import TaskModel, joint_predictions, share_processing
 from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor, pass_dtype, stored_model
 from eomt.train_scripts.evaluation.merging import merging_method
 from eomt.train_scripts.evaluation.precision import NAMES, autocast
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
 from eomt.train_scripts.evaluation.prediction_formats import BravoFormat
-from eomt.train_scripts.evaluation.tasks import task_of
+from eomt.train_scripts.evaluation.tasks import Result, task_of
 
 MODEL_SUFFIXES = (".json", ".safetensors", ".bin", ".onnx", ".data", ".xml", ".pte", ".pt2")
 
@@ -41,9 +44,56 @@ def predict(options: PredictOptions) -> dict[str, int]:
     Raises:
         ValueError: an argument is wrong, or the output folder has something else.
     """
-    task, method = task_of(options.task), merging_method(options)
     state = PartialState(cpu=not torch.accelerator.is_available())
-    checkpoint = stored_model(options.checkpoint)
+    source = open_source(options.images, options.split, options.column)
+    if source.left_out and state.is_main_process:
+        logger.warning(
+            "left out: %d files that are no images by their suffix, such as %s", len(source.left_out), source.left_out[0]
+        )
+    runs = {options.output: _run_of(options, options.checkpoint, options.task, options.output, state)}
+    for also in options.also:
+        task, checkpoint = also.split("=", 1)
+        output = f"{options.output.rstrip('/')}_{Path(checkpoint).name}"
+        runs[output] = _run_of(options, checkpoint, task, output, state)
+    share_processing(runs)
+    state.wait_for_everyone()  # all have looked at the folders before one writes to them
+    if state.is_main_process:
+        for run in runs.values():
+            run.files.start()
+    state.wait_for_everyone()
+
+    def is_done(name: str) -> bool:
+        return all(run.files.is_done(name) for run in runs.values())
+
+    processor = next(iter(runs.values())).processor
+    stream = ImageStream(source, processor, is_done, state.num_processes, state.process_index, options.threads)
+    predicted = 0
+    for image, results in _results(runs, stream, options, state):
+        for output, (result, confidences) in results.items():
+            runs[output].files.add(image, result, confidences)
+        predicted += 1
+    counts = gather_object([(predicted, stream.finished, stream.broken)])  # of each process
+    broken = {name: reason for _, _, reasons in counts for name, reason in reasons.items()}
+    if state.is_main_process:
+        for output, run in runs.items():
+            run.files.join()
+            _report_broken(Path(output), broken)
+    totals = [sum(column) for column in zip(*[(new, before) for new, before, _ in counts], strict=True)]
+    return {"predicted": totals[0], "done": totals[1], "broken": len(broken)}
+
+
+@dataclass
+class _Run(TaskModel):
+    """A model, where its predictions go, and the format of its autocast."""
+
+    files: PredictionFiles
+    dtype: torch.dtype
+
+
+def _run_of(options: PredictOptions, given: str, task_name: str, output: str, state: PartialState) -> _Run:
+    """Loads a checkpoint, and checks its output folder."""
+    task, method = task_of(task_name), merging_method(options)
+    checkpoint = stored_model(given)
     dtype = pass_dtype(checkpoint, state.device, options.bf16)
     model = load_model(checkpoint, options.masked, options.attn_implementation, options.trust_remote_code).to(state.device)
     if method is not None:
@@ -54,7 +104,7 @@ def predict(options: PredictOptions) -> dict[str, int]:
     stuff = set(processor.stuff_classes)
     labels = Labels(names, [index not in stuff for index in range(len(names))])
     plan = {
-        "checkpoint": options.checkpoint,
+        "checkpoint": given,
         "version": _version(checkpoint, model.config),
         "threshold": options.threshold,
         "masked": bool(model.attn_mask_probs.all()),
@@ -66,39 +116,27 @@ def predict(options: PredictOptions) -> dict[str, int]:
         "column": options.column,
         "merge_tokens": repr(method) if method else None,
     }
-    source = open_source(options.images, options.split, options.column)
-    if source.left_out and state.is_main_process:
-        logger.warning(
-            "left out: %d files that are no images by their suffix, such as %s", len(source.left_out), source.left_out[0]
-        )
-    form = (BravoFormat if options.format == "bravo" else task.prediction_format)(Path(options.output), labels, category_ids)
-    files = PredictionFiles(options.output, task, labels, form, plan, options.overlays)
-    state.wait_for_everyone()  # all have looked at the folder before one writes to it
-    if state.is_main_process:
-        files.start()
-    state.wait_for_everyone()
-    stream = ImageStream(source, processor, files.is_done, state.num_processes, state.process_index, options.threads)
-    predicted = 0
-    results = predictions(
-        model,
-        processor,
-        stream,
-        WithConfidence(task, options.confidence),
-        options.batch_size,
-        options.threshold,
-        partial(autocast, state.device, dtype),
-        show_progress=state.is_main_process,
-    )
-    for image, (result, confidences) in results:
-        files.add(image, result, confidences)
-        predicted += 1
-    counts = gather_object([(predicted, stream.finished, stream.broken)])  # of each process
-    broken = {name: reason for _, _, reasons in counts for name, reason in reasons.items()}
-    if state.is_main_process:
-        files.join()
-        _report_broken(Path(options.output), broken)
-    totals = [sum(column) for column in zip(*[(new, before) for new, before, _ in counts], strict=True)]
-    return {"predicted": totals[0], "done": totals[1], "broken": len(broken)}
+    if options.also:  # they decide how images are processed
+        plan["together"] = [f"{options.task}={options.checkpoint}", *options.also]
+    form = (BravoFormat if options.format == "bravo" else task.prediction_format)(Path(output), labels, category_ids)
+    files = PredictionFiles(output, task, labels, form, plan, options.overlays)
+    return _Run(model.eval(), processor, WithConfidence(task, options.confidence), files, dtype)
+
+
+def _results(
+    runs: Mapping[str, _Run], stream: ImageStream, options: PredictOptions, state: PartialState
+) -> Iterator[tuple[NamedImage, dict[str, tuple[Result, dict[str, Tensor]]]]]:
+    """Each image with {output folder: result and confidences}."""
+    dtype, show = next(iter(runs.values())).dtype, state.is_main_process
+    context = partial(autocast, state.device, dtype)
+    if len(runs) > 1:
+        yield from joint_predictions(runs, stream, options.batch_size, options.threshold, context, show)
+        return
+    ((output, run),) = runs.items()
+    for image, result in predictions(
+        run.model, run.processor, stream, run.task, options.batch_size, options.threshold, context, show_progress=show
+    ):
+        yield image, {output: result}
 
 
 def _read_categories(path: str | Path | None, names: Sequence[str]) -> tuple[list[int], list[bool]]:
@@ -118,7 +156,8 @@ def _version(checkpoint: str, config: EomtBaseConfig) -> str | dict[str, list[in
     if not Path(checkpoint).is_dir():
         return getattr(config, "_commit_hash", None)
     files = sorted(path for path in Path(checkpoint).iterdir() if path.suffix in MODEL_SUFFIXES)
-    stored = [path for path in files if path.name.startswith(("config", "model", "pytorch_model", "openvino", "preprocessor"))]
+    names = ("config", "model", "pytorch_model", "openvino", "preprocessor", "adapter")
+    stored = [path for path in files if path.name.startswith(names)]
     return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in stored}
 
 

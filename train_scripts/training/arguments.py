@@ -13,7 +13,7 @@ from eomt.train_scripts.data.choices import BAD_SAMPLES, TASK_NAMES, check_choic
 from eomt.train_scripts.evaluation.checkpoints import AUTO, check_whole
 from eomt.train_scripts.evaluation.precision import fast_dtype
 from eomt.train_scripts.training.deciding import Deciding
-from eomt.train_scripts.training.option_checks import check_schedules, refuse_replaced
+from eomt.train_scripts.training.option_checks import LORA_RANK, LORA_TARGETS, check_lora, check_schedules, refuse_replaced
 from eomt.train_scripts.training.option_groups import DataOption, OutputOption, StartOption, TrainingOption
 from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP, MASKING_MODES, share_of_training
 
@@ -37,6 +37,22 @@ class ModelArguments:
         default=0,
         metadata={"help": "train neither embeddings nor the first N blocks; -1: no block before the queries join, 0: train all"},
     )
+    lora: StartOption[Deciding[bool]] = field(
+        default=False,
+        metadata={"help": "train low-rank adapters of the encoder's blocks in place of its weights, and the heads whole"},
+    )
+    lora_rank: Deciding[int] = field(default=LORA_RANK, metadata={"help": "rank of the adapters"})
+    lora_alpha: Deciding[float | None] = field(
+        default=None, metadata={"help": "adapters are scaled by this over their rank; by default twice the rank"}
+    )
+    lora_targets: Deciding[list[str]] = field(
+        default_factory=lambda: list(LORA_TARGETS),
+        metadata={"help": f"which linear layers of a block have adapters, of {', '.join(LORA_TARGETS)}"},
+    )
+    cache_features: Deciding[bool] = field(
+        default=False,
+        metadata={"help": "keep each image's features of a frozen encoder for all epochs, in memory; needs --augment false"},
+    )
     config: StartOption[Deciding[str]] = field(
         default="{}",
         metadata={"help": "configuration fields as JSON, over what the start brings; model_type chooses the architecture"},
@@ -45,6 +61,7 @@ class ModelArguments:
     def __post_init__(self):
         if self.checkpoint and self.timm_model:
             raise ValueError(f"checkpoint={self.checkpoint!r} and timm_model={self.timm_model!r}: give one start, not both")
+        check_lora(self)
         try:
             self.config_fields = json.loads(self.config)
         except json.JSONDecodeError as error:
@@ -81,11 +98,15 @@ class DataArguments:
     image_size: DataOption[Deciding[int]] = field(
         default=640, metadata={"help": "side of the square training crops and evaluation inputs, pixels"}
     )
+    augment: Deciding[bool] = field(
+        default=True,
+        metadata={"help": "flips, scales and crops at random; false: each image fitted inside image_size, always alike"},
+    )
     min_scale: Deciding[float] = field(
         default=0.1, metadata={"help": "smallest scale jitter, of the image fitted inside image_size"}
     )
     max_scale: Deciding[float] = field(default=2.0, metadata={"help": "largest scale jitter"})
-    color_jitter: DataOption[Deciding[bool]] = field(
+    color_jitter: Deciding[bool] = field(
         default=False, metadata={"help": "brightness, contrast, saturation and hue (ADE20K, Cityscapes)"}
     )
     shuffle_buffer: int = field(default=1000, metadata={"help": "rows held for shuffling; nothing is held but encoded images"})
@@ -98,6 +119,8 @@ class DataArguments:
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
         check_choice("bad_samples", self.bad_samples, BAD_SAMPLES)
+        if not self.augment and self.color_jitter:
+            raise ValueError("color_jitter=True has no effect with augment=False; leave one of them out")
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")
 

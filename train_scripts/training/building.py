@@ -2,14 +2,15 @@
 
 from collections.abc import Collection
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import AutoConfig, AutoModelForUniversalSegmentation, Dinov2Config, Dinov2WithRegistersConfig, DINOv3ViTConfig
+from transformers import AutoConfig, AutoModelForUniversalSegmentation
 from transformers.image_processing_base import ImageProcessingMixin
 
 from eomt import EomtImageProcessor
 from eomt.configuration import EomtBaseConfig, EomtConfig
-from eomt.image_processing.augmentation import training_augmentation
+from eomt.image_processing.augmentation import training_augmentation, without_augmentation
 from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream, evaluation_stream
@@ -18,15 +19,19 @@ from eomt.train_scripts.evaluation.loading import check_architecture, named_in_e
 from eomt.train_scripts.evaluation.tasks import Task
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.class_head import fit_class_head
-from eomt.weights.dinov2_vit import from_dinov2_vit
-from eomt.weights.dinov3_vit import from_dinov3_vit
+from eomt.train_scripts.training.lora import with_lora
+from eomt.weights.starts import from_encoder
 from eomt.weights.timm import from_timm, pixel_statistics
 
+if TYPE_CHECKING:
+    from peft import PeftModel  # an optional dependency
 
-def build_model(model_args: ModelArguments, data_args: DataArguments, labels: Labels) -> MaskClassifier:
+
+def build_model(model_args: ModelArguments, data_args: DataArguments, labels: Labels) -> "MaskClassifier | PeftModel":
     """A model for the dataset's classes, from a checkpoint, a ViT of timm or of transformers, or random weights.
 
     What of a checkpoint doesn't fit is new; its class head is kept if all classes have the same names, see [`fit_class_head`].
+    With `lora` it comes in PEFT's wrapper, see [`with_lora`].
 
     Raises:
         ValueError: the start is no model that this package knows, or has no such fields in its configuration.
@@ -46,7 +51,7 @@ def build_model(model_args: ModelArguments, data_args: DataArguments, labels: La
         model = AutoModelForUniversalSegmentation.from_config(config)
     check_fields(model_args.config_fields, type(model.config))
     model.freeze_encoder(model_args.frozen_blocks)
-    return model
+    return with_lora(model, model_args) if model_args.lora else model
 
 
 def check_fields(names: Collection[str], config_class: type[EomtBaseConfig]) -> None:
@@ -70,10 +75,8 @@ def load_checkpoint(name: str, changes: dict, asked: Collection[str]) -> MaskCla
     """
     with named_in_errors(name):
         stored = AutoConfig.from_pretrained(name)
-        if isinstance(stored, DINOv3ViTConfig):
-            return from_dinov3_vit(name, **changes)
-        if isinstance(stored, Dinov2Config | Dinov2WithRegistersConfig):
-            return from_dinov2_vit(name, **changes)
+        if (model := from_encoder(name, stored, **changes)) is not None:
+            return model
         check_architecture(stored, name)
         check_fields(asked, type(stored))
         # half precision is autocast's: weights of it would round small updates away
@@ -118,7 +121,10 @@ def build_streams(
         "transform": task.sample,
         "bad_samples": data_args.bad_samples,
     }
-    augmentation = training_augmentation(data_args.image_size, data_args.min_scale, data_args.max_scale, data_args.color_jitter)
+    augmentation = without_augmentation(data_args.image_size)
+    if data_args.augment:
+        jitter = data_args.min_scale, data_args.max_scale, data_args.color_jitter
+        augmentation = training_augmentation(data_args.image_size, *jitter)
     train = training_stream(
         data_args.data, data_args.train_split, augmentation, args.seed, shuffle_buffer=data_args.shuffle_buffer, **share
     )

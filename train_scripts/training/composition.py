@@ -1,5 +1,7 @@
 """The composition of a training run: the trainer, and the parts that it is given."""
 
+from typing import TYPE_CHECKING
+
 from eomt import EomtImageProcessor
 from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.dataset_folder import Labels
@@ -7,8 +9,10 @@ from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.training_stream import TrainingStream
 from eomt.train_scripts.evaluation.precision import fast_attention
 from eomt.train_scripts.evaluation.tasks import Task
+from eomt.train_scripts.training.adapters import Adapters
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.deciding import deciding_options
+from eomt.train_scripts.training.feature_cache import FeatureCache
 from eomt.train_scripts.training.finished_mark import FinishedMark
 from eomt.train_scripts.training.finished_model import FinishedModel
 from eomt.train_scripts.training.finite_loss import FiniteLoss
@@ -26,9 +30,12 @@ from eomt.train_scripts.training.trainer import EomtTrainer
 from eomt.train_scripts.training.validation import Validation
 from eomt.train_scripts.training.weight_average import WeightAverage
 
+if TYPE_CHECKING:
+    from peft import PeftModel  # an optional dependency
+
 
 def build_trainer(
-    model: MaskClassifier,
+    model: "MaskClassifier | PeftModel",
     processor: EomtImageProcessor,
     streams: tuple[TrainingStream, EvaluationStream | None],
     task: Task,
@@ -40,7 +47,7 @@ def build_trainer(
     """The trainer of a run, put together from its parts. Each of them can be used without a trainer.
 
     Args:
-        model: to train.
+        model: to train; of one in PEFT's wrapper its adapters, see [`Adapters`].
         processor: the task's image processor.
         streams: of training and evaluation, see [`build_streams`].
         task: to train and score.
@@ -49,6 +56,7 @@ def build_trainer(
     """
     train_stream, eval_stream = streams
     args.settle(task.main_score, eval_stream is not None)
+    model, adapters = Adapters.of(model)
     model.supervises_blocks = args.masking != "never"
     model.set_attn_implementation(model_args.attn_implementation or fast_attention(args.device, args.autocast_dtype, training=True))
     process, is_first = args.process_index, args.process_index == 0
@@ -66,7 +74,8 @@ def build_trainer(
         train_stream,
         eval_stream,
         pretrained=bool(model_args.checkpoint or model_args.timm_model),
-        finished_model=FinishedModel(masking, finite, average),
+        features=features_of(model, model_args, data_args),
+        finished_model=FinishedModel(masking, finite, average, adapters),
         validation=Validation(
             processor=processor,
             labels=labels,
@@ -82,8 +91,26 @@ def build_trainer(
         timely=TimelyCheckpoints(signals, args.save_minutes),
         finished_mark=FinishedMark(record, progress, skipped),
         resumption=resumption_of(record, args),
-        description=RunDescription(labels, task.name, args, model_args, data_args, model.config.model_type),
+        description=RunDescription(
+            labels, task.name, args, model_args, data_args, model.config.model_type, adapters=adapters and adapters.description()
+        ),
     )
+
+
+def features_of(model: MaskClassifier, model_args: ModelArguments, data_args: DataArguments) -> FeatureCache | None:
+    """The cache of a frozen encoder's features, if asked for.
+
+    Raises:
+        ValueError: images or encoder change in the training.
+    """
+    if not model_args.cache_features:
+        return None
+    if data_args.augment:
+        raise ValueError(
+            "cache_features=True needs images that are the same in every epoch, and augmentation changes them: give --augment "
+            "false (no flips, scales and crops), or leave cache_features out"
+        )
+    return FeatureCache(model)
 
 
 def record_of(

@@ -22,6 +22,8 @@ from eomt.configuration import MODEL_TYPES, EomtConfig
 from eomt.model_cards.rendering import render_card, runs_in_transformers
 from eomt.train_scripts.data.dataset_folder import Labels, count_rows
 from eomt.train_scripts.evaluation.score_names import score_name
+from eomt.train_scripts.training.adapters import FOLDER as ADAPTER
+from eomt.train_scripts.training.adapters import AdapterDescription
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
 from eomt.train_scripts.training.curves import draw_curves
 from eomt.train_scripts.training.overlays import FILE as PICTURE
@@ -56,6 +58,7 @@ class RunDescription:
         args, model_args, data_args: the run's options; without the last two the card leaves start and data out.
         model_type: of the model's configuration.
         resumed: whether the run was interrupted: its log has the duration of the last part alone, and the card has none.
+        adapters: that were trained, if any.
     """
 
     labels: Labels
@@ -65,6 +68,7 @@ class RunDescription:
     data_args: DataArguments | None = None
     model_type: str = EomtConfig.model_type
     resumed: bool = False
+    adapters: AdapterDescription | None = None
 
 
 def write_model_card(
@@ -105,7 +109,9 @@ def write_model_card(
     split = run.data_args.eval_split if run.data_args else None
     scores, _ = scores_of(state["log_history"])
     card = render_card(
-        _metadata(run.task, scores, dataset, split, tags, model_name=name, license=license, base_model=base_model, **metadata),
+        _metadata(
+            run.task, scores, dataset, split, _tags(tags, run), model_name=name, license=license, base_model=base_model, **metadata
+        ),
         title=name,
         introduction=_introduction(run.task, run.labels, run.model_type),
         model_type=run.model_type,
@@ -132,6 +138,8 @@ def _sections(
         "Data": _data_section(run.labels, dataset, run.data_args),
         "Recipe": _recipe_section(state, run, start, options),
     }
+    if run.adapters:
+        sections["Adapter"] = _adapter_section(run.adapters)
     if draw_curves(state["log_history"], folder / CURVES):
         sections["Curves"] = f"![Loss terms, learning rates, masking probabilities and scores over the steps]({CURVES})"
     if (folder / PICTURE).is_file():
@@ -195,7 +203,7 @@ def _metadata(
     scores: Mapping[str, float],
     dataset: str | None,
     split: str | None,
-    tags: str | Sequence[str] | None,
+    tags: Sequence[str],
     **fields: Any,
 ) -> ModelCardData:
     """The card's head, with the scores as the Hub lists them; `fields` are further ones of it."""
@@ -215,10 +223,15 @@ def _metadata(
     return ModelCardData(
         library_name="transformers",
         pipeline_tag="image-segmentation",
-        tags=["eomt", f"{task}-segmentation", *([tags] if isinstance(tags, str) else tags or [])],
+        tags=["eomt", f"{task}-segmentation", *tags],
         eval_results=results or None,
         **fields,
     )
+
+
+def _tags(given: str | Sequence[str] | None, run: RunDescription) -> list[str]:
+    """Those of the model's page beside the usual ones."""
+    return [*([run.adapters.kind.lower()] if run.adapters else []), *([given] if isinstance(given, str) else given or [])]
 
 
 def _introduction(task: str, labels: Labels, model_type: str) -> str:
@@ -272,6 +285,13 @@ def _recipe_section(state: Mapping[str, Any], run: RunDescription, start: str, o
         f"Started from {start}. {steps} steps of {batch} images ({steps * batch} images){duration}, on {args.world_size} "
         f"process{'es' if args.world_size > 1 else ''} ({device}), torch {torch.__version__.split('+')[0]}, transformers "
         f"{version('transformers')}.\n\nThe options that differ from the defaults, as a recipe file:\n\n```yaml\n{recipe}\n```"
+    )
+
+
+def _adapter_section(adapters: AdapterDescription) -> str:
+    return (
+        f"Trained by {adapters.kind}: {adapters.trained:,} of {adapters.total:,} parameters. The model of this page has the "
+        f"adapter merged into its weights and needs no PEFT. The adapter by itself, in PEFT's format, is in `{ADAPTER}`."
     )
 
 

@@ -8,8 +8,10 @@ from eomt.train_scripts.data.choices import check_choice
 from eomt.train_scripts.training.schedules import MASKING_MODES
 
 if TYPE_CHECKING:
-    from eomt.train_scripts.training.arguments import EomtTrainingArguments
+    from eomt.train_scripts.training.arguments import EomtTrainingArguments, ModelArguments
 
+LORA_RANK = 16
+LORA_TARGETS = ("attention", "mlp")  # modules of an encoder block, in every encoder
 REPLACED = {  # option: the default, and what to do instead
     "gradient_accumulation_steps": (1, "use total_batch_size"),
     "lr_scheduler_type": ("linear", "use poly_power"),
@@ -28,6 +30,26 @@ def refuse_replaced(args: TrainingArguments) -> None:
     for name, (default, instead) in REPLACED.items():
         if (value := getattr(args, name)) != default:
             raise ValueError(f"{name}={value!r} has no effect in this recipe; {instead}")
+
+
+def check_lora(args: "ModelArguments") -> None:
+    """Raises ValueError for adapters that can't be, or for options of adapters where there are none."""
+    if not args.lora:
+        defaults = {"lora_rank": LORA_RANK, "lora_alpha": None, "lora_targets": list(LORA_TARGETS)}
+        for name, default in defaults.items():
+            if (value := getattr(args, name)) != default:
+                raise ValueError(f"{name}={value!r} has no effect without lora; give --lora, or leave it out")
+        return
+    if not (args.checkpoint or args.timm_model):
+        raise ValueError("lora=True adapts pretrained weights; give checkpoint or timm_model, or leave lora out")
+    if args.lora_rank < 1:
+        raise ValueError(f"lora_rank={args.lora_rank} must be at least 1, such as {LORA_RANK}")
+    if args.lora_alpha is not None and args.lora_alpha <= 0:
+        raise ValueError(f"lora_alpha={args.lora_alpha} must be positive; leave it out for twice the rank")
+    if not args.lora_targets:
+        raise ValueError(f"lora_targets is empty; give one or more of {', '.join(LORA_TARGETS)}")
+    for target in args.lora_targets:
+        check_choice("lora_targets", target, LORA_TARGETS)
 
 
 def check_schedules(args: "EomtTrainingArguments") -> None:

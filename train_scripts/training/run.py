@@ -22,7 +22,7 @@ def run_training(
 
     Args:
         model_args, data_args, args: the run's options.
-        make_model: options of model and data, and the task's classes -> a model.
+        make_model: options of model and data, and the task's classes -> a model, also in PEFT's wrapper.
 
     Returns:
         The trainer, with the trained model; its metrics are in `all_results.json` of the output folder. None if that holds the
@@ -44,7 +44,7 @@ def run_training(
     model = make_model(model_args, data_args, labels)
     trainer = build_trainer(model, processor, streams, task, labels, model_args, data_args, args)
     if trainer.is_world_process_zero():
-        print(announcement(model_args, data_args, args, model.config._attn_implementation), flush=True)
+        print(announcement(model_args, data_args, args, trainer.model.config._attn_implementation), flush=True)
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     end_run(trainer, result.metrics)
     return trainer

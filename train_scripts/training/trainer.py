@@ -1,7 +1,7 @@
 """`Trainer` for EoMT: one stream a process, exact loss normalisation over accumulated batches, checkpoints that resume exactly.
 
 What a step, a checkpoint, an evaluation and an end consist of is in the parts that the trainer is given. Here they are tied to
-the calls that transformers' Trainer makes. Two of its private methods are overridden, each with its reason.
+the calls that transformers' Trainer makes. Four of its private methods are overridden, each with its reason.
 """
 
 import json
@@ -23,8 +23,11 @@ from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.training_collator import TrainingCollator
 from eomt.train_scripts.data.training_stream import TrainingStream
 from eomt.train_scripts.evaluation.checkpoints import checkpoint_of, is_checkpoint_folder
+from eomt.train_scripts.training.adapters import FOLDER as ADAPTER
+from eomt.train_scripts.training.adapters import check_adapter
 from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.best_model import LaterOfEqualScores
+from eomt.train_scripts.training.feature_cache import FeatureCache
 from eomt.train_scripts.training.finished_mark import FinishedMark
 from eomt.train_scripts.training.finished_model import FinishedModel
 from eomt.train_scripts.training.interruption import TimelyCheckpoints
@@ -50,7 +53,8 @@ class EomtTrainer(Trainer):
         processing_class: the image processor, which is saved with the model.
         train_stream, eval_stream: this process's share of the samples; nothing shards them again.
         pretrained: whether the encoder is; a new one warms up with the rest.
-        finished_model: what is scored and stored; it holds the masking, the averages and the check of the losses.
+        features: keeps those of a frozen encoder; None computes them at every step.
+        finished_model: what is scored and stored; it holds the masking, averages, adapters and the check of the losses.
         validation: scores the model.
         saver: completes checkpoints; it holds the clock, the record of the run and the count of rows left out.
         signals: stop the training.
@@ -71,6 +75,7 @@ class EomtTrainer(Trainer):
         eval_stream: EvaluationStream | None,
         *,
         pretrained: bool,
+        features: FeatureCache | None,
         finished_model: FinishedModel,
         validation: Validation,
         saver: CheckpointSaver,
@@ -80,11 +85,12 @@ class EomtTrainer(Trainer):
         resumption: Resumption,
         description: RunDescription,
     ):
-        self.pretrained, self.description = pretrained, description
+        self.pretrained, self.features, self.description = pretrained, features, description
         self.finished_model, self.validation = finished_model, validation
         self.saver, self.finished_mark, self.resumption = saver, finished_mark, resumption
         self.signals, self.timely = signals, timely
         self.masking, self.finite, self.average = finished_model.masking, finished_model.finite, finished_model.average
+        self.adapters = finished_model.adapters
         self.progress, self.record, self.skipped = saver.progress, saver.record, saver.skipped
         self._term_means = LossTermMeans()
         self._head_rate = 0.0
@@ -97,11 +103,10 @@ class EomtTrainer(Trainer):
             eval_dataset=eval_stream,
             processing_class=processing_class,
         )
-        if self.average is not None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
-            raise ValueError(
-                f"ema_decay={args.ema_decay} averages whole parameters, which FSDP and DeepSpeed cut up; leave it out, or launch "
-                "with DDP"
-            )
+        needs_whole = {f"ema_decay={args.ema_decay} averages": self.average, "lora merges": self.adapters}
+        for does, part in needs_whole.items():
+            if part is not None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+                raise ValueError(f"{does} whole parameters, which FSDP and DeepSpeed cut up; leave it out, or launch with DDP")
         self._add_callbacks()
 
     def _add_callbacks(self) -> None:
@@ -175,8 +180,10 @@ class EomtTrainer(Trainer):
         for batch in batches:
             self.skipped.add(batch.pop("skipped"))
         self.finite.start_step(self.state.global_step + 1, images)
-        for batch in images:
-            self.record.add(batch)
+        for batch, of_batch in zip(batches, images, strict=True):
+            self.record.add(of_batch)
+            if self.features is not None:
+                batch["image_ids"] = [image["image_id"] for image in of_batch]
         sums = [self.model.loss_normalizers(batch["class_labels"]) for batch in batches]
         return batches, mean_over_processes(torch.stack(sums).sum(0).to(device)) if sums else None
 
@@ -187,6 +194,8 @@ class EomtTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | None = None,
     ):
+        if self.features is not None:
+            inputs["encoded"] = self.features.encoded(inputs.pop("image_ids"), inputs["pixel_values"])
         outputs = model(**inputs, loss_normalizers=num_items_in_batch)
         self._head_rate = self.optimizer.param_groups[-1]["lr"]  # as it is in this step: the scheduler goes on before the log
         self.finite.add_terms(outputs.loss_terms)
@@ -239,6 +248,9 @@ class EomtTrainer(Trainer):
             self.saver.begin(folder, self.args)
         with self.finished_model.applied_to(self.model):
             super().save_model(output_dir, _internal_call)
+            if self.adapters is not None and self.args.should_save:
+                self.adapters.save(folder / ADAPTER)
+                self.processing_class.save_pretrained(folder / ADAPTER)
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """Overridden because Trainer uploads a checkpoint before `on_save`, which would complete it. All processes come here."""
@@ -255,6 +267,8 @@ class EomtTrainer(Trainer):
         """
         start = self.resumption.start(resume_from_checkpoint, self.args.overwrite)
         self.record.positions, self.skipped.total = dict(start.record.positions), start.record.skipped
+        if start.folder is not None:
+            check_adapter(start.folder, self.adapters is not None)
         if start.ended:
             self.description = replace(self.description, resumed=True)
             return self._load_end(start)
@@ -276,6 +290,20 @@ class EomtTrainer(Trainer):
         finally:
             if self._bar is not None:
                 self._bar.close()
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        """Overridden since adapters are merged into a checkpoint's model file: what is trained of them is beside it."""
+        if self.adapters is None:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            self.adapters.load(Path(resume_from_checkpoint) / ADAPTER)
+
+    def _load_best_model(self) -> None:
+        """Overridden for the same reason."""
+        if self.adapters is None:
+            super()._load_best_model()
+        else:
+            self._load_from_checkpoint(self.state.best_model_checkpoint)
 
     def _load_end(self, start: Start) -> TrainOutput:
         """Brings model, state and clock to the end of a run that has nothing left to train.

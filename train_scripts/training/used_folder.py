@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from eomt.train_scripts.evaluation.checkpoints import FINISHED, MARK, checkpoints_of
+from eomt.train_scripts.training.adapters import FOLDER as ADAPTER
 from eomt.train_scripts.training.finite_loss import FILE as BROKEN_LOSS
 from eomt.train_scripts.training.model_card import CURVES
 from eomt.train_scripts.training.overlays import FILE as PICTURE
@@ -67,6 +68,8 @@ def remove_run(folder: Path) -> None:
     """Removes what a run has written into its output folder, and nothing else. Logs of TensorBoard stay; each run has its own."""
     for checkpoint in checkpoints_of(folder):
         shutil.rmtree(checkpoint)
+    if (folder / ADAPTER).is_dir():
+        shutil.rmtree(folder / ADAPTER)
     for pattern in WRITTEN:
         for path in folder.glob(pattern):
             path.unlink()

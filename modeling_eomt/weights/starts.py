@@ -1,0 +1,57 @@
+"""What a model is built on: a ViT of timm, an encoder in transformers' format, or a checkpoint of EoMT."""
+
+import os
+from dataclasses import fields
+from typing import Any
+
+import timm
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForUniversalSegmentation,
+    Dinov2Config,
+    Dinov2WithRegistersConfig,
+    DINOv3ViTConfig,
+    PreTrainedConfig,
+)
+
+from eomt.configuration import EomtBaseConfig
+from eomt.mask_classifier import MaskClassifier
+from eomt.weights.dinov2_vit import from_dinov2_vit
+from eomt.weights.dinov3_vit import from_dinov3_vit
+from eomt.weights.files import SUFFIXES
+from eomt.weights.timm import from_timm
+
+
+def from_encoder(name: str, stored: PreTrainedConfig, **overrides: Any) -> MaskClassifier | None:
+    """A model on an encoder in transformers' format; None where the checkpoint is of no such encoder.
+
+    Args:
+        name: a folder or a Hub name.
+        stored: its configuration.
+        overrides: fields of the model's configuration.
+    """
+    if isinstance(stored, DINOv3ViTConfig):
+        return from_dinov3_vit(name, **overrides)
+    if isinstance(stored, Dinov2Config | Dinov2WithRegistersConfig):
+        return from_dinov2_vit(name, **overrides)
+    return None
+
+
+def from_start(name: str, config: EomtBaseConfig) -> MaskClassifier:
+    """The model of a configuration with the weights of a start; those that the start lacks are random. In float32.
+
+    Args:
+        name: of timm, of a file with timm's names, or of a folder or the Hub.
+        config: of the model, complete.
+
+    Raises:
+        OSError, ValueError: there is no such start, or it doesn't fit the configuration.
+    """
+    names = {field.name for field in fields(config)} - {field.name for field in fields(PreTrainedConfig)} | {"id2label", "label2id"}
+    overrides = {name: getattr(config, name) for name in names}
+    if name.endswith(SUFFIXES) or not os.path.isdir(name) and timm.is_model(name.split(".")[0]):
+        return from_timm(name, model_type=config.model_type, **overrides)
+    if (model := from_encoder(name, AutoConfig.from_pretrained(name), **overrides)) is not None:
+        return model
+    return AutoModelForUniversalSegmentation.from_pretrained(name, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)

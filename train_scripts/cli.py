@@ -17,7 +17,7 @@ COMMANDS = {
     "train": "trains a model on a dataset",
     "score": "scores a model on a dataset",
     "predict": "segments images",
-    "export": "exports a model to ONNX, OpenVINO, ExecuTorch or PyTorch",
+    "export": "exports a model to ONNX, OpenVINO, ExecuTorch, PyTorch or a page in the browser",
     "serve": "serves a model as an app in the browser",
     "bravo": "scores predictions and their confidence on the BRAVO challenge",
     "convert": "turns checkpoints of the authors' repository into this format, or back",

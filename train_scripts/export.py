@@ -1,7 +1,8 @@
-"""Exports a checkpoint to what runs without this package's model: ONNX Runtime, OpenVINO, ExecuTorch or PyTorch.
+"""Exports a checkpoint to what runs without this package's model: ONNX Runtime, OpenVINO, ExecuTorch, PyTorch or a page.
 
     eomt export --checkpoint outputs/street --to onnx --output outputs/street-onnx
     eomt export --checkpoint outputs/street --to onnx --int8 --output outputs/street-int8 --images photos
+    eomt export --checkpoint outputs/street --to web --int8 --output page --web_examples photos/1.jpg
 
 The folder has the graph, the configuration and the image processor. `eomt score`, `eomt predict` and transformers' pipeline take it
 as they take a checkpoint. The graph takes any number of images of any multiples of the patch size (ExecuTorch: one image of one
@@ -22,10 +23,15 @@ if TYPE_CHECKING:
 
 
 def export_model(*args: Any, **kwargs: Any) -> "ExportReport":
-    """`eomt.train_scripts.exporting.exporting.export_model`, whose arguments are the fields of `ExportOptions`."""
-    from eomt.train_scripts.exporting import exporting  # heavy: after the options, so that a wrong one is answered at once
+    """Exports a checkpoint; the arguments are the fields of `ExportOptions`."""
+    options = ExportOptions(*args, **kwargs)  # what is heavy comes after it, so that a wrong option is answered at once
+    if options.to == "web":
+        from eomt.train_scripts.web.page import export_page
 
-    return exporting.export_model(*args, **kwargs)
+        return export_page(options)
+    from eomt.train_scripts.exporting import exporting
+
+    return exporting.export_model(options)
 
 
 @command
@@ -37,6 +43,9 @@ def main(words: Sequence[str]) -> None:
     print(f"checked:  on {report.images} {kind}image(s), logits within {compared.difference:.1e} of up to {compared.largest:.3g}")
     if report.int8 is not None:
         print(f"int8:     {100 * report.int8.same_class:.1f} % of the pixels keep their class; `eomt score` tells what is lost")
+    if options.to == "web":
+        print(f"next:     python -m http.server --directory {report.folder}")
+        return
     trust = ("--trust_remote_code",) if options.to == "pt2" else ()
     print(next_line((*predict_words(str(report.folder), report.task), *trust)))
 

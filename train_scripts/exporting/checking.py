@@ -48,6 +48,15 @@ def agreement(graph: Model, model: Model, inputs: Sequence[Tensor]) -> Agreement
     return Agreement(difference, largest, torch.stack(same).mean().item(), len(inputs))
 
 
+def check_agreement(compared: Agreement) -> None:
+    """Raises ValueError where a graph and its model differ by more than rounding."""
+    if not compared.within_tolerance:
+        raise ValueError(
+            f"the exported graph differs from the model by {compared.difference:.2g}, where logits reach {compared.largest:.3g}; "
+            "nothing was written. Report it with the versions in `pip freeze`"
+        )
+
+
 def pixel_classes(outputs: Any) -> Tensor:
     """The class with the highest score at each pixel, (B, h, w)."""
     scores = torch.einsum(

@@ -7,8 +7,8 @@ from eomt.train_scripts.data.choices import check_choice
 from eomt.train_scripts.data.input_paths import check_checkpoint
 from eomt.train_scripts.evaluation.inference_options import CHECKPOINT_HELP
 
-TARGETS = ("onnx", "openvino", "executorch", "pt2")
-INT8 = ("onnx", "openvino")  # that can be made with 8-bit weights
+TARGETS = ("onnx", "openvino", "executorch", "pt2", "web")
+INT8 = ("onnx", "openvino", "web")  # that can be made with 8-bit weights
 
 
 @dataclass
@@ -18,7 +18,7 @@ class ExportOptions:
     checkpoint: str = field(metadata=CHECKPOINT_HELP | {"help": "EoMT checkpoint, a folder or a Hub name"})
     to: str = field(
         metadata={
-            "help": "what runs it: ONNX Runtime, OpenVINO, ExecuTorch (one image of one size a call) or PyTorch",
+            "help": "what runs it: ONNX Runtime, OpenVINO, ExecuTorch (one image of one size a call), PyTorch, a web page",
             "choices": list(TARGETS),
         }
     )
@@ -39,12 +39,21 @@ class ExportOptions:
         metadata={"help": "image or folder of images on which the export is checked against PyTorch; by default drawn scenes"},
     )
 
+    web_runtime: str | None = field(
+        default=None,
+        metadata={"help": "of the page: folder with the files of ONNX Runtime Web; by default they are fetched from npm"},
+    )
+    web_examples: list[str] = field(default_factory=list, metadata={"help": "of the page: pictures that it offers"})
+
     def __post_init__(self):
         self.checkpoint, self.output = str(self.checkpoint), str(self.output)
         check_choice("to", self.to, TARGETS)
         check_checkpoint(self.checkpoint)
         if self.int8 and self.to not in INT8:
-            raise ValueError(f"int8=True, to={self.to!r}: 8-bit weights are for {' and '.join(INT8)}; leave it out, or choose one")
+            raise ValueError(f"int8=True, to={self.to!r}: 8-bit weights are for {', '.join(INT8)}; leave it out, or choose one")
+        if self.to != "web" and (self.web_runtime or self.web_examples):
+            given = "web_runtime" if self.web_runtime else "web_examples"
+            raise ValueError(f"{given}={getattr(self, given)!r} is for --to web, not for to={self.to!r}; leave it out")
         if Path(self.output).exists():
             raise ValueError(f"output={self.output!r} is there already; choose another, or remove it")
         if self.images is not None:

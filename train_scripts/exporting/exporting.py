@@ -15,7 +15,7 @@ from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.evaluation.loading import check_architecture, load_config, load_stored, stored_model
 from eomt.train_scripts.exporting.check_images import check_images, model_inputs
-from eomt.train_scripts.exporting.checking import Agreement, agreement, other_sizes
+from eomt.train_scripts.exporting.checking import Agreement, agreement, check_agreement, other_sizes
 from eomt.train_scripts.exporting.export_options import ExportOptions
 from eomt.train_scripts.exporting.graphs import FORMATS, has_fixed_size, make_graph, quantize_graph
 
@@ -141,11 +141,7 @@ def check_graph(folder: Path, model: MaskClassifier, inputs: list[Tensor]) -> Ag
         ValueError: they differ by more than rounding.
     """
     compared = agreement(load_graph(folder), model, inputs)
-    if not compared.within_tolerance:
-        raise ValueError(
-            f"the exported graph differs from the model by {compared.difference:.2g}, where logits reach {compared.largest:.3g}; "
-            "nothing was written. Report it with the versions in `pip freeze`"
-        )
+    check_agreement(compared)
     return compared
 
 

@@ -4,13 +4,16 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
 from eomt.image_processing.pixels import load_pil
-from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor, stored_model
-from eomt.train_scripts.evaluation.tasks import task_of
+from eomt.train_scripts.evaluation.loading import class_names, stored_model
+from eomt.train_scripts.exporting.check_images import check_images, model_inputs
+from eomt.train_scripts.exporting.checking import Agreement
+from eomt.train_scripts.exporting.export_options import ExportOptions
+from eomt.train_scripts.exporting.exporting import ExportReport, load_model_and_processor, task_name, whole_folder
 from eomt.train_scripts.web.onnx_file import write_onnx
 from eomt.train_scripts.web.page_settings import page_settings
 from eomt.train_scripts.web.runtime import FILES, VERSION, runtime_folder
@@ -39,13 +42,30 @@ The lines above make it a Space of the Hub. Their headers let the model use seve
 """
 
 
+class PageReport(NamedTuple):
+    """
+    Args:
+        index: the path of `index.html`.
+        images: on which the model was checked.
+        agreement, int8, task: see `ExportReport`.
+    """
+
+    index: Path
+    images: int
+    agreement: Agreement
+    int8: Agreement | None
+    task: str
+
+
 def write_page(
     checkpoint: str | Path,
     folder: str | Path,
     int8: bool = False,
     runtime: str | Path | None = None,
     examples: Sequence[str | Path] = (),
-) -> Path:
+    masked: bool | None = None,
+    images: str | None = None,
+) -> PageReport:
     """Writes the page with a checkpoint's model. Files that it writes are replaced, others are left alone.
 
     Args:
@@ -54,21 +74,18 @@ def write_page(
         int8: whether the model's weights become 8-bit integers: a file of .4 times the size, and nearly the same segments.
         runtime: a folder with the files of ONNX Runtime Web, see `eomt.train_scripts.web.runtime`.
         examples: pictures that the page offers.
-
-    Returns:
-        The path of `index.html`.
+        masked, images: see `ExportOptions`.
 
     Raises:
-        ValueError: the page can't process images as the checkpoint does, or an argument is wrong.
+        ValueError: the page can't process images as the checkpoint does, an argument is wrong, or the exported model differs from
+            the checkpoint's.
         OSError: there is no such checkpoint, or ONNX Runtime Web couldn't be fetched.
-        ImportError: a package of the extra `web` is missing.
+        ImportError: a package of the extra `export` is missing.
     """
     folder, source = Path(folder), stored_model(checkpoint)
-    model = load_model(source).eval()
-    names = class_names(model)
-    labels = Labels(names, [True] * len(names))
-    processor = load_processor(source, task_of("panoptic"), min(model.config.image_size_hw), labels)
-    settings = page_settings(processor, names, model.config.patch_size)
+    model, processor = load_model_and_processor(source, masked)
+    settings = page_settings(processor, class_names(model), model.config.patch_size)
+    inputs = model_inputs(processor, check_images(images))
     pictures = [load_pil(path, f"examples[{index}]") for index, path in enumerate(examples)]
     runtime = runtime_folder(runtime)
     (folder / "onnxruntime").mkdir(parents=True, exist_ok=True)
@@ -76,7 +93,7 @@ def write_page(
         shutil.copyfile(runtime / name, folder / "onnxruntime" / copied)
     for name in SCRIPTS:
         shutil.copyfile(PAGE_FILES / name, folder / name)
-    write_onnx(model, tuple(settings["canvas"]), folder / "model.onnx", int8)
+    compared, compared_int8 = write_onnx(model, inputs, folder / "model.onnx", int8)
     settings |= {
         "precision": "int8" if int8 else "float32",
         "model_bytes": (folder / "model.onnx").stat().st_size,
@@ -84,7 +101,18 @@ def write_page(
     }
     (folder / "settings.json").write_text(json.dumps(settings, indent=1, ensure_ascii=False), encoding="utf-8")
     (folder / "README.md").write_text(README, encoding="utf-8")
-    return folder / "index.html"
+    return PageReport(folder / "index.html", len(inputs), compared, compared_int8, task_name(processor))
+
+
+def export_page(options: ExportOptions) -> ExportReport:
+    """[`write_page`] as a target of `eomt export`: the folder is written whole or not at all."""
+    with whole_folder(Path(options.output)) as folder:
+        report = write_page(
+            options.checkpoint, folder, options.int8, options.web_runtime, options.web_examples, options.masked, options.images
+        )
+    megabytes = sum(path.stat().st_size for path in Path(options.output).rglob("*") if path.is_file()) / 1e6
+    takes = "one picture of any size"
+    return ExportReport(Path(options.output), megabytes, report.images, report.agreement, report.int8, takes, report.task)
 
 
 def _write_examples(pictures: Sequence[Image.Image], folder: Path) -> list[str]:

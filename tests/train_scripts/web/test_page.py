@@ -88,10 +88,15 @@ def check_equal(found: dict, expected: dict) -> None:
 def test_the_folder_has_everything_and_names_no_other_server(checkpoint, pictures, tmp_path, monkeypatch):
     for name in FILES:
         (tmp_path / name).write_text(name)
-    monkeypatch.setattr(module, "write_onnx", lambda model, size, path, int8: path.write_bytes(bytes(size[0] + int8)))
+
+    def write_onnx(model, inputs, path, int8):
+        path.write_bytes(bytes(inputs[0].shape[-1] + int8))
+        return None, None
+
+    monkeypatch.setattr(module, "write_onnx", write_onnx)
     folder = tmp_path / "site"
-    index = write_page(checkpoint, folder, int8=True, runtime=tmp_path, examples=[pictures / "square.png", pictures / "tall.jpg"])
-    assert index == folder / "index.html" and all((folder / "onnxruntime" / name).is_file() for name in FILES.values())
+    report = write_page(checkpoint, folder, int8=True, runtime=tmp_path, examples=[pictures / "square.png", pictures / "tall.jpg"])
+    assert report.index == folder / "index.html" and all((folder / "onnxruntime" / name).is_file() for name in FILES.values())
     settings = json.loads((folder / "settings.json").read_text())
     assert settings["precision"] == "int8" and settings["model_bytes"] == 65
     assert settings["examples"] == ["examples/1.png", "examples/2.png"]

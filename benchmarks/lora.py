@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 from arms import BACKBONE, score_once, train_in_turn
-from speed import machine_name, timed
+from timing import machine_name, timed
 
 from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.dataset_folder import Labels

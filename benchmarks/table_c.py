@@ -3,8 +3,8 @@
     python benchmarks/table_c.py --shared ../shared --out outputs/table1 --steps 500
 
 The trainings are those of `table1.py`, which shares the folder: its rows 0, 4 and 5 are Table C's too. Trained masked, a model is
-scored masked; the others are scored without masks. Never masked, the last prediction alone is supervised, as in the paper. `--modes` and
-`--seed` make it shorter. Interrupted, the same command goes on.
+scored masked; the others are scored without masks. Never masked, the last prediction alone is supervised, as in the paper.
+`--modes` and `--seed` make it shorter. Interrupted, the same command goes on.
 """
 
 import argparse

@@ -22,9 +22,10 @@ class Upsampling(nn.ConvTranspose2d):
     def forward(self, features: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
             return super().forward(features)
-        inputs = (features, self.weight, self.bias)
-        if torch.is_autocast_enabled(features.device.type):  # the gradient's product needs one precision
-            inputs = (tensor.to(torch.get_autocast_dtype(features.device.type)) for tensor in inputs)
+        inputs, device = (features, self.weight, self.bias), features.device.type
+        # the gradient's product needs one precision
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            inputs = (tensor.to(torch.get_autocast_dtype(device)) for tensor in inputs)
         return _UpsamplingFunction.apply(*inputs)
 
 

@@ -65,10 +65,13 @@ def test_an_unknown_name_is_an_attribute_error():
 @pytest.mark.parametrize("name", ["prepare", "train", "score", "predict", "export", "bravo", "convert", "demo"])
 @pytest.mark.parametrize("words", [["--no_such", "1"], ["--help"]], ids=" ".join)
 def test_a_command_answers_a_wrong_option_and_shows_its_help_without_the_model(name, words):
-    """`train` needs PyTorch for transformers' TrainingArguments, but neither a model nor the modules of training."""
+    """`train` needs PyTorch for transformers' TrainingArguments, but neither a model nor the modules of training.
+
+    Beside PyTorch transformers loads PEFT, where it is installed, and PEFT torchvision.
+    """
     code = f"""
 import atexit, sys
-atexit.register(lambda: print("heavy:", *[name for name in {("torchvision", "torch", "pycocotools")} if name in sys.modules]))
+atexit.register(lambda: print("heavy:", *[name for name in {("torch", "timm", "pycocotools")} if name in sys.modules]))
 sys.argv = ["eomt", "{name}", *{words}]
 from eomt.train_scripts.cli import main
 main()

@@ -11,7 +11,7 @@ from transformers.activations import ACT2FN
 
 from eomt.configuration import EomtDinov3Config
 from eomt.encoders.dinov2 import EomtLayer
-from eomt.encoders.parts import EomtSelfAttention, patch_grid, project_patches
+from eomt.encoders.parts import EomtSelfAttention, exported_projection, patch_grid
 from eomt.encoders.rotary import Rotation
 from eomt.initialization import InitializedModule
 from eomt.recomputing import recomputed
@@ -28,7 +28,10 @@ class EomtDinov3PatchEmbeddings(nn.Conv2d):
         return patch_grid(pixel_values, self.in_channels, self.kernel_size)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        return project_patches(pixel_values, self)
+        pixel_values = pixel_values.to(self.weight.dtype)
+        if torch.compiler.is_exporting():
+            return exported_projection(pixel_values, self)
+        return super().forward(pixel_values).flatten(2).transpose(1, 2)
 
 
 class EomtDinov3Embeddings(InitializedModule):

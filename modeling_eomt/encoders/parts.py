@@ -57,15 +57,12 @@ def patch_grid(pixel_values: Tensor, num_channels: int, patch_size: tuple[int, i
     return height // patch_height, width // patch_width
 
 
-def project_patches(pixel_values: Tensor, projection: nn.Conv2d) -> Tensor:
-    """Non-overlapping patches, each projected to a token: (B, 3, H, W) -> (B, h * w, D).
+def exported_projection(pixel_values: Tensor, projection: nn.Conv2d) -> Tensor:
+    """The projection of patches in an exported graph, as a matrix product: (B, 3, H, W) -> (B, h * w, D).
 
-    In an exported graph it is a matrix product. A convolution would drop the pixels off the patch grid, and a graph has no
-    [`patch_grid`] that refuses them; the reshape to patches fails. The product can be quantized as well.
+    A convolution would drop the pixels off the patch grid, and a graph has no [`patch_grid`] that refuses them; the reshape to
+    patches fails. The product can be quantized as well.
     """
-    pixel_values = pixel_values.to(projection.weight.dtype)
-    if not torch.compiler.is_exporting():
-        return F.conv2d(pixel_values, projection.weight, projection.bias, projection.stride).flatten(2).transpose(1, 2)
     batch, channels, height, width = pixel_values.shape
     patch_height, patch_width = projection.kernel_size
     patches = pixel_values.reshape(batch, channels, height // patch_height, patch_height, width // patch_width, patch_width)
@@ -86,7 +83,10 @@ class EomtPatchEmbeddings(nn.Module):
         return patch_grid(pixel_values, self.projection.in_channels, self.patch_size)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        return project_patches(pixel_values, self.projection)
+        pixel_values = pixel_values.to(self.projection.weight.dtype)
+        if torch.compiler.is_exporting():
+            return exported_projection(pixel_values, self.projection)
+        return self.projection(pixel_values).flatten(2).transpose(1, 2)
 
 
 class EomtPositionEmbeddings(nn.Embedding, InitializedModule):

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
+from eomt.train_scripts.training.option_checks import LORA_RANK, LORA_TARGETS
+
 T = TypeVar("T")
 _DECIDES = "decides the result of a run"
 Deciding = Annotated[T, _DECIDES]
@@ -17,6 +19,17 @@ Deciding = Annotated[T, _DECIDES]
 INHERITED = ("optim", "adam_beta1", "adam_beta2", "max_steps")
 # Options that may name something on this machine, which has one name here, wherever the command is given.
 PATHS = ("data", "checkpoint", "timm_model")
+# Options that came later, with what runs before them had: their checkpoints lack the name, and can be resumed all the same.
+LATER = {
+    "undecayed_blocks": None,
+    "first_block_annealing": None,
+    "lora": False,
+    "lora_rank": LORA_RANK,
+    "lora_alpha": None,
+    "lora_targets": list(LORA_TARGETS),
+    "augment": True,
+    "cache_features": False,
+}
 
 
 def deciding_options(groups: Sequence[Any]) -> dict[str, Any]:

@@ -57,9 +57,8 @@ class RunRecord:
             return cls(order={})
         stored = json.loads(path.read_text())
         positions = {int(worker): WorkerPosition(**place) for worker, place in stored["places"].items()}
-        return cls(
-            stored["order"], with_absolute_paths(stored.get("settings", {})), positions, stored["seconds"], stored["skipped"]
-        )
+        settings = with_absolute_paths(stored.get("settings", {}))
+        return cls(stored["order"], settings, positions, stored["seconds"], stored["skipped"])
 
 
 def record_file(process: int) -> str:

@@ -299,7 +299,7 @@ class EomtTrainer(Trainer):
             self.adapters.load(Path(resume_from_checkpoint) / ADAPTER)
 
     def _load_best_model(self) -> None:
-        """Overridden for the same reason."""
+        """Overridden since it reads the model file too, see [`_load_from_checkpoint`]."""
         if self.adapters is None:
             super()._load_best_model()
         else:

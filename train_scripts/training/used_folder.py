@@ -9,6 +9,7 @@ from eomt.train_scripts.training.adapters import FOLDER as ADAPTER
 from eomt.train_scripts.training.finite_loss import FILE as BROKEN_LOSS
 from eomt.train_scripts.training.model_card import CURVES
 from eomt.train_scripts.training.overlays import FILE as PICTURE
+from eomt.train_scripts.training.deciding import LATER
 from eomt.train_scripts.training.run_record import RunRecord, differences
 
 RUN = "run.json"  # written when a training begins: what decides its result
@@ -82,4 +83,4 @@ def _content(folder: Path) -> list[str]:
 
 
 def _deciding(record: RunRecord) -> Mapping:
-    return {**record.order, **record.settings}
+    return {**LATER, **record.order, **record.settings}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
-from eomt.train_scripts.training.deciding import INHERITED, Deciding, deciding_options
+from eomt.train_scripts.training.deciding import INHERITED, LATER, Deciding, deciding_options
 from eomt.train_scripts.training.recipe import parse_arguments
 
 # What checkpoints have stored so far: a name more or less, and none of them can be resumed.
@@ -16,7 +16,6 @@ STORED = {
     *("checkpoint", "timm_model", "frozen_blocks", "config", "data", "task", "train_split", "image_size", "min_scale", "max_scale"),
     *("color_jitter", "bad_samples"),
 }
-LATER = {"undecayed_blocks", "first_block_annealing"}  # by default None, which stands for a name that a checkpoint lacks
 
 
 @dataclass
@@ -33,7 +32,7 @@ def test_parsed_options_are_compared_under_the_names_that_checkpoints_store(tmp_
     words = ["--data", "d", "--output_dir", str(tmp_path), "--learning_rate", "1e-3"]
     model_args, data_args, args = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), words)
     options = deciding_options([args, model_args, data_args])
-    assert options.keys() == STORED | LATER and not any(options[name] is not None for name in LATER)
+    assert options.keys() == STORED | LATER.keys() and {name: options[name] for name in LATER} == LATER  # by default
     assert options == json.loads(json.dumps(options))
     assert options["learning_rate"] == 1e-3 and options["optim"] == "adamw_torch_fused"
 

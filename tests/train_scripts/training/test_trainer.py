@@ -8,7 +8,7 @@ from eomt.train_scripts.training.trainer import EomtTrainer
 def test_private_methods_of_trainer_are_overridden_only_where_no_hook_does_the_same():
     """Each costs attention with every release of transformers, and has its reason in its docstring."""
     private = {name for name in vars(EomtTrainer) if name.startswith("_") and not name.startswith("__") and hasattr(Trainer, name)}
-    assert private == {"_get_grad_norm", "_push_from_checkpoint"}
+    assert private == {"_get_grad_norm", "_push_from_checkpoint", "_load_from_checkpoint", "_load_best_model"}
     assert all(getattr(EomtTrainer, name).__doc__.startswith("Overridden ") for name in private)
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from eomt.train_scripts.evaluation.checkpoints import FINISHED, mark_whole
+from eomt.train_scripts.training.deciding import LATER
 from eomt.train_scripts.training.run_record import RunRecord
 from eomt.train_scripts.training.used_folder import RUN, check_beginning, check_foreign, check_same, is_run, remove_run
 
@@ -60,3 +61,9 @@ def test_what_a_run_has_left_is_removed_and_nothing_else(tmp_path):
         (tmp_path / name).touch()
     remove_run(tmp_path)
     assert names(tmp_path) == ["checkpoint-best", "mine.png", "model.txt", RUN, "runs", "scores.json"]
+
+
+def test_a_run_from_before_an_option_goes_on_with_its_default(tmp_path):
+    check_same(tmp_path, RunRecord({"seed": 1}, {"rate": 0.5, **LATER}), RECORD)
+    with pytest.raises(ValueError, match="this one having lora=True instead of False. Give the same to go on"):
+        check_same(tmp_path, RunRecord({"seed": 1}, {"rate": 0.5, **LATER, "lora": True}), RECORD)

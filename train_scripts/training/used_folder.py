@@ -6,10 +6,10 @@ from pathlib import Path
 
 from eomt.train_scripts.evaluation.checkpoints import FINISHED, MARK, checkpoints_of
 from eomt.train_scripts.training.adapters import FOLDER as ADAPTER
+from eomt.train_scripts.training.deciding import LATER
 from eomt.train_scripts.training.finite_loss import FILE as BROKEN_LOSS
 from eomt.train_scripts.training.model_card import CURVES
 from eomt.train_scripts.training.overlays import FILE as PICTURE
-from eomt.train_scripts.training.deciding import LATER
 from eomt.train_scripts.training.run_record import RunRecord, differences
 
 RUN = "run.json"  # written when a training begins: what decides its result

@@ -10,34 +10,19 @@ size). Before the command ends, the graph's logits are compared with the model's
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
 
 from eomt.train_scripts.data.command import command
 from eomt.train_scripts.data.command_line import parse_options
 from eomt.train_scripts.data.next_command import next_line, predict_words
 from eomt.train_scripts.exporting.export_options import ExportOptions
 
-if TYPE_CHECKING:
-    from eomt.train_scripts.exporting.exporting import ExportReport
-
-
-def export_model(*args: Any, **kwargs: Any) -> "ExportReport":
-    """Exports a checkpoint; the arguments are the fields of `ExportOptions`."""
-    options = ExportOptions(*args, **kwargs)  # what is heavy comes after it, so that a wrong option is answered at once
-    if options.to == "web":
-        from eomt.train_scripts.web.page import export_page
-
-        return export_page(options)
-    from eomt.train_scripts.exporting import exporting
-
-    return exporting.export_model(options)
-
 
 @command
 def main(words: Sequence[str]) -> None:
     options = parse_options(ExportOptions, words, __doc__)
-    report = export_model(**asdict(options))
+    from eomt.train_scripts.exporting.exporting import export_model  # heavy: a wrong option is answered before it is loaded
+
+    report = export_model(**vars(options))
     compared, kind = report.agreement, "" if options.images else "drawn "
     print(f"written:  {report.folder}, {report.megabytes:.1f} MB, takes {report.takes}")
     print(f"checked:  on {report.images} {kind}image(s), logits within {compared.difference:.1e} of up to {compared.largest:.3g}")

@@ -55,6 +55,10 @@ def export_model(options: ExportOptions) -> ExportReport:
         ValueError: an argument is wrong, the checkpoint is masked and nothing was said about it, or the graph differs from the
             model.
     """
+    if options.to == "web":
+        from eomt.train_scripts.web.page import export_page  # here, since a page is made with this module
+
+        return export_page(options)
     checkpoint = stored_model(options.checkpoint)
     model, processor = load_model_and_processor(checkpoint, options.masked)
     images = check_images(options.images)

@@ -52,6 +52,11 @@ def check_processor(processor: EomtImageProcessor, patch_size: int) -> None:
             f"do_resize={processor.do_resize}, resample={processor.resample}: the page resizes bilinearly; set do_resize to true "
             "and resample to 2 in preprocessor_config.json"
         )
+    if processor.do_split_image:
+        raise ValueError(
+            "do_split_image=True cuts images into windows, which the page can't join; set it to false in preprocessor_config.json, "
+            "with a padded size, or export a panoptic or instance model"
+        )
     if not _stretches(processor) and not (processor.do_pad and "longest_edge" in size):
         raise ValueError(
             f"do_pad={processor.do_pad} with size={size} gives inputs of many sizes, the page has one; set do_pad to true and give "

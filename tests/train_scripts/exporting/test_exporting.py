@@ -197,7 +197,7 @@ def test_8_bit_weights_make_a_smaller_graph_that_nearly_agrees(semantic, tmp_pat
     ("words", "message"),
     [
         ("--to coreml", "choose from"),
-        ("--to pt2 --int8", "8-bit weights are for onnx and openvino"),
+        ("--to pt2 --int8", "8-bit weights are for onnx, openvino, web"),
         ("--to onnx --images no/such", "no such file or folder"),
     ],
 )

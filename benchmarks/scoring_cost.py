@@ -5,8 +5,8 @@
 
 Time: a ViT-S EoMT at 640 pixels with random weights, float32, 2 threads, an image of 640 x 480, the least of several runs. Memory:
 the peaks of two processes, one that runs a small model of 200 queries at 640 pixels, and one that also preprocesses,
-post-processes and scores an image of 4000 x 3000. Since random weights find nothing, post-processing gets made-up logits: an
-image of 14 segments, and 186 queries that mostly say no-object, with class scores spread as those of a trained model.
+post-processes and scores an image of 4000 x 3000. Since random weights find nothing, post-processing gets those
+of `made_up.py`.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
+from made_up import QUERIES, made_up_logits
 from torch import Tensor
 
 from eomt import EomtConfig, EomtForUniversalSegmentation
@@ -31,7 +31,7 @@ from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 
 SMALL = dict(hidden_size=384, num_hidden_layers=12, num_attention_heads=6, num_blocks=3)  # ViT-S
 TINY = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_blocks=1)
-SIDE, QUERIES, SEGMENTS = 640, 200, 14
+SIDE, SEGMENTS = 640, 14
 RUNS = 7
 
 
@@ -56,26 +56,6 @@ def example_sample(height: int, width: int, labels: Labels) -> Sample:
     image = torch.randint(0, 255, (3, height, width), dtype=torch.uint8, generator=generator)
     classes = torch.arange(SEGMENTS) * 7 % len(labels)
     return Sample("0", image, id_map, torch.arange(SEGMENTS) + 1, classes, torch.zeros(SEGMENTS, dtype=torch.bool))
-
-
-def trained_logits(inputs: int, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Mask logits (inputs, Q, 160, 160) and class logits (inputs, Q, C + 1)."""
-    generator = torch.Generator().manual_seed(0)
-    side = SIDE // 4
-    rows, cols = torch.arange(side)[:, None], torch.arange(side)
-    masks = torch.empty(QUERIES, side, side)
-    for mask in masks:
-        (y, x, size), rough = torch.rand(3, generator=generator), torch.randn(1, 1, 20, 20, generator=generator)
-        distance = ((rows - y * side) ** 2 + (cols - x * side) ** 2).sqrt()
-        mask.copy_((side * (0.02 + 0.2 * size) - distance).mul(1.5).clamp(-14, 10))  # pixels inside a disc
-        mask.add_(F.interpolate(rough, size=(side, side), mode="bicubic")[0, 0], alpha=2)
-    masks[SEGMENTS::2] -= 16  # half of the other queries have no mask
-    foreground = 10 ** (-4.5 + 3.5 * torch.rand(QUERIES, 1, generator=generator))  # 3e-5 to .1, median .002
-    foreground[:SEGMENTS] = 0.97
-    classes = torch.softmax(3 * torch.randn(QUERIES, num_classes, generator=generator), -1)
-    classes[range(SEGMENTS), torch.arange(SEGMENTS) * 7 % num_classes] += 50  # the segments' queries are sure
-    probs = torch.cat([foreground * classes / classes.sum(-1, keepdim=True), 1 - foreground], -1)
-    return masks.expand(inputs, -1, -1, -1), probs.log().expand(inputs, -1, -1)
 
 
 def build_model(sizes: dict, num_classes: int) -> EomtForUniversalSegmentation:
@@ -103,7 +83,7 @@ def task_times(task: str, num_classes: int) -> list[float]:
     processor, sample = task_of(task).processor(SIDE, labels), task_of(task).sample(example_sample(480, 640, every), every)
     batch = collate_evaluation([{**processor(images=[sample.image], return_tensors="pt"), "sample": sample}])
     pixels, model, metric = batch["pixel_values"], build_model(SMALL, len(labels)), task_of(task).metric(labels)
-    masks, classes = trained_logits(len(pixels), len(labels))
+    masks, classes = made_up_logits(len(pixels), len(labels))
     outputs = EomtForUniversalSegmentationOutput(masks_queries_logits=masks, class_queries_logits=classes)
     outputs = next(images_of(outputs, batch))
     result = task_of(task).result(processor, outputs, (480, 640), THRESHOLD, SCORE_TOLERANCE)
@@ -130,11 +110,11 @@ def print_times(num_classes: int) -> None:
 
 
 class Pretender(EomtForUniversalSegmentation):
-    """Runs as it is, but gives the logits of [`trained_logits`]."""
+    """Runs as it is, but gives the logits of [`made_up_logits`]."""
 
     def forward(self, pixel_values: Tensor, **kwargs):
         outputs = super().forward(pixel_values, **kwargs)
-        outputs.masks_queries_logits, outputs.class_queries_logits = trained_logits(len(pixel_values), self.config.num_labels)
+        outputs.masks_queries_logits, outputs.class_queries_logits = made_up_logits(len(pixel_values), self.config.num_labels)
         return outputs
 
 

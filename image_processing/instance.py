@@ -14,7 +14,7 @@ import torch
 
 from eomt.image_processing.sizes import Layout, Size
 from eomt.image_processing.threads import side_by_side
-from eomt.image_processing.upsampling import upsampled_masks
+from eomt.image_processing.upsampling import rows_over, upsampled_rows
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def find_instances(
 
     def masks_of(run: torch.Tensor) -> list[tuple[float, tuple[int, int, int, int], Any] | None]:
         """Of each query (score, box, what is kept), or None when its mask is empty."""
-        masks = (_cut_mask(logits, level) for logits in upsampled_masks(run, layout, target))
+        masks = (_cut_mask(logits, layout, target, level) for logits in run)
         return [None if mask is None else (mask.score, mask.box, keep(mask)) for mask in masks]
 
     masks = list(chain.from_iterable(side_by_side(masks_of, mask_logits[unique], mask_logits.device)))
@@ -119,8 +119,15 @@ def _candidates(probs: torch.Tensor, top_k: int | None) -> tuple[torch.Tensor, t
     return scores, pairs % probs.shape[1], pairs // probs.shape[1]
 
 
-def _cut_mask(logits: torch.Tensor, level: float) -> Mask | None:
-    """(H, W) logits -> the mask above `level`, or None when it is empty."""
+def _cut_mask(mask_logits: torch.Tensor, layout: Layout, target: Size, level: float) -> Mask | None:
+    """(h, w) logits, of which one is above `level` -> the mask above it, or None when no pixel of the image is."""
+    high = (mask_logits > level).any(1).nonzero().flatten()
+    rows = high[0].item(), high[-1].item() + 1
+    rows = rows_over(*rows, len(mask_logits), layout.canvas[0])
+    start, end = rows_over(*rows, layout.content[0], target[0])  # no other row of the image has a pixel of the mask
+    if start >= end:
+        return None
+    logits = upsampled_rows(mask_logits[None], layout, target, start, end)[0]
     inside = logits > level
     rows = inside.any(1).nonzero().flatten()
     if len(rows) == 0:
@@ -128,9 +135,9 @@ def _cut_mask(logits: torch.Tensor, level: float) -> Mask | None:
     y0, y1 = rows[0].item(), rows[-1].item() + 1
     cols = inside[y0:y1].any(0).nonzero().flatten()
     x0, x1 = cols[0].item(), cols[-1].item() + 1
-    pixels = inside[y0:y1, x0:x1].clone()  # a view would keep the whole plane
+    pixels = inside[y0:y1, x0:x1].clone()  # a view would keep the whole rows
     probs = logits[y0:y1, x0:x1].sigmoid() * pixels  # the mean probability inside is the mask's score
-    return Mask((x0, y0, x1, y1), pixels, (probs.sum() / (pixels.sum() + 1e-6)).item(), tuple(inside.shape))
+    return Mask((x0, start + y0, x1, start + y1), pixels, (probs.sum() / (pixels.sum() + 1e-6)).item(), target)
 
 
 def segments_info(instances: list[Instance], exact: bool) -> list[dict]:

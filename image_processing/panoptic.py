@@ -1,20 +1,22 @@
 """Mask and class logits of one image -> panoptic segments.
 
-The result is bit for bit that of transformers. The order of work differs: a query whose class score is too low is never
-upsampled, and the others are upsampled one at a time, with a running arg-max, so that a thread has one mask at full size at a time.
+The result is that of transformers, up to rounding. The order of work differs: a query whose class score is too low is never
+upsampled. The others are upsampled in strips of rows, and there only those that may win a pixel or whose mask has a border.
 
-Shapes: Q queries, C classes, n confident queries, H, W pixels of the target.
+Shapes: Q queries, C classes, n confident queries, k of these, h, w mask logits, H, W pixels of the target, r rows of a strip.
 """
 
 from collections.abc import Collection, Sequence
 
 import torch
 
+from eomt.image_processing.bounds import SLACK, may_win, tile_extremes
 from eomt.image_processing.sizes import Layout, Size
 from eomt.image_processing.threads import side_by_side
-from eomt.image_processing.upsampling import upsampled_masks
+from eomt.image_processing.upsampling import SUPPORT, logit_rows, rows_under, upsampled_rows
 
-ROWS = 256  # computed at a time: the intermediate maps of a large image would take more memory than the result
+ROWS = 256  # read off at a time: the intermediate maps of a large image would take more memory than the result
+STRIP = 16  # rows that queries compete for at a time
 
 
 def panoptic_segmentation(
@@ -79,40 +81,38 @@ def _winners(
 
     The code of query k is 2 k + 1 inside its mask and 2 k outside: a query may win pixels that don't belong to its mask.
     """
+    winners = torch.empty(target, dtype=torch.int16, device=mask_logits.device)
+    best = torch.empty(target, device=mask_logits.device)
 
-    def run_of(queries: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
-        # a running arg-max: after query k, `best` and `winners` hold the result over the run's queries up to k
-        best = torch.full(target, -1.0, device=mask_logits.device)
-        winners = torch.zeros(target, dtype=torch.int16, device=mask_logits.device)
-        planes = upsampled_masks(mask_logits[queries[0] : queries[-1] + 1], layout, target)
-        areas = [_compete(next(planes), k, scores[k], best, winners, mask_threshold) for k in queries]
-        return best, winners, areas
+    def areas_of(starts: Sequence[int]) -> torch.Tensor:
+        areas = torch.zeros(len(scores), dtype=torch.int64, device=mask_logits.device)
+        for start in starts:
+            rows = slice(start, min(start + STRIP, target[0]))
+            chosen, full = _competitors(mask_logits, scores[:, None], layout, target, rows, mask_threshold)
+            probs = upsampled_rows(mask_logits[chosen], layout, target, rows.start, rows.stop).sigmoid()
+            inside = probs >= mask_threshold
+            areas += full * best[rows].numel()
+            areas[chosen] = areas[chosen] + inside.sum((1, 2))
+            best[rows], where = probs.mul_(scores[chosen, None, None]).max(0)  # of equals the first wins, as in argmax
+            winners[rows] = 2 * chosen[where] + inside.gather(0, where[None])[0]
+        return areas
 
-    (best, winners, areas), *others = side_by_side(run_of, range(len(scores)), mask_logits.device)
-    for later_best, later_winners, later_areas in others:  # of equals the first wins, here too
-        torch.where(later_best > best, later_winners, winners, out=winners)
-        torch.maximum(best, later_best, out=best)
-        areas += later_areas
-    return winners, best, torch.stack(areas)
+    areas = side_by_side(areas_of, range(0, target[0], STRIP), mask_logits.device)
+    return winners, best, torch.stack(areas).sum(0)
 
 
-def _compete(
-    logits: torch.Tensor, k: int, score: torch.Tensor, best: torch.Tensor, winners: torch.Tensor, mask_threshold: float
-) -> torch.Tensor:
-    """Takes query k into the running `best` and `winners`, in place, and returns its mask's area.
-
-    `logits`, (H, W), are overwritten. This is a separate function so that no name holds one plane while the next is made.
-    """
-    area = torch.zeros((), dtype=torch.int64, device=logits.device)
-    for plane, leaders, holders in zip(logits.split(ROWS), best.split(ROWS), winners.split(ROWS), strict=True):
-        probs = plane.sigmoid_()
-        inside = probs >= mask_threshold
-        area += inside.sum()
-        weighted = probs.mul_(score)
-        better = weighted > leaders  # strictly greater: of equals the first wins, as in argmax
-        torch.maximum(leaders, weighted, out=leaders)
-        torch.where(better, inside.to(torch.int16).add_(2 * k), holders, out=holders)
-    return area
+def _competitors(
+    mask_logits: torch.Tensor, scores: torch.Tensor, layout: Layout, target: Size, rows: slice, mask_threshold: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The queries to compute in a strip of the target, (k,): those that may win a pixel, and those whose mask has a border there.
+    And which of the others have the whole strip in their masks, bool (n,)."""
+    first, last = logit_rows(mask_logits.shape[1], layout, target, rows.start, rows.stop)[0]
+    left, right = rows_under(0, layout.content[1], mask_logits.shape[2], layout.canvas[1])
+    least, greatest = (edge.sigmoid() for edge in tile_extremes(mask_logits[:, first:last, left:right], SUPPORT))
+    full = (least >= mask_threshold + SLACK).all(1)
+    empty = (greatest < mask_threshold - SLACK).all(1)
+    computed = may_win(least * scores, greatest * scores) | ~(full | empty)
+    return computed.nonzero().flatten(), full & ~computed
 
 
 def _number_segments(

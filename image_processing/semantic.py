@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from eomt.image_processing.bounds import may_win, tile_extremes
 from eomt.image_processing.confidence import CONFIDENCES
 from eomt.image_processing.sizes import Size
 from eomt.image_processing.threads import side_by_side
@@ -101,13 +102,19 @@ def class_scores(image: ViewedImage, start: int, end: int, negligible: float = 0
     return total.div_(count.clamp_(min=1)), classes
 
 
-def for_each_tile(image: ViewedImage, tolerance: float, take: Callable[[slice, torch.Tensor, torch.Tensor], None]) -> None:
+def for_each_tile(
+    image: ViewedImage,
+    tolerance: float,
+    take: Callable[[slice, torch.Tensor, torch.Tensor], None],
+    winners_only: bool = False,
+) -> None:
     """Calls `take(rows, scores, classes)` for all rows of the target, a few at a time, from several threads.
 
     Args:
         tolerance: a score may be too low by up to this.
         take: gets rows of the target, scores (k, rows, W), and the k classes they belong to in increasing order, at least one. The
             scores of the other classes are 0.
+        winners_only: leaves out classes that aren't the best at any pixel of these rows.
     """
     device = image.views[0].mask_logits.device
     strip = math.ceil(STRIP * image.target[0] / image.content[0])  # rows of the target
@@ -119,6 +126,9 @@ def for_each_tile(image: ViewedImage, tolerance: float, take: Callable[[slice, t
             scores, classes = class_scores(image, first, last, tolerance)
             if not len(classes):
                 scores, classes = scores.new_zeros(1, *scores.shape[1:]), classes.new_zeros(1)
+            if winners_only:
+                chosen = may_win(*tile_extremes(scores, support=2))
+                scores, classes = scores[chosen], classes[chosen]
             at_once = max(1, CHUNK // (len(classes) * image.target[1]))
             for top in range(start, end, at_once):
                 bottom = min(top + at_once, end)
@@ -140,7 +150,7 @@ def best_classes(image: ViewedImage, tolerance: float = 0.0) -> tuple[torch.Tens
         best[rows], where = scores.max(0)
         classes[rows] = labels[where].mul_(best[rows] > 0)
 
-    for_each_tile(image, tolerance, take)
+    for_each_tile(image, tolerance, take, winners_only=True)
     return classes, best
 
 

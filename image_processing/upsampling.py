@@ -1,32 +1,33 @@
-"""Mask logits -> pixels of the target. Two bilinear steps, as in transformers: to the model's input, then to the target.
+"""Mask logits -> rows of the target. Two bilinear steps, as in transformers: to the model's input, then to the target.
+
+The numbers are those of `torch.nn.functional.interpolate` on the whole planes, up to rounding, which there too depends on the size
+and on the number of threads.
 
 Shapes: n queries or classes, h, w logits, H, W pixels of the target.
 """
 
-from collections.abc import Iterator
+import math
 
 import torch
 import torch.nn.functional as F
 
 from eomt.image_processing.sizes import Layout, Size
 
-
-def resize_bilinear(planes: torch.Tensor, size: Size) -> torch.Tensor:
-    """(n, h, w) -> (n, *size)."""
-    return F.interpolate(planes[None], size=size, mode="bilinear", align_corners=False)[0]
+SUPPORT = 3  # successive logits, along either axis, that a pixel of the target depends on at most
 
 
-def to_content(mask_logits: torch.Tensor, layout: Layout) -> torch.Tensor:
-    """(n, h, w) -> (n, *content): resized to the model's input, then without its padding."""
-    height, width = layout.content
-    return resize_bilinear(mask_logits, layout.canvas)[:, :height, :width]
+def upsampled_rows(mask_logits: torch.Tensor, layout: Layout, target: Size, start: int, end: int) -> torch.Tensor:
+    """(n, h, w) -> (n, end - start, W): the logits of some rows of the target. Padding is left out."""
+    (first, last), (content_first, content_last) = logit_rows(mask_logits.shape[1], layout, target, start, end)
+    (height, width), old = layout.content, mask_logits.shape[1]
+    rows = resize_rows(mask_logits[:, first:last], layout.canvas, content_first, content_last, old, first)[:, :, :width]
+    return resize_rows(rows, target, start, end, height, content_first)
 
 
-def upsampled_masks(mask_logits: torch.Tensor, layout: Layout, target: Size) -> Iterator[torch.Tensor]:
-    """The (H, W) logits of one query after the other: one plane fits in the processor's cache, all of them don't."""
-    for logits in mask_logits:
-        plane = to_content(logits[None], layout)
-        yield (plane if layout.content == target else resize_bilinear(plane, target))[0]
+def logit_rows(height: int, layout: Layout, target: Size, start: int, end: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The rows of the logits, and those of the content, that rows `start` to `end` of the target depend on; ends are exclusive."""
+    content = rows_under(start, end, layout.content[0], target[0])
+    return rows_under(*content, height, layout.canvas[0]), content
 
 
 def rows_under(start: int, end: int, old_height: int, new_height: int) -> tuple[int, int]:
@@ -44,8 +45,14 @@ def rows_under(start: int, end: int, old_height: int, new_height: int) -> tuple[
     return max(0, int(first)), min(old_height, int(max(last, 0.0)) + 2)
 
 
+def rows_over(start: int, end: int, old_height: int, new_height: int) -> tuple[int, int]:
+    """The reverse of [`rows_under`]: the rows of the resized map that depend on rows `start` to `end` of the map before."""
+    first, last = ((edge * new_height / old_height - 0.5) for edge in (start - 0.5, end + 0.5))
+    return max(0, math.floor(first)), min(new_height, math.ceil(last))
+
+
 def resize_rows(planes: torch.Tensor, size: Size, start: int, end: int, height: int | None = None, first: int = 0) -> torch.Tensor:
-    """Rows `start` to `end` of `resize_bilinear(planes, size)`, without computing the others.
+    """Rows `start` to `end` of the planes resized to `size`, without computing the others.
 
     Args:
         planes: (n, h, w), or only the rows of it that these depend on, see [`rows_under`].
@@ -57,12 +64,14 @@ def resize_rows(planes: torch.Tensor, size: Size, start: int, end: int, height: 
         (n, end - start, size[1]).
     """
     height = planes.shape[1] if height is None else height
-    # Bilinear resizing is linear along each axis: first the rows are mixed, of which few are needed, then torch does the columns.
+    if planes.shape[2] != size[1]:  # bilinear resizing is linear along each axis: first the columns, of few rows
+        planes = F.interpolate(planes, size=size[1], mode="linear")
+    if height == size[0]:
+        return planes[:, start - first : end - first]
     # Half a pixel is added and taken off since pixels are compared by their centres (`align_corners=False`).
     centres = (torch.arange(start, end, device=planes.device) + 0.5) * (height / size[0]) - 0.5
-    centres = centres.clamp(min=0, max=height - 1)  # beyond the outermost centres the outermost rows repeat
+    centres = centres.clamp_(min=0, max=height - 1)  # beyond the outermost centres the outermost rows repeat
     above = centres.long()
-    below = (above + 1).clamp(max=height - 1)
+    below = (above + 1).clamp_(max=height - 1)
     upper, lower = planes.index_select(1, above - first), planes.index_select(1, below - first)
-    rows = upper.lerp_(lower, (centres - above)[:, None])
-    return rows if rows.shape[2] == size[1] else F.interpolate(rows, size=size[1], mode="linear")
+    return upper.lerp_(lower, (centres - above)[:, None])

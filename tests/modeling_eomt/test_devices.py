@@ -1,64 +1,80 @@
-"""Tensors of a device that isn't there: each operation on tensors of two devices fails, as on a GPU."""
+"""On tensors of a device that isn't there: each operation on tensors of two devices fails, as on a GPU, and results are the CPU's.
+
+The backward pass is not among them: torch's engine wants the device. It takes its devices from the forward pass.
+"""
 
 import pytest
 import torch
-from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from pretended_device import DEVICE, move, pretend, pretended_device
 
-from eomt.criterion import matcher
+from eomt.token_merging import ALGM, MPM, merge_tokens
+
+CLOSE = dict(atol=1e-5, rtol=1e-5)  # attention's plain formula rounds differently
 
 
 @pytest.fixture
-def on_device(tiny_model):
-    """`on_device(probs, train)`: a model whose tensors claim to be on a GPU, and the mode in which they compute shapes alone."""
+def on_both(tiny_model):
+    """`on_both(call, inputs, probs, train)`: `call(model, inputs)` on the CPU, and on the device with tensors moved there."""
 
-    def build(probs: float, train: bool = False) -> tuple[nn.Module, FakeTensorMode]:
-        model, mode = tiny_model(probs=probs).train(train), FakeTensorMode()
-        for module in model.modules():
-            with mode:
-                for name, parameter in module.named_parameters(recurse=False):
-                    setattr(module, name, nn.Parameter(mode.from_tensor(parameter).detach().to("cuda")))
-                for name, buffer in module.named_buffers(recurse=False):
-                    setattr(module, name, mode.from_tensor(buffer).to("cuda"))
-        model.refresh_masked_blocks = lambda: None  # the values of the buffer can't be read any more
-        return model, mode
+    def run(call, inputs: dict, probs: float = 0.0, train: bool = False):
+        model = tiny_model(probs=probs).train(train)
+        with torch.no_grad():
+            want = call(model, inputs)
+            with pretended_device():
+                got = call(move(model), {name: moved(value) for name, value in inputs.items()})
+        return got, want
 
-    return build
+    return run
+
+
+def moved(value):
+    return [pretend(one) for one in value] if isinstance(value, list) else pretend(value)
+
+
+def forward(model, inputs):
+    return model(**inputs)
+
+
+def assert_same(got, want, names=("masks_queries_logits", "class_queries_logits")):
+    for name in names:
+        assert got[name].device == DEVICE
+        torch.testing.assert_close(got[name].held, want[name], **CLOSE)
 
 
 @pytest.mark.every_encoder
-@pytest.mark.parametrize(("probs", "train"), [(0.0, False), (1.0, False), (0.5, True)], ids=["unmasked", "masked", "training"])
-def test_forward(on_device, probs, train):
-    model, mode = on_device(probs, train)
-    with mode:
-        outputs = model(pixel_values=torch.randn(2, 3, 64, 96, device="cuda"))
-    assert outputs.masks_queries_logits.device.type == outputs.class_queries_logits.device.type == "cuda"
+@pytest.mark.parametrize("probs", [0.0, 1.0], ids=["unmasked", "masked"])
+def test_forward(on_both, probs):
+    assert_same(*on_both(forward, {"pixel_values": torch.randn(2, 3, 64, 96)}, probs))
 
 
+@pytest.mark.every_encoder
 @pytest.mark.parametrize("form", ["masks", "id maps"])
-def test_matching(on_device, monkeypatch, form):
-    """Up to the assignment, which is computed on the host."""
-
-    class Assigned(Exception):
-        pass
-
-    def assign(costs, counts):
-        assert costs.device.type == "cpu" and costs.shape == (2, 3, 8, 2)
-        raise Assigned
-
-    monkeypatch.setattr(matcher, "assign", assign)
-    model, mode = on_device(0.5, train=True)
-    with mode, pytest.raises(Assigned):
-        labels = {"class_labels": [torch.zeros(2, dtype=torch.int64, device="cuda")] * 2}
-        if form == "masks":
-            labels["mask_labels"] = [torch.zeros(2, 64, 64, device="cuda")] * 2
-        else:
-            labels["id_maps"] = torch.zeros(2, 64, 64, dtype=torch.int32, device="cuda")
-            labels["segment_ids"] = [torch.arange(2, device="cuda")] * 2
-        model(pixel_values=torch.randn(2, 3, 64, 64, device="cuda"), **labels)
+def test_loss(on_both, form):
+    """Matching, and the losses of each block, with keys and without a segment in one image."""
+    classes = [torch.tensor([0, 1]), torch.zeros(0, dtype=torch.int64)]
+    inputs = {"pixel_values": torch.randn(2, 3, 64, 64), "class_labels": classes, "sample_keys": torch.tensor([3, 4])}
+    if form == "masks":
+        inputs["mask_labels"] = [(torch.rand(len(one), 64, 64) > 0.5).float() for one in classes]
+    else:
+        inputs["id_maps"] = torch.randint(0, 2, (2, 64, 64), dtype=torch.int32)
+        inputs["segment_ids"] = [torch.arange(len(one)) for one in classes]
+    got, want = on_both(forward, inputs, probs=0.5, train=True)
+    assert_same(got, want, names=("loss",))
 
 
-def test_a_mixture_of_devices_fails(on_device):
-    model, mode = on_device(0.0)
-    with mode, pytest.raises(RuntimeError, match="(?i)device"):
-        model(pixel_values=torch.randn(1, 3, 64, 64))
+@pytest.mark.parametrize("per_image", [False, True])
+@pytest.mark.parametrize("method", [ALGM(threshold=0.3, local_block=1, global_block=2), MPM((1, 2))], ids=["ALGM", "MPM"])
+def test_token_merging(on_both, method, per_image):
+    def merged(model, inputs):
+        merge_tokens(model, method, per_image=per_image)
+        return model(**inputs)
+
+    coarse = torch.randn(2, 3, 2, 3)  # smooth images have patches that are alike
+    smooth = torch.nn.functional.interpolate(coarse, size=(64, 96), mode="bilinear")
+    assert_same(*on_both(merged, {"pixel_values": smooth}))
+
+
+def test_a_mixture_of_devices_fails(on_both, tiny_model):
+    model = tiny_model()
+    with pretended_device(), pytest.raises(RuntimeError, match="same device"), torch.no_grad():
+        move(model)(pixel_values=torch.randn(1, 3, 64, 64))

@@ -101,9 +101,11 @@ class ScaleJitterCrop(v2.Transform):
             window, padding = _nearest_window(ids, scaled, starts, shown), PADDING_ID
         else:
             window, padding = _bilinear_window(inpt.permute(1, 2, 0).numpy(), scaled, starts, shown), 0
-        canvas = np.full((self.size, self.size, *window.shape[2:]), padding, dtype=window.dtype)
-        canvas[: shown[0], : shown[1]] = window
-        result = torch.from_numpy(canvas)
+        if window.shape[:2] != (self.size, self.size):
+            canvas = np.full((self.size, self.size, *window.shape[2:]), padding, dtype=window.dtype)
+            canvas[: shown[0], : shown[1]] = window
+            window = canvas
+        result = torch.from_numpy(window)
         return tv_tensors.wrap(result if result.ndim == 2 else result.permute(2, 0, 1), like=inpt)
 
 
@@ -116,7 +118,9 @@ def _nearest_window(ids: np.ndarray, scaled: Sequence[int], starts: Sequence[int
         (2 * np.arange(start, start + length) + 1) * old // (2 * new)  # floor((i + 1/2) old / new)
         for old, new, start, length in zip(ids.shape[:2], scaled, starts, shown, strict=True)
     )
-    return ids[rows[:, None], cols]
+    if len(rows) <= rows[-1] - rows[0]:  # whole rows are taken fast, so columns are taken of as few rows as may be
+        return ids.take(rows, axis=0).take(cols, axis=1)
+    return ids[rows[0] : rows[-1] + 1].take(cols, axis=1).take(rows - rows[0], axis=0)
 
 
 def _bilinear_window(pixels: np.ndarray, scaled: Sequence[int], starts: Sequence[int], shown: Sequence[int]) -> np.ndarray:
@@ -129,7 +133,7 @@ def _bilinear_window(pixels: np.ndarray, scaled: Sequence[int], starts: Sequence
     top, left = starts[0] * step_y, starts[1] * step_x
     box = (left, top, min(width, left + shown[1] * step_x), min(height, top + shown[0] * step_y))
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    return np.asarray(image.resize((shown[1], shown[0]), Image.Resampling.BILINEAR, box=box))
+    return np.array(image.resize((shown[1], shown[0]), Image.Resampling.BILINEAR, box=box))
 
 
 def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

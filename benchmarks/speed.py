@@ -10,13 +10,12 @@ bfloat16 and training under bfloat16 autocast; on a CPU, in float32 unless --bf1
 
 import argparse
 import multiprocessing
-import resource
 from collections.abc import Callable
 
 import timm
 import torch
 import transformers
-from timing import machine_name, timed
+from timing import machine_name, peak_memory, timed
 from torch import nn
 
 from eomt import EomtForUniversalSegmentation
@@ -102,7 +101,7 @@ def largest_difference(ours, stock) -> float:
 def train(args: argparse.Namespace, device: torch.device, bf16: bool) -> None:
     """Prints the times of a step of both EoMTs, and what each needs in memory."""
     steps = {name: Step(model, args, device, bf16) for name, model in build_models(args).items()}
-    peaks = {name: peak_memory(name, args, step, device, bf16) for name, step in steps.items()}
+    peaks = {name: peak_of_step(name, args, step, device, bf16) for name, step in steps.items()}
     seconds = timed(steps, args.repeats, device)
     print(f"training step of {args.train_batch_size} images with {args.segments} segments each")
     for name in steps:
@@ -132,7 +131,7 @@ class Step:
         self.model.zero_grad()
 
 
-def peak_memory(name: str, args: argparse.Namespace, step: Step, device: torch.device, bf16: bool) -> int:
+def peak_of_step(name: str, args: argparse.Namespace, step: Step, device: torch.device, bf16: bool) -> int:
     """Bytes that the first step needs above the weights: of a GPU, or of a new process that runs it on the CPU."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -145,10 +144,7 @@ def peak_memory(name: str, args: argparse.Namespace, step: Step, device: torch.d
 
 
 def _peak_of_process(name: str, args: argparse.Namespace, bf16: bool) -> int:
-    step = Step(build_models(args)[name], args, torch.device("cpu"), bf16)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    step()
-    return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return peak_memory(Step(build_models(args)[name], args, torch.device("cpu"), bf16))
 
 
 if __name__ == "__main__":

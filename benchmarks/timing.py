@@ -1,4 +1,4 @@
-"""What the timings share: calls in turn, their medians, and the machine that they are of."""
+"""What the timings share: calls in turn, their medians, peaks of memory, and the machine that they are of."""
 
 import platform
 import statistics
@@ -21,6 +21,19 @@ def timed(calls: Mapping[str, Callable], repeats: int, device: torch.device, war
             if repeat >= warmups:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def peak_memory(call: Callable) -> int:
+    """Bytes of memory that this process takes during a call, above those that it has before; on Linux."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: that of a new process is its parent's
+    before = _memory("VmRSS")
+    call()
+    return _memory("VmHWM") - before
+
+
+def _memory(name: str) -> int:
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split(f"{name}:")[1].split()[0])
 
 
 def machine_name(device: torch.device) -> str:

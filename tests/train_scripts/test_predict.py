@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from eomt import EomtForUniversalSegmentation, EomtImageProcessor
+from eomt.image_processing.tiles import TiledProcessor
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.data.scenes import write_scenes
@@ -368,3 +369,24 @@ def test_two_processes_give_what_one_gives(checkpoints, photos, tmp_path, task):
     for path in sorted((tmp_path / "one").rglob("*.*")):
         if path.is_file():
             assert (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes() == path.read_bytes(), path
+
+
+def test_instances_of_tiles(checkpoints, photos, tmp_path):
+    """As the tiled processor finds them, image by image; a run with other tiles is refused."""
+    out = tmp_path / "out"
+    assert run(checkpoints, photos, "instance", out, tiles=2.0)["predicted"] == 5
+    found = json.loads((out / "instances.json").read_text())
+    found = found["annotations"] if isinstance(found, dict) else found
+    model = EomtForUniversalSegmentation.from_pretrained(checkpoints / "instance").eval()
+    model.set_attn_mask_probs([0.0])
+    processor = TiledProcessor(EomtImageProcessor.from_pretrained(checkpoints / "instance"), 2.0)
+    image = torch.from_numpy(np.array(Image.open(photos / "000000000101.png"))).permute(2, 0, 1)
+    with torch.no_grad():
+        outputs = model(**processor(images=[image]))
+    (expected,) = processor.post_process_instance_segmentation(outputs, [SIZES[1]], top_k=100)
+    scores = sorted((one["score"] for one in found if one["image_id"] == 101), reverse=True)
+    assert scores == pytest.approx([info["score"] for info in expected["segments_info"]], abs=1e-5) and len(scores) > 5
+    with pytest.raises(ValueError, match="tiles"):
+        run(checkpoints, photos, "instance", out, tiles=3.0)
+    with pytest.raises(ValueError, match="tiles=2.0 has no confidence"):
+        run(checkpoints, photos, "instance", tmp_path / "other", tiles=2.0, confidence=["max"])

@@ -190,3 +190,27 @@ def test_images_that_cannot_be_used_stop_it_or_are_reported(data, checkpoints, t
     scores = run(tmp_path, checkpoints / "panoptic", "panoptic", "--bad_samples", "skip")
     assert len(scores["skipped"]) == 1 and "val-00001" in scores["skipped"][0]
     assert "scored without 1 images that can't be used, such as" in capsys.readouterr().out
+
+
+def test_tiles(partly_right, checkpoints):
+    """The truth is what the whole images give, and tiles see it in another way."""
+    data, checkpoint = partly_right("instance"), checkpoints / "instance"
+    whole, _ = score.score(checkpoint, data, "val", "instance")
+    tiled, _ = score.score(checkpoint, data, "val", "instance", tiles=2.0)
+    in_batches, _ = score.score(checkpoint, data, "val", "instance", tiles=2.0, batch_size=3)
+    assert tiled["ap"] != whole["ap"] and in_batches["ap"] == pytest.approx(tiled["ap"], abs=1e-3)
+    one_view, _ = score.score(checkpoint, data, "val", "instance", tiles=1.0)
+    assert one_view["ap"] == pytest.approx(whole["ap"], abs=1e-9)  # an image that fits has no tiles
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "message"),
+    [
+        ("panoptic", {"tiles": 2.0}, r"tiles=2.0 is for task='instance', not 'panoptic'"),
+        ("instance", {"tiles": 0.5}, r"tiles=0.5 must lie in 1..16"),
+        ("instance", {"tiles": 2.0, "implementation": "transformers"}, "tiles=2.0 is for implementation='eomt'"),
+    ],
+)
+def test_tiles_that_are_refused(data, checkpoints, task, options, message):
+    with pytest.raises(ValueError, match=message):
+        score.score(checkpoints / task, data, "val", task, **options)

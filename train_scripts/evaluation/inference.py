@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from eomt.exported import ExportedMaskClassifier
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
+from eomt.image_processing.tiles import TiledProcessor
 from eomt.mask_classifier import EomtForUniversalSegmentationOutput, MaskClassifier
 from eomt.train_scripts.data.evaluation_stream import collate_evaluation
 from eomt.train_scripts.data.image_sources import NamedImage
@@ -46,7 +47,7 @@ class ResultMaker(Protocol):
 @torch.no_grad()
 def predictions(
     model: MaskClassifier | ExportedMaskClassifier,
-    processor: EomtImageProcessor,
+    processor: EomtImageProcessor | TiledProcessor,
     stream: PredictionStream,
     task: ResultMaker,
     batch_size: int,
@@ -61,7 +62,7 @@ def predictions(
     Results are made image by image and dropped when the next is asked for, so that memory doesn't grow with the batch.
 
     Args:
-        model, processor: as trained or loaded.
+        model, processor: as trained or loaded. Of tiles, a forward pass has `batch_size` at a time.
         stream: the images, with or without truth.
         task: that the results are for.
         batch_size: images a forward pass.
@@ -84,7 +85,7 @@ def predictions(
         for batch in loader:
             made += 1
             with autocast():
-                outputs = model(pixel_values=batch["pixel_values"].to(model.device))
+                outputs = _forward(model, batch["pixel_values"], batch_size if isinstance(processor, TiledProcessor) else None)
             for sample, one in zip(batch["samples"], images_of(outputs, batch), strict=True):
                 yield sample, task.result(processor, one, tuple(sample.image.shape[1:]), threshold, tolerance)
                 bar.total = stream.share
@@ -95,6 +96,19 @@ def predictions(
     finally:
         bar.close()
         model.train(training)
+
+
+def _forward(
+    model: MaskClassifier | ExportedMaskClassifier, pixel_values: torch.Tensor, most: int | None
+) -> EomtForUniversalSegmentationOutput:
+    """The outputs of all inputs, `most` of them in a forward pass."""
+    parts = [model(pixel_values=part.to(model.device)) for part in pixel_values.split(most or len(pixel_values))]
+    if len(parts) == 1:
+        return parts[0]
+    return EomtForUniversalSegmentationOutput(
+        masks_queries_logits=torch.cat([part.masks_queries_logits for part in parts]),
+        class_queries_logits=torch.cat([part.class_queries_logits for part in parts]),
+    )
 
 
 def images_of(outputs: EomtForUniversalSegmentationOutput, batch: dict) -> Iterator[EomtForUniversalSegmentationOutput]:

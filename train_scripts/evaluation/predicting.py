@@ -13,6 +13,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from eomt.configuration import EomtBaseConfig
+from eomt.image_processing.tiles import TiledProcessor
 from eomt.token_merging import merge_tokens
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
@@ -55,7 +56,8 @@ def predict(options: PredictOptions) -> dict[str, int]:
         task, checkpoint = also.split("=", 1)
         output = f"{options.output.rstrip('/')}_{Path(checkpoint).name}"
         runs[output] = _run_of(options, checkpoint, task, output, state)
-    share_processing(runs)
+    if len(runs) > 1:
+        share_processing(runs)
     state.wait_for_everyone()  # all have looked at the folders before one writes to them
     if state.is_main_process:
         for run in runs.values():
@@ -115,11 +117,13 @@ def _run_of(options: PredictOptions, given: str, task_name: str, output: str, st
         "split": options.split,
         "column": options.column,
         "merge_tokens": repr(method) if method else None,
+        "tiles": options.tiles,
     }
     if options.also:  # they decide how images are processed
         plan["together"] = [f"{options.task}={options.checkpoint}", *options.also]
     form = (BravoFormat if options.format == "bravo" else task.prediction_format)(Path(output), labels, category_ids)
     files = PredictionFiles(output, task, labels, form, plan, options.overlays)
+    processor = processor if options.tiles is None else TiledProcessor(processor, options.tiles)
     return _Run(model.eval(), processor, WithConfidence(task, options.confidence), files, dtype)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from timing import machine_name
 
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.choices import TASK_NAMES
@@ -25,7 +26,6 @@ from eomt.train_scripts.data.dataset_folder import read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.evaluation.inference_options import SCORE_TOLERANCE
 from eomt.train_scripts.evaluation.loading import check_classes, class_names, load_model, load_processor, stored_model
-from eomt.train_scripts.evaluation.precision import describe_machine
 from eomt.train_scripts.evaluation.score_names import score_name
 from eomt.train_scripts.evaluation.tasks import Task, task_of
 from eomt.train_scripts.exporting.exporting import export_model, load_graph
@@ -66,7 +66,7 @@ def main() -> None:
     rows = load_rows(checkpoint, args.out, [EAGER, *(name for name in args.rows if name != EAGER)])
     records = measure(rows, task, args, checkpoint)
     photos, score = len(records[EAGER]["seconds"]), score_name(task.main_score)
-    print(f"{photos} photos, {describe_machine(torch.device('cpu'), torch.float32, 'sdpa', 1)}, {processor_name()}\n")
+    print(f"{photos} photos, {machine_name(torch.device('cpu'))}, float32\n")
     print(table(records, score) + "\n")
     print(verdicts(records, score))
     (args.out / "measured.json").write_text(json.dumps(records, indent=1))
@@ -142,12 +142,6 @@ def verdicts(records: dict[str, dict[str, Any]], score: str) -> str:
         met = ratio(records, name) <= BAR[0] and lost <= BAR[1]
         lines.append(f"{name}: {score} {-lost:+.2f}, bar of {BAR[0]} x eager and -{BAR[1]} {'met' if met else 'not met'}")
     return "\n".join(lines)
-
-
-def processor_name() -> str:
-    """Of the first core, as Linux knows it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "processor unknown")
 
 
 if __name__ == "__main__":

@@ -166,9 +166,7 @@ class PredictOptions:
         check_tiles(self.tiles, self.task)
         if self.tiles is not None and (self.also or self.confidence):
             other = "also" if self.also else "confidence"
-            raise ValueError(
-                f"tiles={self.tiles} with {other}={getattr(self, other)}: of tiles there is none; leave one of them out"
-            )
+            raise ValueError(f"tiles={self.tiles} has no {other}, which is {getattr(self, other)}; leave one of them out")
         for name in self.confidence:
             check_choice("confidence", name, CONFIDENCE_NAMES)
         check_choice("format", self.format, PREDICTION_FORMATS)

@@ -209,8 +209,10 @@ def test_tiles(partly_right, checkpoints):
         ("panoptic", {"tiles": 2.0}, r"tiles=2.0 is for task='instance', not 'panoptic'"),
         ("instance", {"tiles": 0.5}, r"tiles=0.5 must lie in 1..16"),
         ("instance", {"tiles": 2.0, "implementation": "transformers"}, "tiles=2.0 is for implementation='eomt'"),
+        ("panoptic", {"mirror": True}, "mirror=True is for task='semantic', not 'panoptic'"),
+        ("semantic", {"mirror": True, "implementation": "transformers"}, "mirror=True is for implementation='eomt'"),
     ],
 )
-def test_tiles_that_are_refused(data, checkpoints, task, options, message):
+def test_views_that_are_refused(data, checkpoints, task, options, message):
     with pytest.raises(ValueError, match=message):
         score.score(checkpoints / task, data, "val", task, **options)

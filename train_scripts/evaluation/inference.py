@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from eomt.exported import ExportedMaskClassifier
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
+from eomt.image_processing.mirroring import MirroredProcessor
 from eomt.image_processing.tiles import TiledProcessor
 from eomt.mask_classifier import EomtForUniversalSegmentationOutput, MaskClassifier
 from eomt.train_scripts.data.evaluation_stream import collate_evaluation
@@ -47,7 +48,7 @@ class ResultMaker(Protocol):
 @torch.no_grad()
 def predictions(
     model: MaskClassifier | ExportedMaskClassifier,
-    processor: EomtImageProcessor | TiledProcessor,
+    processor: EomtImageProcessor | TiledProcessor | MirroredProcessor,
     stream: PredictionStream,
     task: ResultMaker,
     batch_size: int,

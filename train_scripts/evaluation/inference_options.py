@@ -35,6 +35,7 @@ TILES_HELP = {
     "help": "predict on overlapping tiles as well, in which objects are so many times as large as in the whole image, for small "
     "objects; 2 takes about 9 times as long (instance)"
 }
+MIRROR_HELP = {"help": "mean over the image and its mirror image, which takes twice as long (semantic)"}
 
 
 @dataclass
@@ -89,6 +90,7 @@ class ScoreOptions:
     merge_threshold: float | None = field(default=None, metadata=MERGE_THRESHOLD_HELP)
     merge_blocks: list[int] | None = field(default=None, metadata=MERGE_BLOCKS_HELP)
     tiles: float | None = field(default=None, metadata=TILES_HELP)
+    mirror: bool = field(default=False, metadata=MIRROR_HELP)
     trust_remote_code: bool = field(default=False, metadata=TRUST_HELP)
 
     def __post_init__(self):
@@ -102,9 +104,10 @@ class ScoreOptions:
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"tolerance={self.tolerance} must lie in 0..1, as class scores do; 0 gives exact maps")
         check_merging(self.merge_tokens, self.merge_threshold, self.merge_blocks)
-        check_tiles(self.tiles, self.task)
-        if self.tiles is not None and self.implementation != "eomt":
-            raise ValueError(f"tiles={self.tiles} is for implementation='eomt', not {self.implementation!r}; leave one of them out")
+        check_views(self.tiles, self.mirror, self.task)
+        if (self.tiles is not None or self.mirror) and self.implementation != "eomt":
+            given = f"tiles={self.tiles}" if self.tiles is not None else "mirror=True"
+            raise ValueError(f"{given} is for implementation='eomt', not {self.implementation!r}; leave one of them out")
 
 
 @dataclass
@@ -135,6 +138,7 @@ class PredictOptions:
     merge_threshold: float | None = field(default=None, metadata=MERGE_THRESHOLD_HELP)
     merge_blocks: list[int] | None = field(default=None, metadata=MERGE_BLOCKS_HELP)
     tiles: float | None = field(default=None, metadata=TILES_HELP)
+    mirror: bool = field(default=False, metadata=MIRROR_HELP)
     confidence: list[str] = field(
         default_factory=list,
         metadata={
@@ -163,10 +167,12 @@ class PredictOptions:
         check_checkpoint(self.checkpoint)
         self._check_also()
         check_merging(self.merge_tokens, self.merge_threshold, self.merge_blocks)
-        check_tiles(self.tiles, self.task)
-        if self.tiles is not None and (self.also or self.confidence):
-            other = "also" if self.also else "confidence"
-            raise ValueError(f"tiles={self.tiles} has no {other}, which is {getattr(self, other)}; leave one of them out")
+        check_views(self.tiles, self.mirror, self.task)
+        if self.tiles is not None and self.confidence:
+            raise ValueError(f"tiles={self.tiles} has no confidence, which is {self.confidence}; leave one of them out")
+        if self.also and (self.tiles is not None or self.mirror):
+            given = f"tiles={self.tiles}" if self.tiles is not None else "mirror=True"
+            raise ValueError(f"{given} is of one model, but also={self.also} shares images among several; leave one of them out")
         for name in self.confidence:
             check_choice("confidence", name, CONFIDENCE_NAMES)
         check_choice("format", self.format, PREDICTION_FORMATS)
@@ -208,8 +214,10 @@ def check_merging(method: str | None, threshold: float | None, blocks: list[int]
         raise ValueError(f"merge_blocks={blocks} must be two blocks for algm, as in 1 5; 0 leaves a merge out")
 
 
-def check_tiles(tiles: float | None, task: str) -> None:
-    """Raises ValueError unless the scale of tiles is one, and of instances."""
+def check_views(tiles: float | None, mirror: bool, task: str) -> None:
+    """Raises ValueError unless the scale of tiles is one, and tiles are of instances and mirror images of semantic maps."""
+    if mirror and task != "semantic":
+        raise ValueError(f"mirror=True is for task='semantic', not {task!r}; leave it out")
     if tiles is None:
         return
     if task != "instance":

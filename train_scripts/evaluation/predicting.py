@@ -13,7 +13,6 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from eomt.configuration import EomtBaseConfig
-from eomt.image_processing.tiles import TiledProcessor
 from eomt.token_merging import merge_tokens
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
@@ -29,6 +28,7 @@ from eomt.train_scripts.evaluation.precision import NAMES, autocast
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
 from eomt.train_scripts.evaluation.prediction_formats import BravoFormat
 from eomt.train_scripts.evaluation.tasks import Result, task_of
+from eomt.train_scripts.evaluation.views import with_views
 
 MODEL_SUFFIXES = (".json", ".safetensors", ".bin", ".onnx", ".data", ".xml", ".pte", ".pt2")
 
@@ -118,12 +118,13 @@ def _run_of(options: PredictOptions, given: str, task_name: str, output: str, st
         "column": options.column,
         "merge_tokens": repr(method) if method else None,
         "tiles": options.tiles,
+        "mirror": options.mirror,
     }
     if options.also:  # they decide how images are processed
         plan["together"] = [f"{options.task}={options.checkpoint}", *options.also]
     form = (BravoFormat if options.format == "bravo" else task.prediction_format)(Path(output), labels, category_ids)
     files = PredictionFiles(output, task, labels, form, plan, options.overlays)
-    processor = processor if options.tiles is None else TiledProcessor(processor, options.tiles)
+    processor = with_views(processor, options)
     return _Run(model.eval(), processor, WithConfidence(task, options.confidence), files, dtype)
 
 

@@ -12,7 +12,6 @@ from accelerate.utils import gather_object
 
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.image_processing.pictures import picture_grid
-from eomt.image_processing.tiles import TiledProcessor
 from eomt.token_merging import merge_tokens
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
@@ -35,6 +34,7 @@ from eomt.train_scripts.evaluation.precision import NAMES, autocast
 from eomt.train_scripts.evaluation.rivals import rival_class
 from eomt.train_scripts.evaluation.segmenter import EomtSegmenter, Segmenter
 from eomt.train_scripts.evaluation.tasks import Task, task_of
+from eomt.train_scripts.evaluation.views import with_views
 
 
 @takes_options(ScoreOptions)
@@ -117,6 +117,6 @@ def load_segmenter(options: ScoreOptions, task: Task, labels: Labels, device: to
         merge_tokens(model, method)
     check_classes(class_names(model), task_labels.names, checkpoint)
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), task_labels)
-    processor = processor if options.tiles is None else TiledProcessor(processor, options.tiles)
+    processor = with_views(processor, options)
     threshold = THRESHOLD if options.threshold is None else options.threshold
     return EomtSegmenter(model, processor, task, threshold, options.tolerance, options.batch_size, context)

@@ -1,6 +1,7 @@
 """A report of what a split holds, in which wrong labels are seen before training."""
 
 import json
+import math
 import os
 from collections import Counter
 from dataclasses import dataclass, field, fields
@@ -14,12 +15,17 @@ from eomt.train_scripts.data.samples import Sample
 NAMED = 20  # images, and annotations, that were left out whose reasons are kept
 
 
+CELLS = 4  # of a mask, that an object needs along each side to be found well
+STRIDE = 4  # pixels of a model's input a cell
+
+
 @dataclass
 class SplitReport:
     """
     Counts over the images of a split. The reports of shards add up to that of the split.
 
-    The keys of `class_...` are class indices as text, and those of `sizes` are "width x height".
+    The keys of `class_...` are class indices as text, and those of `sizes` are "width x height". Those of `class_sides` are an
+    index and the side of a square of a segment's area, in thousandths of the image's long side (hundredths from 100 on): "3 21".
     """
 
     images: int = 0
@@ -37,6 +43,7 @@ class SplitReport:
     class_images: Counter = field(default_factory=Counter)
     class_segments: Counter = field(default_factory=Counter)
     class_pixels: Counter = field(default_factory=Counter)
+    class_sides: Counter = field(default_factory=Counter)
     sizes: Counter = field(default_factory=Counter)
     skipped: Counter = field(default_factory=Counter)  # images that were left out, by kind of reason
     skipped_named: list[str] = field(default_factory=list)  # the reasons of the first of them
@@ -57,8 +64,12 @@ class SplitReport:
         self.class_segments.update(map(str, labels.tolist()))
         ids, counts = np.unique(sample.id_map.numpy(), return_counts=True)
         areas = dict(zip(ids.tolist(), counts.tolist(), strict=True))
-        for segment, label in zip(sample.segment_ids.tolist(), labels.tolist(), strict=True):
+        for segment, label, crowd in zip(*(part.tolist() for part in (sample.segment_ids, labels, sample.is_crowd)), strict=True):
             self.class_pixels[str(label)] += areas[segment]
+            if crowd:
+                continue
+            side = round(1000 * areas[segment] ** 0.5 / max(height, width))
+            self.class_sides[f"{label} {side if side < 100 else round(side, -1)}"] += 1
         covered = np.isin(sample.id_map.numpy(), sample.segment_ids.numpy())
         covered = covered.any(0) if covered.ndim == 3 else covered
         self.void_pixels += int((~covered).sum())
@@ -119,6 +130,13 @@ class SplitReport:
             key = str(index)
             counts = f"{self.class_images[key]:>9}{self.class_segments[key]:>10}{share * self.class_pixels[key]:>10.2f}"
             lines.append(f"{name:<{width}}{'thing' if isthing else 'stuff':<6}{counts}")
+        if (sides := self._sides_of_things(labels)) is not None:
+            inputs = " and ".join(str(needed_input(side)) for side in sides)
+            lines.append(
+                "things: half are narrower than {:.1f} % of the image's long side, a tenth than {:.1f} %; ".format(*sides)
+                + f"an input of {inputs} pixels shows them in {CELLS} cells of a mask. What has fewer is hardly found: train at a "
+                "larger scale, and predict with --tiles"
+            )
         if unseen := [name for index, name in enumerate(labels.names) if not self.class_images[str(index)]]:
             lines.append(f"never seen: {', '.join(unseen)}")
         if self.left_out:
@@ -128,3 +146,22 @@ class SplitReport:
             lines.append("left out: " + ", ".join(f"{count} {kind}" for kind, count in self.skipped.most_common()))
             lines += [f"  {reason}" for reason in self.skipped_named]
         return "\n".join(lines)
+
+    def _sides_of_things(self, labels: Labels) -> tuple[float, float] | None:
+        """The sides that half and a tenth of the things stay below, in percent of the image's long side; None without things."""
+        sides: Counter = Counter()
+        for key, count in self.class_sides.items():
+            label, side = map(int, key.split())
+            if labels.isthing[label]:
+                sides[side] += count
+        if not sides:
+            return None
+        values, counts = (np.array(part) for part in zip(*sorted(sides.items()), strict=True))
+        reached = counts.cumsum() / counts.sum()
+        half, tenth = (max(1, int(values[np.searchsorted(reached, share)])) / 10 for share in (0.5, 0.1))
+        return half, tenth
+
+
+def needed_input(side: float) -> int:
+    """The side of a model's input, in tens of pixels, in which an object of so many percent of the image's has `CELLS` cells."""
+    return 10 * math.ceil(10 * CELLS * STRIDE / side)

@@ -70,3 +70,23 @@ def test_the_text_names_what_is_missing_and_left_out(report):
     assert text.startswith("val: 2 images, 4 segments (1 crowds; at most 2 in an image)")
     assert "3 segments without a pixel were left out" in text and "never seen: cow" in text
     assert text.endswith("left out: 2 bad, 1 no segment\n  photo 7 is broken\n  photo 8\n  photo 9 is broken")
+
+
+def test_it_says_which_input_the_things_need(sample):
+    """Four cells of 4 pixels: of a thing of an eighth of the image's long side 16 pixels in 128, of one of a fortieth in 640."""
+    report = SplitReport()
+    ids = np.zeros((80, 160), np.int32)
+    ids[:40], ids[40:60, :20], ids[40:60, 20:40], ids[70:74, :4], ids[60:70, 50:60] = 1, 2, 3, 4, 5
+    report.add(sample(ids.tolist(), {1: 0, 2: 1, 3: 2, 4: 1, 5: 1}, crowd=(5,)))
+    line = next(line for line in report.text("train", LABELS).splitlines() if line.startswith("things:"))
+    assert "half are narrower than 12.0 %" in line and "a tenth than 2.5 %; an input of 140 and 640 pixels" in line
+    assert "5" not in report.class_sides and sum(report.class_sides.values()) == 4
+
+
+def test_stuff_and_reports_without_sizes_say_nothing_of_things(sample):
+    report = SplitReport()
+    report.add(sample([[1, 1]], {1: 0}))
+    assert "things:" not in report.text("train", LABELS)
+    report.add(sample([[1, 2]], {1: 0, 2: 1}))
+    report.class_sides.clear()  # as of an older version
+    assert "things:" not in report.text("train", LABELS)

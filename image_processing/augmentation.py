@@ -15,7 +15,9 @@ from torchvision.transforms import v2
 PADDING_ID = -1  # the id of padding in id maps; no segment has it
 
 
-def training_augmentation(size: int, min_scale: float = 0.1, max_scale: float = 2.0, color_jitter: bool = False) -> v2.Compose:
+def training_augmentation(
+    size: int, min_scale: float = 0.1, max_scale: float = 2.0, color_jitter: bool = False, rotate90: bool = False
+) -> v2.Compose:
     """The augmentation of the official recipe, with its defaults for COCO panoptic.
 
     Args:
@@ -23,6 +25,7 @@ def training_augmentation(size: int, min_scale: float = 0.1, max_scale: float = 
         min_scale, max_scale: range of the scale jitter; at 1 the image fits exactly inside the crop. The published ranges are 0.1
             to 2 for panoptic and instance segmentation and 0.5 to 2 for semantic segmentation.
         color_jitter: whether to change colours, as published for ADE20K and Cityscapes.
+        rotate90: whether to turn images by a random number of quarters as well, for sets without an upright.
 
     Returns:
         (`tv_tensors.Image` (3, H, W) uint8, `tv_tensors.Mask` (H, W) or (P, H, W)) -> the same types, S x S. It draws from
@@ -32,6 +35,7 @@ def training_augmentation(size: int, min_scale: float = 0.1, max_scale: float = 
         [
             *(photometric_jitter() if color_jitter else ()),
             v2.RandomHorizontalFlip(0.5),
+            *([QuarterTurns()] if rotate90 else ()),
             ScaleJitterCrop(size, min_scale, max_scale),
         ]
     )
@@ -59,6 +63,16 @@ def photometric_jitter() -> list[v2.Transform]:
         brightness,
         v2.RandomChoice([v2.Compose([contrast, saturation, hue]), v2.Compose([saturation, hue, contrast])]),
     ]
+
+
+class QuarterTurns(v2.Transform):
+    """Turns images and id maps by 0, 90, 180 or 270 degrees, each as likely. With flips, these are all eight views of a square."""
+
+    def make_params(self, flat_inputs: list) -> dict:
+        return {"quarters": int(torch.randint(0, 4, ()))}
+
+    def transform(self, inpt: Tensor, params: dict) -> Tensor:
+        return tv_tensors.wrap(torch.rot90(inpt, params["quarters"], (-2, -1)), like=inpt)
 
 
 class ScaleJitterCrop(v2.Transform):

@@ -116,6 +116,21 @@ def test_color_jitter_touches_colours_only():
     assert 5 < max(strength) < 60
 
 
+def test_quarter_turns_and_flips_give_all_eight_views_of_image_and_map():
+    pixels = torch.arange(12, dtype=torch.uint8).reshape(3, 4)
+    image, id_map = tv_tensors.Image(pixels.expand(3, 3, 4)), tv_tensors.Mask(pixels.int())
+    turn = v2.Compose(training_augmentation(4, rotate90=True).transforms[:-1])
+    torch.manual_seed(0)
+    seen = set()
+    for _ in range(100):
+        turned, ids = turn(image, id_map)
+        assert torch.equal(turned[0].int(), ids) and isinstance(ids, tv_tensors.Mask)
+        seen.add((tuple(ids.shape), *ids.flatten().tolist()))
+    assert len(seen) == 8
+    planes = tv_tensors.Mask(pixels.int().expand(2, 3, 4))  # segments that overlap
+    assert training_augmentation(4, rotate90=True)(image, planes)[1].shape == (2, 4, 4)
+
+
 def test_normalisation():
     image = torch.randint(0, 256, (2, 3, 5, 4), dtype=torch.uint8)
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)

@@ -109,6 +109,9 @@ class DataArguments:
     color_jitter: Deciding[bool] = field(
         default=False, metadata={"help": "brightness, contrast, saturation and hue (ADE20K, Cityscapes)"}
     )
+    rotate90: Deciding[bool] = field(
+        default=False, metadata={"help": "quarter turns, for images without an upright, such as of microscopes and from above"}
+    )
     shuffle_buffer: int = field(default=1000, metadata={"help": "rows held for shuffling; nothing is held but encoded images"})
     bad_samples: DataOption[Deciding[str]] = field(
         default="raise",
@@ -119,8 +122,9 @@ class DataArguments:
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
         check_choice("bad_samples", self.bad_samples, BAD_SAMPLES)
-        if not self.augment and self.color_jitter:
-            raise ValueError("color_jitter=True has no effect with augment=False; leave one of them out")
+        for name in ("color_jitter", "rotate90"):
+            if getattr(self, name) and not self.augment:
+                raise ValueError(f"{name}=True has no effect with augment=False; leave one of them out")
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")
 

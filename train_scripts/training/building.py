@@ -123,7 +123,7 @@ def build_streams(
     }
     augmentation = without_augmentation(data_args.image_size)
     if data_args.augment:
-        jitter = data_args.min_scale, data_args.max_scale, data_args.color_jitter
+        jitter = data_args.min_scale, data_args.max_scale, data_args.color_jitter, data_args.rotate90
         augmentation = training_augmentation(data_args.image_size, *jitter)
     train = training_stream(
         data_args.data, data_args.train_split, augmentation, args.seed, shuffle_buffer=data_args.shuffle_buffer, **share

@@ -29,6 +29,7 @@ LATER = {
     "lora_targets": list(LORA_TARGETS),
     "augment": True,
     "cache_features": False,
+    "rotate90": False,
 }
 
 

@@ -29,6 +29,8 @@ def test_images_that_are_augmented_are_refused(tiny_run):
         tiny_run("--frozen_blocks", "-1", "--cache_features")
     with pytest.raises(ValueError, match="color_jitter=True has no effect with augment=False"):
         tiny_run("--augment", "false", "--color_jitter", "true")
+    with pytest.raises(ValueError, match="rotate90=True has no effect with augment=False"):
+        tiny_run("--augment", "false", "--rotate90", "true")
 
 
 def test_an_encoder_that_is_trained_or_random_is_refused(tiny_model):

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 from arms import BACKBONE, score_once, train_in_turn
-from timing import machine_name, timed
+from timing import machine_name, peak_memory, timed
 
 from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.dataset_folder import Labels
@@ -137,21 +137,17 @@ def measured(args: argparse.Namespace) -> dict[str, dict]:
 def peak_of(args: argparse.Namespace) -> float:
     """MB that three steps need at most beyond what is held before them."""
     _, step = step_of(args.peak, args)
-    if device_of().type == "cuda":
-        held = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-    else:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak so far, that of loading, is forgotten
-        held = _status("VmRSS")
-    for _ in range(3):
-        step()
-    peak = torch.cuda.max_memory_allocated() if device_of().type == "cuda" else _status("VmHWM")
-    return (peak - held) / 2**20
 
+    def steps() -> None:
+        for _ in range(3):
+            step()
 
-def _status(field: str) -> int:
-    """Bytes that Linux counts of this process."""
-    return 1024 * int(Path("/proc/self/status").read_text().split(f"{field}:")[1].split()[0])
+    if device_of().type != "cuda":
+        return peak_memory(steps) / 2**20
+    held = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    steps()
+    return (torch.cuda.max_memory_allocated() - held) / 2**20
 
 
 def trained(args: argparse.Namespace) -> dict[str, float]:

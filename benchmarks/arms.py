@@ -127,13 +127,14 @@ def training_words(args: argparse.Namespace, recipe: Path, data: Path, out: Path
     return [*words, "--minutes", 2 * args.minutes, "--seed", args.seed, "--bf16", bf16]
 
 
-def score(checkpoint: Path, data: Path, split: str, task: str, masked: bool = False) -> dict:
-    """Scores a checkpoint with the scorer that users have, and draws it: `scores.json` and `picture.png` beside the model, or with
-    masked attention `masked_scores.json` and `masked_picture.png`."""
-    script, prefix = HERE.parent / "train_scripts" / "score.py", "masked_" if masked else ""
+def score(checkpoint: Path, data: Path, split: str, task: str, masked: bool = False, tiles: float | None = None) -> dict:
+    """Scores a checkpoint with the scorer that users have, and draws it: `scores.json` and `picture.png` beside the model; with
+    masked attention `masked_scores.json` and `masked_picture.png`, and with tiles `tiles_scores.json` and `tiles_picture.png`."""
+    script, prefix = HERE.parent / "train_scripts" / "score.py", "masked_" if masked else "tiles_" if tiles else ""
     path, picture = checkpoint / f"{prefix}scores.json", checkpoint / f"{prefix}picture.png"
     words = ["--checkpoint", checkpoint, "--data", data, "--split", split, "--task", task, "--output", path, "--picture", picture]
-    subprocess.run(list(map(str, [sys.executable, script, *words, "--masked", masked])), check=True)
+    words += ["--masked", masked, *(["--tiles", tiles] if tiles else [])]
+    subprocess.run(list(map(str, [sys.executable, script, *words])), check=True)
     return json.loads(path.read_text())
 
 
@@ -143,15 +144,35 @@ def score_once(checkpoint: Path, data: Path, task: str, masked: bool = False) ->
     return json.loads(path.read_text()) if path.is_file() else score(checkpoint, data, "val", task, masked)
 
 
-def compare_models(args: argparse.Namespace, recipe: Path, out: Path, task: str, split: str) -> None:
-    """Trains our model and transformers' in one loop at the same time on `out / "data"`, scores both and prints it."""
+def compare_models(
+    args: argparse.Namespace,
+    recipe: Path,
+    out: Path,
+    task: str,
+    split: str,
+    stock_words: Sequence[str] = (),
+    tiles: float | None = None,
+) -> None:
+    """Trains our model and transformers' in one loop at the same time on `out / "data"`, scores both and prints it.
+
+    Args:
+        stock_words: options of the training of transformers' model that differ from the recipe.
+        tiles: their scale, with which ours is scored as well; transformers has none.
+    """
     scripts = {"ours": HERE.parent / "train_scripts" / "train.py", "stock": HERE / "stock_model.py"}
     bf16 = bf16_is_faster()
     words = {name: training_words(args, recipe, out / "data", out / name, bf16) for name in scripts}
+    words["stock"] += stock_words
     run_side_by_side({name: [script, *words[name]] for name, script in scripts.items()}, out)
     for name in scripts:
-        scores = score(out / name, out / "data", split, task)
         state = json.loads((out / name / "trainer_state.json").read_text())
         seconds = json.loads((out / name / "train_results.json").read_text())["train_runtime"]
-        shown = ", ".join(f"{key} {value:.1f}" for key, value in scores.items() if isinstance(value, float) and key != "threshold")
-        print(f"{name}: {state['global_step']} steps in {seconds / 60:.1f} minutes on half of the cores: {shown}", flush=True)
+        print(f"{name}: {state['global_step']} steps in {seconds / 60:.1f} minutes on half of the cores", flush=True)
+        print(f"  whole images: {shown(score(out / name, out / 'data', split, task))}", flush=True)
+        if tiles and name == "ours":
+            print(f"  and tiles of {tiles}: {shown(score(out / name, out / 'data', split, task, tiles=tiles))}", flush=True)
+
+
+def shown(scores: dict) -> str:
+    names = [key for key, value in scores.items() if isinstance(value, float) and key not in ("threshold", "tolerance", "tiles")]
+    return ", ".join(f"{name} {scores[name]:.1f}" for name in names)

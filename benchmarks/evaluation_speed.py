@@ -38,7 +38,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cpu = torch.device("cpu")
-    options = ScoreOptions(args.checkpoint, args.data, args.task, split=args.split, batch_size=args.batch_size)
+    options = ScoreOptions(args.checkpoint, args.data, args.split, args.task, batch_size=args.batch_size)
     task, labels = task_of(args.task), read_labels(args.data)
     segmenter = load_segmenter(options, task, labels, cpu, torch.float32)
     stream = evaluation_stream(args.data, args.split, segmenter.processor, transform=task.sample)

@@ -12,11 +12,11 @@ import torch
 
 from eomt.image_processing.bounds import SLACK, may_win, tile_extremes
 from eomt.image_processing.sizes import Layout, Size
-from eomt.image_processing.threads import side_by_side
+from eomt.image_processing.threads import one_thread, side_by_side
 from eomt.image_processing.upsampling import SUPPORT, logit_rows, rows_under, upsampled_rows
 
 ROWS = 256  # read off at a time: the intermediate maps of a large image would take more memory than the result
-STRIP = 16  # rows that queries compete for at a time
+STRIP = 1 << 15  # pixels, in whole rows, that queries compete for at a time
 
 
 def panoptic_segmentation(
@@ -46,31 +46,35 @@ def panoptic_segmentation(
     Returns:
         `segmentation`, int64 (H, W) of segment ids, -1 is void, and `segments_info`, a list of {id, label_id, score}.
     """
-    scores, labels = class_logits.softmax(-1).max(-1)  # (Q,)
-    confident = (labels != class_logits.shape[-1] - 1) & (scores > threshold)
-    scores, labels = scores[confident], labels[confident]
+    confident, scores, labels = _confident(class_logits, threshold)
     if len(scores) == 0:
         return {"segmentation": torch.full(target, -1, device=mask_logits.device), "segments_info": []}
 
     winners, best, mask_areas = _winners(mask_logits[confident], scores, layout, target, mask_threshold)
-    if not with_confidence:
-        del best  # as large as the result
     # The two codes of query k are 2 k and 2 k + 1, so one count a code gives the pixels it wins outside and inside its mask.
     areas = torch.bincount(winners.flatten(), minlength=2 * len(scores)).view(-1, 2)  # (n, 2): outside, inside its mask
-    ratios = areas.sum(1) / mask_areas
-    exists = (areas[:, 1] > 0) & (mask_areas > 0)
-    segment_of_query, segments = _number_segments(
-        labels.tolist(), scores.tolist(), ratios.tolist(), exists.tolist(), overlap_mask_area_threshold, stuff_classes
-    )
+    segment_of_query, segments = _number_segments(labels, scores, areas, mask_areas, overlap_mask_area_threshold, stuff_classes)
     table = torch.full((2 * len(scores),), -1, device=winners.device)  # pixels won outside the winner's mask stay void
     table[1::2] = torch.tensor(segment_of_query, device=winners.device)
     segmentation = torch.empty(target, dtype=torch.int64, device=winners.device)
-    for rows, ids in zip(winners.split(ROWS), segmentation.split(ROWS), strict=True):
-        ids.copy_(table[rows.long()])
+
+    def read_off(starts: Sequence[int]) -> None:
+        for start in starts:
+            segmentation[start : start + ROWS] = table[winners[start : start + ROWS].long()]
+
+    side_by_side(read_off, range(0, target[0], ROWS), winners.device)
     if with_confidence:
         for segment, mean in zip(segments, _means(best, segmentation, len(segments)), strict=True):
             segment["confidence"] = mean
     return {"segmentation": segmentation, "segments_info": segments}
+
+
+@one_thread()
+def _confident(class_logits: torch.Tensor, threshold: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Which queries count, bool (Q,), and their scores and classes, (n,)."""
+    scores, labels = class_logits.softmax(-1).max(-1)
+    confident = (labels != class_logits.shape[-1] - 1) & (scores > threshold)
+    return confident, scores[confident], labels[confident]
 
 
 def _winners(
@@ -84,10 +88,12 @@ def _winners(
     winners = torch.empty(target, dtype=torch.int16, device=mask_logits.device)
     best = torch.empty(target, device=mask_logits.device)
 
+    strip = max(1, STRIP // target[1])
+
     def areas_of(starts: Sequence[int]) -> torch.Tensor:
         areas = torch.zeros(len(scores), dtype=torch.int64, device=mask_logits.device)
         for start in starts:
-            rows = slice(start, min(start + STRIP, target[0]))
+            rows = slice(start, min(start + strip, target[0]))
             chosen, full = _competitors(mask_logits, scores[:, None], layout, target, rows, mask_threshold)
             probs = upsampled_rows(mask_logits[chosen], layout, target, rows.start, rows.stop).sigmoid()
             inside = probs >= mask_threshold
@@ -97,7 +103,7 @@ def _winners(
             winners[rows] = 2 * chosen[where] + inside.gather(0, where[None])[0]
         return areas
 
-    areas = side_by_side(areas_of, range(0, target[0], STRIP), mask_logits.device)
+    areas = side_by_side(areas_of, range(0, target[0], strip), mask_logits.device)
     return winners, best, torch.stack(areas).sum(0)
 
 
@@ -115,17 +121,25 @@ def _competitors(
     return computed.nonzero().flatten(), full & ~computed
 
 
+@one_thread()
 def _number_segments(
-    labels: list[int],
-    scores: list[float],
-    ratios: list[float],
-    exists: list[bool],
+    labels: torch.Tensor,
+    scores: torch.Tensor,
+    areas: torch.Tensor,
+    mask_areas: torch.Tensor,
     overlap_mask_area_threshold: float,
     stuff_classes: Collection[int],
 ) -> tuple[list[int], list[dict]]:
-    """The segment id of each confident query (-1: none), and the segments; stuff of one class shares the first's id."""
+    """The segment id of each confident query (-1: none), and the segments; stuff of one class shares the first's id.
+
+    Args:
+        areas: pixels that each query wins outside and inside its mask, (n, 2).
+        mask_areas: of all masks, (n,).
+    """
+    ratios, exists = areas.sum(1) / mask_areas, (areas[:, 1] > 0) & (mask_areas > 0)
+    queries = zip(*(values.tolist() for values in (labels, scores, ratios, exists)), strict=True)
     segment_of_query, segments, stuff_ids = [], [], {}
-    for label, score, ratio, has_pixels in zip(labels, scores, ratios, exists, strict=True):
+    for label, score, ratio, has_pixels in queries:
         if not (has_pixels and ratio > overlap_mask_area_threshold):
             segment_of_query.append(-1)
         elif label in stuff_ids:

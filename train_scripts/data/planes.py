@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from eomt.train_scripts.data.run_lengths import mask_areas
+
 VOID = 0  # the id of no segment
 
 
@@ -25,7 +27,7 @@ def stack_rles(rles: Sequence[dict], ids: Sequence[int], size: tuple[int, int]) 
     Returns:
         (H, W) int32 if no two segments overlap, else (P, H, W).
     """
-    smallest_first = np.argsort(coco_mask.area(list(rles)) if len(rles) else [], kind="stable")
+    smallest_first = np.argsort(mask_areas(rles), kind="stable")
     planes = [np.zeros(size, dtype=np.int32)]
     for index in smallest_first:
         mask = coco_mask.decode(rles[index]).astype(bool)

@@ -13,6 +13,11 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 
 
+def mask_areas(rles: Sequence[dict]) -> np.ndarray:
+    """The pixels of each mask, int64 (n,). With NumPy 2, `pycocotools.mask.area` fails on a list of more than 255."""
+    return np.array([coco_mask.area(rle) for rle in rles], dtype=np.int64)
+
+
 def segments_to_rles(id_map: Tensor, ids: Sequence[int]) -> list[dict]:
     """
     Args:
@@ -24,7 +29,7 @@ def segments_to_rles(id_map: Tensor, ids: Sequence[int]) -> list[dict]:
     """
     if id_map.ndim == 3:
         rles = [segments_to_rles(plane, ids) for plane in id_map]
-        plane_of = np.stack([coco_mask.area(of_plane) for of_plane in rles]).argmax(0) if len(ids) else ()  # (n,)
+        plane_of = np.stack([mask_areas(of_plane) for of_plane in rles]).argmax(0) if len(ids) else ()  # (n,)
         return [rles[plane][index] for index, plane in enumerate(plane_of)]
     size = list(id_map.shape)
     pixels = id_map.cpu().numpy().ravel(order="F")  # column by column

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 
-from eomt.train_scripts.data.run_lengths import rle_to_edges, segments_to_rles
+from eomt.train_scripts.data.run_lengths import mask_areas, rle_to_edges, segments_to_rles
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.metrics.boundaries import boundary
 from eomt.train_scripts.metrics.in_memory_metric import INTEGERS, REFERENCE, InMemoryMetric
@@ -67,7 +67,7 @@ class AveragePrecision(InMemoryMetric):
         rles, scores, labels = self._checked(prediction, reference.id_map.shape[-2:])
         object_rles = segments_to_rles(reference.id_map, reference.segment_ids.tolist())
         object_labels = _in_range(reference.class_labels, self.num_classes, "class_labels")
-        object_areas, crowd = coco_mask.area(object_rles), reference.is_crowd.numpy()
+        object_areas, crowd = mask_areas(object_rles), reference.is_crowd.numpy()
         object_labels = np.where(object_areas > 0, object_labels, -1)
 
         tables = [np.zeros(0, self._detection)]
@@ -80,7 +80,7 @@ class AveragePrecision(InMemoryMetric):
             table["score"], table["label"] = scores[ranked], label
             criteria = self._ious(detected_rles, [object_rles[i] for i in objects], crowd[objects])
             for criterion, ious in enumerate(criteria):
-                flags = match_detections(ious, coco_mask.area(detected_rles), object_areas[objects], crowd[objects])
+                flags = match_detections(ious, mask_areas(detected_rles), object_areas[objects], crowd[objects])
                 table["matched"][:, criterion], table["ignored"][:, criterion] = flags
             tables.append(table)
         self.state["detections"][reference.image_id] = np.concatenate(tables)

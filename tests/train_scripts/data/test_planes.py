@@ -47,3 +47,11 @@ def test_smaller_segments_show_in_one_plane():
         expected[masks[index]] = index + 1
     assert np.array_equal(flatten_planes(stack_rles(encoded(masks), [1, 2, 3, 4], SIZE)), expected)
     assert np.array_equal(flatten_planes(expected), expected)
+
+
+def test_more_than_255_masks():
+    masks = np.zeros((300, *SIZE), dtype=bool)
+    for index in range(300):
+        masks[index, index // 60 : index // 60 + 2, index % 60] = True  # the rows of masks overlap
+    planes = stack_rles(encoded(masks), list(range(1, 301)), SIZE)
+    assert all((planes == index + 1).any(0).sum() == 2 for index in range(300))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from eomt.train_scripts.data.run_lengths import edges_to_rle, rle_to_edges, segments_to_rles
+from eomt.train_scripts.data.run_lengths import edges_to_rle, mask_areas, rle_to_edges, segments_to_rles
 
 
 def encoded(mask: np.ndarray) -> dict:
@@ -49,3 +49,9 @@ def test_broken_ones_are_refused():
     for other in ({"size": [7, 5], "counts": counts}, {"size": [5, 7], "counts": [35]}, {"counts": counts}, "a mask", None):
         with pytest.raises(ValueError, match=r"rles\[3\] must be {'size': \[5, 7\], 'counts': bytes}"):
             rle_to_edges(other, (5, 7), "rles[3]")
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 1000])
+def test_areas_of_any_number_of_masks(count):
+    mask = coco_mask.encode(np.asfortranarray(np.ones((20, 30), np.uint8)))
+    assert mask_areas([mask] * count).tolist() == [600] * count

@@ -37,6 +37,15 @@ def test_a_perfect_prediction(sample):
     assert result["ap_medium"] == result["ap_large"] == -1  # none are there
 
 
+def test_more_than_255_objects_in_an_image(sample):
+    """Of which the best 100 detections count: a third of the recall."""
+    ids = np.kron(np.arange(1, 301).reshape(15, 20), np.ones((2, 2), int))
+    truth = sample(ids.tolist(), {index: 0 for index in range(1, 301)})
+    found = {"rles": segments_to_rles(truth.id_map, truth.segment_ids.tolist()), "labels": torch.zeros(300, dtype=torch.int64)}
+    result = AveragePrecision(1).compute([{**found, "scores": torch.linspace(1, 0.5, 300)}], [truth])
+    assert result["ap"] == pytest.approx(100 * 34 / 101)  # recalls of 0 to .33
+
+
 def test_by_hand(sample):
     """Two objects of four pixels. By score: an IoU of 3/4, a false one, a perfect one."""
     truth = sample([[1, 1, 1, 1, 0, 0], [2, 2, 2, 2, 0, 0]], {1: 0, 2: 0})

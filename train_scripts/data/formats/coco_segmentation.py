@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 
 from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes, BadAnnotation
 from eomt.train_scripts.data.formats.polygons import usable_polygons
-from eomt.train_scripts.data.run_lengths import rle_to_edges
+from eomt.train_scripts.data.run_lengths import mask_areas, rle_to_edges
 
 SAME_AREA = 0.02  # relative, of a mask and the area that its annotation states
 CUT_OUT = "polygons inside another one of their annotation were cut out as holes"
@@ -72,7 +72,7 @@ def _depths(masks: list[dict]) -> list[int]:
     """In how many other, larger masks each one lies whole."""
     if len(masks) < 2:
         return [0] * len(masks)
-    areas = coco_mask.area(masks).astype(int)
+    areas = mask_areas(masks)
     boxes = coco_mask.toBbox(masks)  # x, y, width, height
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     return [

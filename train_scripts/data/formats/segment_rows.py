@@ -12,6 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from eomt.train_scripts.data.formats.image_files import encoded_file
+from eomt.train_scripts.data.run_lengths import mask_areas
 
 
 def encoded_ids(ids: np.ndarray) -> dict:
@@ -69,4 +70,4 @@ def row_of_masks(
 
 def _overlap(masks: list[dict]) -> bool:
     """Whether the union has fewer pixels than the masks have in all."""
-    return bool(masks) and coco_mask.area(coco_mask.merge(masks)) < coco_mask.area(masks).sum()
+    return bool(masks) and coco_mask.area(coco_mask.merge(masks)) < mask_areas(masks).sum()

@@ -51,6 +51,8 @@ def panoptic_segmentation(
         return {"segmentation": torch.full(target, -1, device=mask_logits.device), "segments_info": []}
 
     winners, best, mask_areas = _winners(mask_logits[confident], scores, layout, target, mask_threshold)
+    if not with_confidence:
+        del best  # as large as the result
     # The two codes of query k are 2 k and 2 k + 1, so one count a code gives the pixels it wins outside and inside its mask.
     areas = torch.bincount(winners.flatten(), minlength=2 * len(scores)).view(-1, 2)  # (n, 2): outside, inside its mask
     segment_of_query, segments = _number_segments(labels, scores, areas, mask_areas, overlap_mask_area_threshold, stuff_classes)

@@ -1,8 +1,5 @@
 """Predictions of every task in the form its metric takes, whatever the batch, and in bounded memory."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -74,14 +71,3 @@ def test_passes_for_nothing(tiny_model):
     assert len(results) == 3 and seen == [2, 1, 1, 1]
     assert not list(predictions(model, processor, Stream(), task_of("panoptic"), 2, show_progress=False, passes=1))
     assert seen[4:] == [1]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("task", TASKS)
-def test_200_queries_on_12_megapixels_add_less_than_300_mb(task):
-    path = Path(__file__).parents[3] / "benchmarks" / "scoring_cost.py"
-    spec = importlib.util.spec_from_file_location("scoring_cost", path)
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
-    _, added = benchmark.added_peak(task, num_classes=133)
-    assert added < 300

@@ -20,9 +20,15 @@ from eomt.train_scripts.exporting.export_options import ExportOptions
 @command
 def main(words: Sequence[str]) -> None:
     options = parse_options(ExportOptions, words, __doc__)
-    from eomt.train_scripts.exporting.exporting import export_model  # heavy: a wrong option is answered before it is loaded
+    # heavy modules come after the options, so that a wrong option is answered at once
+    if options.to == "web":
+        from eomt.train_scripts.web.page import export_page
 
-    report = export_model(**vars(options))
+        report = export_page(options)
+    else:
+        from eomt.train_scripts.exporting.exporting import export_model
+
+        report = export_model(**vars(options))
     compared, kind = report.agreement, "" if options.images else "drawn "
     print(f"written:  {report.folder}, {report.megabytes:.1f} MB, takes {report.takes}")
     print(f"checked:  on {report.images} {kind}image(s), logits within {compared.difference:.1e} of up to {compared.largest:.3g}")

@@ -56,9 +56,7 @@ def export_model(options: ExportOptions) -> ExportReport:
             model.
     """
     if options.to == "web":
-        from eomt.train_scripts.web.page import export_page  # here, since a page is made with this module
-
-        return export_page(options)
+        raise ValueError("to='web' is a page and no graph: call eomt.train_scripts.web.page.write_page, or eomt export")
     checkpoint = stored_model(options.checkpoint)
     model, processor = load_model_and_processor(checkpoint, options.masked)
     images = check_images(options.images)

@@ -64,10 +64,10 @@ class MirroredProcessor:
         masks = outputs.masks_queries_logits
         masks = torch.where(mirrored.to(masks.device)[:, None, None, None], masks.flip(-1), masks)
         height, width = torch.as_tensor(outputs.image_layouts[0])[:2].tolist()
-        windows = []
-        for image, start, end in offsets:
-            along_width = height <= width
-            windows.append((0, width - end, width - start) if image == 1 and along_width else (0, start, end))
+        along_width = height <= width
+        windows = [
+            (0, width - end, width - start) if image == 1 and along_width else (0, start, end) for image, start, end in offsets
+        ]
         together = ModelOutput(
             masks_queries_logits=masks,
             class_queries_logits=outputs.class_queries_logits,

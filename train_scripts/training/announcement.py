@@ -25,9 +25,12 @@ def announcement(model_args: ModelArguments, data_args: DataArguments, args: Eom
     start, _ = describe_start(model_args)
     if start == "random weights":
         start = f"{_bold('RANDOM WEIGHTS')}: give timm_model or checkpoint to start from a pretrained model"
+    crops = f"crops of {data_args.image_size} pixels"
+    if data_args.start_image_size is not None:
+        crops = f"crops of {data_args.start_image_size} pixels for {100 * data_args.start_share:g} % of the training, then {crops}"
     lines = {
         "runs in": describe_machine(args.device, args.autocast_dtype, attention, args.world_size),
-        "trains on": f"{images} images of {data_args.data} ({data_args.train_split}), {length}",
+        "trains on": f"{images} images of {data_args.data} ({data_args.train_split}), {length}, {crops}",
         "scores on": f"{eval_images} images ({data_args.eval_split})" if eval_images else "nothing",
         "starts from": start,
     }

@@ -16,6 +16,7 @@ from eomt.train_scripts.training.deciding import Deciding
 from eomt.train_scripts.training.option_checks import LORA_RANK, LORA_TARGETS, check_lora, check_schedules, refuse_replaced
 from eomt.train_scripts.training.option_groups import DataOption, OutputOption, StartOption, TrainingOption
 from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP, MASKING_MODES, share_of_training
+from eomt.train_scripts.training.start_size import SHARE, check_start_size
 
 
 @dataclass
@@ -98,6 +99,12 @@ class DataArguments:
     image_size: DataOption[Deciding[int]] = field(
         default=640, metadata={"help": "side of the square training crops and evaluation inputs, pixels"}
     )
+    start_image_size: Deciding[int | None] = field(
+        default=None, metadata={"help": "side that crops are resized to in the first part of the training, for faster steps"}
+    )
+    start_share: Deciding[float] = field(
+        default=SHARE, metadata={"help": "share of the training in which crops have start_image_size"}
+    )
     augment: Deciding[bool] = field(
         default=True,
         metadata={"help": "flips, scales and crops at random; false: each image fitted inside image_size, always alike"},
@@ -125,6 +132,7 @@ class DataArguments:
         for name in ("color_jitter", "rotate90"):
             if getattr(self, name) and not self.augment:
                 raise ValueError(f"{name}=True has no effect with augment=False; leave one of them out")
+        check_start_size(self.start_image_size, self.start_share, self.image_size)
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")
 

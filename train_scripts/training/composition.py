@@ -26,6 +26,7 @@ from eomt.train_scripts.training.run_record import RunRecord
 from eomt.train_scripts.training.saving import CheckpointSaver
 from eomt.train_scripts.training.signals import Signals
 from eomt.train_scripts.training.skipped_samples import SkippedSamples
+from eomt.train_scripts.training.start_size import StartSize
 from eomt.train_scripts.training.trainer import EomtTrainer
 from eomt.train_scripts.training.validation import Validation
 from eomt.train_scripts.training.weight_average import WeightAverage
@@ -75,6 +76,7 @@ def build_trainer(
         eval_stream,
         pretrained=bool(model_args.checkpoint or model_args.timm_model),
         features=features_of(model, model_args, data_args),
+        start_size=start_size_of(model, data_args),
         finished_model=FinishedModel(masking, finite, average, adapters),
         validation=Validation(
             processor=processor,
@@ -110,7 +112,29 @@ def features_of(model: MaskClassifier, model_args: ModelArguments, data_args: Da
             "cache_features=True needs images that are the same in every epoch, and augmentation changes them: give --augment "
             "false (no flips, scales and crops), or leave cache_features out"
         )
+    if data_args.start_image_size is not None:
+        raise ValueError(
+            f"cache_features=True needs images that are the same in every epoch, but start_image_size={data_args.start_image_size} "
+            "changes their size; leave one of them out"
+        )
     return FeatureCache(model)
+
+
+def start_size_of(model: MaskClassifier, data_args: DataArguments) -> StartSize | None:
+    """The smaller crops of the training's start, if asked for.
+
+    Raises:
+        ValueError: they are off the model's patch grid.
+    """
+    side = data_args.start_image_size
+    if side is None:
+        return None
+    patch = model.config.patch_size
+    if side % patch:
+        raise ValueError(
+            f"start_image_size={side} must be a multiple of the patch size {patch}, such as {side // patch * patch or patch}"
+        )
+    return StartSize(side, data_args.start_share)
 
 
 def record_of(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from eomt.train_scripts.training.option_checks import LORA_RANK, LORA_TARGETS
+from eomt.train_scripts.training.start_size import SHARE as START_SHARE
 
 T = TypeVar("T")
 _DECIDES = "decides the result of a run"
@@ -30,6 +31,8 @@ LATER = {
     "augment": True,
     "cache_features": False,
     "rotate90": False,
+    "start_image_size": None,
+    "start_share": START_SHARE,
 }
 
 

@@ -39,6 +39,7 @@ from eomt.train_scripts.training.resuming import Resumption, Start
 from eomt.train_scripts.training.saving import CheckpointSaver, LogsEndWithCheckpoints
 from eomt.train_scripts.training.schedules import learning_rate_factor
 from eomt.train_scripts.training.signals import Signals, WorkerShield
+from eomt.train_scripts.training.start_size import StartSize
 from eomt.train_scripts.training.validation import Validation
 from eomt.train_scripts.training.weight_average import refuse_averages
 
@@ -54,6 +55,7 @@ class EomtTrainer(Trainer):
         train_stream, eval_stream: this process's share of the samples; nothing shards them again.
         pretrained: whether the encoder is; a new one warms up with the rest.
         features: keeps those of a frozen encoder; None computes them at every step.
+        start_size: makes the crops of the first part smaller; None for crops of one size.
         finished_model: what is scored and stored; it holds the masking, averages, adapters and the check of the losses.
         validation: scores the model.
         saver: completes checkpoints; it holds the clock, the record of the run and the count of rows left out.
@@ -76,6 +78,7 @@ class EomtTrainer(Trainer):
         *,
         pretrained: bool,
         features: FeatureCache | None,
+        start_size: StartSize | None,
         finished_model: FinishedModel,
         validation: Validation,
         saver: CheckpointSaver,
@@ -86,6 +89,7 @@ class EomtTrainer(Trainer):
         description: RunDescription,
     ):
         self.pretrained, self.features, self.description = pretrained, features, description
+        self.start_size = start_size
         self.finished_model, self.validation = finished_model, validation
         self.saver, self.finished_mark, self.resumption = saver, finished_mark, resumption
         self.signals, self.timely = signals, timely
@@ -176,6 +180,8 @@ class EomtTrainer(Trainer):
         """The batches of a step, and the divisors of their joint loss over all processes."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         self._term_means.start_step()
+        if self.start_size is not None:
+            batches = [self.start_size.of(batch, self.progress.value) for batch in batches]
         images = [batch.pop("images") for batch in batches]
         for batch in batches:
             self.skipped.add(batch.pop("skipped"))

@@ -3,7 +3,7 @@
 Shapes: B model inputs, Q queries, C classes, n segments, h, w mask logits, H, W pixels of a result.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -188,10 +188,21 @@ class PostProcessing:
             ValueError: `target_sizes`, `patch_offsets` or `image_layouts` don't fit the outputs, images were split and
                 `target_sizes` is None, or `output_confidence` is none of the four.
         """
-        outputs = ModelOutputs.read(outputs)
-        check_confidence(output_confidence, outputs.num_classes)
+        images = _viewed_images(ModelOutputs.read(outputs), target_sizes, self._resize_settings(size, do_resize, do_pad))
+        return self.semantic_results(images, return_segmentation_scores, tolerance, output_confidence, output_probabilities)
+
+    @staticmethod
+    def semantic_results(
+        images: Iterable[ViewedImage],
+        return_segmentation_scores: bool = False,
+        tolerance: float = 0.0,
+        output_confidence: str | None = None,
+        output_probabilities: bool = False,
+    ) -> list[torch.Tensor] | list[SemanticSegmentationPostProcessorOutput]:
+        """[`post_process_semantic_segmentation`] of images whose views are known."""
         results = []
-        for image in _viewed_images(outputs, target_sizes, self._resize_settings(size, do_resize, do_pad)):
+        for image in images:
+            check_confidence(output_confidence, image.num_classes)
             maps = _class_maps(image, return_segmentation_scores, output_probabilities, tolerance)
             if output_confidence is not None:
                 maps["confidence"] = pixel_confidence(image, output_confidence)

@@ -390,19 +390,3 @@ def test_instances_of_tiles(checkpoints, photos, tmp_path):
         run(checkpoints, photos, "instance", out, tiles=3.0)
     with pytest.raises(ValueError, match="tiles=2.0 has no confidence"):
         run(checkpoints, photos, "instance", tmp_path / "other", tiles=2.0, confidence=["max"])
-
-
-def test_maps_of_mirror_images(checkpoints, photos, tmp_path):
-    """The mean of both is more or less sure than the image alone; another run goes on with neither."""
-    for name, options in {"alone": {}, "both": {"mirror": True}}.items():
-        assert run(checkpoints, photos, "semantic", tmp_path / name, confidence=["msp"], **options)["predicted"] == 5
-    alone, both = (np.array(Image.open(tmp_path / name / f"confidence/msp/{NAMES[0]}.png")) for name in ("alone", "both"))
-    assert alone.shape == both.shape and 0 < np.abs(alone.astype(int) - both).mean() < 0.2 * 65535
-    flipped = photos.parent / f"{photos.name}-flipped"
-    flipped.mkdir()
-    Image.open(photos / f"{NAMES[0]}.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(flipped / "000000000100.png")
-    run(checkpoints, flipped, "semantic", tmp_path / "flipped", confidence=["msp"], mirror=True)
-    mirrored = np.array(Image.open(tmp_path / f"flipped/confidence/msp/{NAMES[0]}.png"))[:, ::-1]
-    assert np.abs(mirrored.astype(int) - both).max() < 0.01 * 65535  # it makes no difference which of the two is the image
-    with pytest.raises(ValueError, match="mirror"):
-        run(checkpoints, photos, "semantic", tmp_path / "alone", confidence=["msp"], mirror=True)

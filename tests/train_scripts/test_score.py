@@ -211,6 +211,9 @@ def test_tiles(partly_right, checkpoints):
         ("instance", {"tiles": 2.0, "implementation": "transformers"}, "tiles=2.0 is for implementation='eomt'"),
         ("panoptic", {"mirror": True}, "mirror=True is for task='semantic', not 'panoptic'"),
         ("semantic", {"mirror": True, "implementation": "transformers"}, "mirror=True is for implementation='eomt'"),
+        ("panoptic", {"scales": [1.0, 1.5]}, r"scales=\[1.0, 1.5\] is for task='semantic', not 'panoptic'"),
+        ("semantic", {"scales": [0.5, 1.0]}, r"scales=\[0.5, 1.0\] must be different numbers from 1 to 16"),
+        ("semantic", {"scales": [1.5], "implementation": "transformers"}, r"scales=\[1.5\] is for implementation='eomt'"),
     ],
 )
 def test_views_that_are_refused(data, checkpoints, task, options, message):

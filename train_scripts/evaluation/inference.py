@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from eomt.exported import ExportedMaskClassifier
+from eomt.image_processing.averaging import AveragingProcessor
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
-from eomt.image_processing.mirroring import MirroredProcessor
 from eomt.image_processing.tiles import TiledProcessor
 from eomt.mask_classifier import EomtForUniversalSegmentationOutput, MaskClassifier
 from eomt.train_scripts.data.evaluation_stream import collate_evaluation
@@ -48,7 +48,7 @@ class ResultMaker(Protocol):
 @torch.no_grad()
 def predictions(
     model: MaskClassifier | ExportedMaskClassifier,
-    processor: EomtImageProcessor | TiledProcessor | MirroredProcessor,
+    processor: EomtImageProcessor | TiledProcessor | AveragingProcessor,
     stream: PredictionStream,
     task: ResultMaker,
     batch_size: int,
@@ -63,7 +63,7 @@ def predictions(
     Results are made image by image and dropped when the next is asked for, so that memory doesn't grow with the batch.
 
     Args:
-        model, processor: as trained or loaded. Of tiles, a forward pass has `batch_size` at a time.
+        model, processor: as trained or loaded. Of tiles and scales, a forward pass has `batch_size` views at a time.
         stream: the images, with or without truth.
         task: that the results are for.
         batch_size: images a forward pass.
@@ -86,7 +86,7 @@ def predictions(
         for batch in loader:
             made += 1
             with autocast():
-                outputs = _forward(model, batch["pixel_values"], batch_size if isinstance(processor, TiledProcessor) else None)
+                outputs = _forward(model, batch["pixel_values"], None if isinstance(processor, EomtImageProcessor) else batch_size)
             for sample, one in zip(batch["samples"], images_of(outputs, batch), strict=True):
                 yield sample, task.result(processor, one, tuple(sample.image.shape[1:]), threshold, tolerance)
                 bar.total = stream.share

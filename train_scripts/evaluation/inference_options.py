@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eomt.image_processing.defaults import THRESHOLD
+from eomt.image_processing.scales import check_scales
 from eomt.train_scripts.data.choices import BAD_SAMPLES, CONFIDENCE_NAMES, PREDICTION_FORMATS, TASK_NAMES, check_choice
 from eomt.train_scripts.data.input_paths import check_checkpoint, check_data_folder
 
@@ -36,6 +37,9 @@ TILES_HELP = {
     "objects; 2 takes about 9 times as long (instance)"
 }
 MIRROR_HELP = {"help": "mean over the image and its mirror image, which takes twice as long (semantic)"}
+SCALES_HELP = {
+    "help": "mean over the image at several scales, such as 1 1.5, of which each takes about its square as long (semantic)"
+}
 
 
 @dataclass
@@ -91,6 +95,7 @@ class ScoreOptions:
     merge_blocks: list[int] | None = field(default=None, metadata=MERGE_BLOCKS_HELP)
     tiles: float | None = field(default=None, metadata=TILES_HELP)
     mirror: bool = field(default=False, metadata=MIRROR_HELP)
+    scales: list[float] = field(default_factory=lambda: [1.0], metadata=SCALES_HELP)
     trust_remote_code: bool = field(default=False, metadata=TRUST_HELP)
 
     def __post_init__(self):
@@ -104,9 +109,8 @@ class ScoreOptions:
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"tolerance={self.tolerance} must lie in 0..1, as class scores do; 0 gives exact maps")
         check_merging(self.merge_tokens, self.merge_threshold, self.merge_blocks)
-        check_views(self.tiles, self.mirror, self.task)
-        if (self.tiles is not None or self.mirror) and self.implementation != "eomt":
-            given = f"tiles={self.tiles}" if self.tiles is not None else "mirror=True"
+        check_views(self.tiles, self.mirror, self.scales, self.task)
+        if (given := given_views(self)) and self.implementation != "eomt":
             raise ValueError(f"{given} is for implementation='eomt', not {self.implementation!r}; leave one of them out")
 
 
@@ -139,6 +143,7 @@ class PredictOptions:
     merge_blocks: list[int] | None = field(default=None, metadata=MERGE_BLOCKS_HELP)
     tiles: float | None = field(default=None, metadata=TILES_HELP)
     mirror: bool = field(default=False, metadata=MIRROR_HELP)
+    scales: list[float] = field(default_factory=lambda: [1.0], metadata=SCALES_HELP)
     confidence: list[str] = field(
         default_factory=list,
         metadata={
@@ -167,11 +172,10 @@ class PredictOptions:
         check_checkpoint(self.checkpoint)
         self._check_also()
         check_merging(self.merge_tokens, self.merge_threshold, self.merge_blocks)
-        check_views(self.tiles, self.mirror, self.task)
+        check_views(self.tiles, self.mirror, self.scales, self.task)
         if self.tiles is not None and self.confidence:
             raise ValueError(f"tiles={self.tiles} has no confidence, which is {self.confidence}; leave one of them out")
-        if self.also and (self.tiles is not None or self.mirror):
-            given = f"tiles={self.tiles}" if self.tiles is not None else "mirror=True"
+        if (given := given_views(self)) and self.also:
             raise ValueError(f"{given} is of one model, but also={self.also} shares images among several; leave one of them out")
         for name in self.confidence:
             check_choice("confidence", name, CONFIDENCE_NAMES)
@@ -214,10 +218,19 @@ def check_merging(method: str | None, threshold: float | None, blocks: list[int]
         raise ValueError(f"merge_blocks={blocks} must be two blocks for algm, as in 1 5; 0 leaves a merge out")
 
 
-def check_views(tiles: float | None, mirror: bool, task: str) -> None:
-    """Raises ValueError unless the scale of tiles is one, and tiles are of instances and mirror images of semantic maps."""
+def given_views(options: "ScoreOptions | PredictOptions") -> str | None:
+    """The first option that shows images several times, with its value; None if they are shown once."""
+    views = {"tiles": (options.tiles, None), "mirror": (options.mirror, False), "scales": (options.scales, [1.0])}
+    return next((f"{name}={value}" for name, (value, once) in views.items() if value != once), None)
+
+
+def check_views(tiles: float | None, mirror: bool, scales: list[float], task: str) -> None:
+    """Raises ValueError unless scales are possible, tiles are of instances, and mirror images and scales of semantic maps."""
     if mirror and task != "semantic":
         raise ValueError(f"mirror=True is for task='semantic', not {task!r}; leave it out")
+    check_scales(scales)
+    if scales != [1.0] and task != "semantic":
+        raise ValueError(f"scales={scales} is for task='semantic', not {task!r}; leave it out")
     if tiles is None:
         return
     if task != "instance":

@@ -119,6 +119,7 @@ def _run_of(options: PredictOptions, given: str, task_name: str, output: str, st
         "merge_tokens": repr(method) if method else None,
         "tiles": options.tiles,
         "mirror": options.mirror,
+        "scales": options.scales,
     }
     if options.also:  # they decide how images are processed
         plan["together"] = [f"{options.task}={options.checkpoint}", *options.also]

@@ -11,6 +11,7 @@ from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArg
 from eomt.train_scripts.training.building import build_processor, build_streams
 from eomt.train_scripts.training.composition import build_trainer, record_of, resumption_of
 from eomt.train_scripts.training.ending import end_run, finished_message
+from eomt.train_scripts.training.freed_memory import keep_freed_memory
 from eomt.train_scripts.training.preparing import with_prepared_data
 from eomt.train_scripts.training.trainer import EomtTrainer
 
@@ -29,6 +30,8 @@ def run_training(
         finished run already, which is then printed.
     """
     set_seed(args.seed)
+    if args.device.type == "cpu":
+        keep_freed_memory()
     data_args = with_prepared_data(data_args, args)
     task = task_of(data_args.task)
     labels = task.labels(read_labels(data_args.data))

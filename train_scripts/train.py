@@ -26,10 +26,15 @@ def run(argv: Sequence[str], make_model: Callable | None = None) -> "EomtTrainer
         argv: the words after the script's name.
         make_model: in place of `build_model`, for a benchmark that trains another model in this loop.
     """
-    model_args, data_args, args = parse_arguments((ModelArguments, DataArguments, EomtTrainingArguments), argv)
+    classes = ModelArguments, DataArguments, EomtTrainingArguments
+    model_args, data_args, args = parse_arguments(classes, argv)
     check_data(data_args.data)
     if model_args.checkpoint:
         check_checkpoint(model_args.checkpoint)
+    if data_args.fit_to_data:
+        from eomt.train_scripts.training.fitting import parse_fitted
+
+        model_args, data_args, args = parse_fitted(classes, argv, (model_args, data_args, args))
     # heavy modules come after the options, so that a wrong option is answered at once
     from eomt.train_scripts.training.building import build_model
     from eomt.train_scripts.training.run import run_training

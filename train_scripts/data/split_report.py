@@ -130,7 +130,7 @@ class SplitReport:
             key = str(index)
             counts = f"{self.class_images[key]:>9}{self.class_segments[key]:>10}{share * self.class_pixels[key]:>10.2f}"
             lines.append(f"{name:<{width}}{'thing' if isthing else 'stuff':<6}{counts}")
-        if (sides := self._sides_of_things(labels)) is not None:
+        if (sides := sides_of_things(self, labels)) is not None:
             inputs = " and ".join(str(needed_input(side)) for side in sides)
             lines.append(
                 "things: half are narrower than {:.1f} % of the image's long side, a tenth than {:.1f} %; ".format(*sides)
@@ -147,19 +147,20 @@ class SplitReport:
             lines += [f"  {reason}" for reason in self.skipped_named]
         return "\n".join(lines)
 
-    def _sides_of_things(self, labels: Labels) -> tuple[float, float] | None:
-        """The sides that half and a tenth of the things stay below, in percent of the image's long side; None without things."""
-        sides: Counter = Counter()
-        for key, count in self.class_sides.items():
-            label, side = map(int, key.split())
-            if labels.isthing[label]:
-                sides[side] += count
-        if not sides:
-            return None
-        values, counts = (np.array(part) for part in zip(*sorted(sides.items()), strict=True))
-        reached = counts.cumsum() / counts.sum()
-        half, tenth = (max(1, int(values[np.searchsorted(reached, share)])) / 10 for share in (0.5, 0.1))
-        return half, tenth
+
+def sides_of_things(report: SplitReport, labels: Labels) -> tuple[float, float] | None:
+    """The sides that half and a tenth of the things stay below, in percent of the image's long side; None without things."""
+    sides: Counter = Counter()
+    for key, count in report.class_sides.items():
+        label, side = map(int, key.split())
+        if labels.isthing[label]:
+            sides[side] += count
+    if not sides:
+        return None
+    values, counts = (np.array(part) for part in zip(*sorted(sides.items()), strict=True))
+    reached = counts.cumsum() / counts.sum()
+    half, tenth = (max(1, int(values[np.searchsorted(reached, share)])) / 10 for share in (0.5, 0.1))
+    return half, tenth
 
 
 def needed_input(side: float) -> int:

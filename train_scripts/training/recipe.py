@@ -45,12 +45,13 @@ def recipe_words(path: str | Path) -> list[str]:
     return words
 
 
-def parse_arguments(argument_classes: Sequence[type], argv: Sequence[str]) -> tuple:
+def parse_arguments(argument_classes: Sequence[type], argv: Sequence[str], between: Sequence[str] = ()) -> tuple:
     """Parses `--recipe FILE` and options into dataclasses; options on the command line win over the recipe's.
 
     Args:
         argument_classes: dataclasses to fill.
         argv: the command line's words.
+        between: words that win over the recipe's, and the command line's over them.
 
     Raises:
         ValueError: for an option or recipe key that no dataclass has, with the nearest one that exists.
@@ -62,4 +63,9 @@ def parse_arguments(argument_classes: Sequence[type], argv: Sequence[str]) -> tu
     parser = TrainingParser(argument_classes)
     parser.refuse_unknown(words)
     parser.refuse_unknown(recipe, f"recipe {chosen.recipe!r}")
-    return parser.parse_args_into_dataclasses([*recipe, *words])[: len(argument_classes)]
+    return parser.parse_args_into_dataclasses([*recipe, *between, *words])[: len(argument_classes)]
+
+
+def given_options(argv: Sequence[str]) -> set[str]:
+    """The names of the options on a command line."""
+    return {word[2:].split("=")[0].replace("-", "_") for word in argv if word.startswith("--")}

@@ -1,0 +1,105 @@
+"""Options that follow from the data."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eomt.train_scripts import train
+from eomt.train_scripts.data.dataset_folder import Labels, write_labels
+from eomt.train_scripts.data.split_report import SplitReport
+from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.fitting import facts_of_data
+from eomt.train_scripts.training.recipe import given_options, parse_arguments
+
+CLASSES = ModelArguments, DataArguments, EomtTrainingArguments
+
+
+@pytest.fixture
+def chosen(tmp_path):
+    """`chosen(report, *words)`: {option: value} that follow, of a dataset with this report."""
+
+    def choose(report: SplitReport, *words: str) -> dict:
+        write_labels(tmp_path, Labels(["cell", "tissue"], [True, False]))
+        report.save(tmp_path / "train_report.json")
+        parsed = parse_arguments(CLASSES, ["--data", str(tmp_path), "--output_dir", str(tmp_path / "run"), *words])
+        facts = facts_of_data(*parsed, given_options(words))
+        return {name: value for fact in facts for name, value in fact.options.items()}
+
+    return choose
+
+
+def report_of(images: int, size: str = "480 x 360", sides: dict[str, int] | None = None) -> SplitReport:
+    return SplitReport(images=images, sizes=Counter({size: images}), class_sides=Counter(sides or {}))
+
+
+def test_few_photos_are_trained_on_unmasked_in_small_batches_at_the_scale_of_scoring(chosen):
+    options = chosen(report_of(367), "--task", "semantic", "--image_size", "560", "--timm_model", "vit", "--num_train_epochs", "5")
+    assert "num_train_epochs" not in options  # it was given
+    assert (options["masking"], options["frozen_blocks"]) == ("never", 4)
+    assert (options["total_batch_size"], options["per_device_train_batch_size"]) == (2, 2)
+    assert (options["min_scale"], options["max_scale"], options["start_image_size"]) == (1.28, 1.5, 400)
+    assert json.loads(options["config"]) == {"num_blocks": 2, "num_queries": 50}
+    upright = chosen(report_of(367, "300 x 300"), "--task", "semantic", "--image_size", "320")
+    assert (upright["min_scale"], upright["max_scale"], upright["num_train_epochs"]) == (0.96, 1.12, 17)
+    assert not upright.keys() & {"frozen_blocks", "start_image_size"}  # random weights, and a small input
+
+
+def test_what_is_given_stays(chosen):
+    words = ["--task", "semantic", "--masking", "annealed", "--min_scale=0.5", "--total_batch_size", "8"]
+    options = chosen(report_of(100), *words, "--config", '{"num_queries": 7}', "--minutes", "3")
+    assert not options.keys() & {
+        "masking",
+        "min_scale",
+        "total_batch_size",
+        "per_device_train_batch_size",
+        "config",
+        "num_train_epochs",
+    }
+    assert options["max_scale"] == 1.5 and options["learning_rate"] == 1e-4
+    assert "masking" not in chosen(report_of(100), "--task", "semantic", "--first_block_annealing", "0.1")
+    kept = chosen(report_of(100), "--task", "semantic", "--config", "{}", "--checkpoint", "org/name")
+    assert not kept.keys() & {"config", "frozen_blocks"}
+
+
+def test_small_objects_are_enlarged_and_others_are_not(chosen):
+    """At 320 pixels, 5 % of the long side are 4 cells of a mask, and 15 % are 12."""
+    words = ["--task", "instance", "--image_size", "320"]
+    small = {"0 20": 10, "0 50": 20, "0 80": 10, "1 900": 50}  # of class 1, which is stuff, sizes don't count
+    assert (options := chosen(report_of(5000, sides=small), *words)) == {"min_scale": 1.5, "max_scale": 2.5}, options
+    large = {name.replace("50", "150"): count for name, count in small.items()}
+    assert chosen(report_of(5000, sides={"0 150": 40}), *words) == {}
+    assert (chosen(report_of(50, sides=large), *words)["max_scale"]) == 1.4
+    assert "--tiles" not in str(chosen(report_of(5000, sides=small), "--task", "panoptic", "--image_size", "320"))
+    assert chosen(report_of(5000, sides={"0 2": 1}), *words)["max_scale"] == 7.5  # of a scale of 6, the largest
+
+
+def test_many_images_and_data_without_a_report_keep_the_recipe(chosen, few_scenes, tmp_path):
+    assert chosen(report_of(1000), "--task", "semantic") == {}
+    for data in (str(few_scenes), "hf://datasets/org/name"):
+        parsed = parse_arguments(CLASSES, ["--data", data, "--output_dir", str(tmp_path)])
+        assert facts_of_data(*parsed, set()) == []
+
+
+def test_a_recipe_trains_as_it_says(tiny_words, tmp_path, capsys):
+    folder = tmp_path / "raw"
+    for name in ("photos", "masks"):
+        (folder / name).mkdir(parents=True)
+    for number in range(12):
+        pixels = np.full((40, 60), number % 2, np.uint8)  # half dark, half bright
+        pixels[:, 30:] = 1 - number % 2
+        Image.fromarray(pixels).save(folder / "masks" / f"{number}.png")
+        Image.fromarray(255 * pixels).convert("RGB").save(folder / "photos" / f"{number}.png")
+    (folder / "classes.txt").write_text("dark\nbright\n")
+    words = [*tiny_words, "--recipe", "semantic", "--data", str(folder), "--output_dir", str(tmp_path / "run")]
+    words += ["--prepare", "--classes 0:dark,1:bright", "--max_steps", "2", "--masking", "annealed", "--save_strategy", "best"]
+    trainer = train.run(words)
+    shown = capsys.readouterr().out
+    assert shown.count("is prepared as") == 1 and "fitted to:   11 images, which are few: learning_rate 0.0001" in shown
+    assert "min_scale 1.44, max_scale 1.69" in shown and "masking never" not in shown
+    assert trainer.args.head_learning_rate == 2e-4 and trainer.args.masking == "annealed"
+    crop = trainer.train_dataset.augmentation.transforms[-1]
+    assert (crop.min_scale, crop.max_scale) == (1.44, 1.69)
+    assert train.run(words) is None and "holds this run, finished" in capsys.readouterr().out  # the same data, the same options

@@ -1,0 +1,143 @@
+"""Options of a training that follow from its data: the number of images, their shape, and the size of their objects.
+
+What they are was found in trainings of an hour and less, see docs/benchmarks.md.
+"""
+
+import json
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from eomt.train_scripts.data.dataset_folder import Labels, read_labels
+from eomt.train_scripts.data.split_report import STRIDE, SplitReport, sides_of_things
+from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.preparing import with_prepared_data
+from eomt.train_scripts.training.recipe import given_options, parse_arguments
+
+FEW = 1000  # images: sets of fewer are trained on in small batches
+STEPS = 3000  # that a training has at least
+FROZEN_BLOCKS = 4
+CELLS = 8  # of a mask, that half of the objects have along each side
+LARGEST = 6.0  # scale
+LARGE_INPUT = 448  # pixels: from here on the first crops are smaller
+NOTHING = "nothing: many images, or no report beside the data, which `eomt prepare` writes"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something about the data, and the options that follow from it."""
+
+    text: str
+    options: dict[str, str | float | bool]
+
+    def without(self, given: Collection[str]) -> "Fact":
+        """The fact with the options that are not given."""
+        return Fact(self.text, {name: value for name, value in self.options.items() if name not in given})
+
+    def words(self) -> list[str]:
+        return [word for name, value in self.options.items() for word in (f"--{name}", str(value))]
+
+    def __str__(self) -> str:
+        return f"{self.text}: {', '.join(f'{name} {value}' for name, value in self.options.items())}"
+
+
+def parse_fitted(classes: Sequence[type], argv: Sequence[str], parsed: tuple) -> tuple:
+    """Parses the options again, between those of recipe and command line what follows from the data, and says what that is.
+
+    Data that are not prepared yet are prepared first. All processes must call it.
+
+    Args:
+        classes: of the options of model, data and training.
+        argv: the command line's words.
+        parsed: what they were parsed to.
+    """
+    model, data, args = parsed
+    data = with_prepared_data(data, args)
+    facts = facts_of_data(model, data, args, given_options(argv))
+    if args.process_index == 0:
+        print("\n".join(f"fitted to:   {fact}" for fact in facts or [NOTHING]), flush=True)
+    words = [*argv, "--data", data.data, "--prepare", data.prepare, "--train_split", data.train_split]
+    return parse_arguments(classes, words, [word for fact in facts for word in fact.words()])
+
+
+def facts_of_data(model: ModelArguments, data: DataArguments, args: EomtTrainingArguments, given: Collection[str]) -> list[Fact]:
+    """What follows from a prepared dataset, whose report is beside it.
+
+    Args:
+        model, data, args: the run's options.
+        given: names of those that the command line has, which stay as they are.
+
+    Returns:
+        None of a dataset without a report.
+    """
+    path = Path(data.data) / f"{data.train_split}_report.json"
+    if "://" in data.data or not path.is_file():
+        return []
+    report, labels = SplitReport.load(path), read_labels(data.data)
+    facts = [*_of_few_images(report, model, data, args, given), *_of_sizes(report, labels, data)]
+    facts = [fact.without(given) for fact in facts]
+    return [fact for fact in facts if fact.options]
+
+
+def _of_few_images(
+    report: SplitReport, model: ModelArguments, data: DataArguments, args: EomtTrainingArguments, given: Collection[str]
+) -> Iterator[Fact]:
+    if report.images >= FEW:
+        return
+    semantic = data.task == "semantic"
+    rate = 1e-4 if semantic else 2e-4
+    options = {"learning_rate": rate, "head_learning_rate": 2 * rate, "head_warmup": 0.02, "encoder_warmup": 0.05}
+    if not given & {"total_batch_size", "per_device_train_batch_size"}:
+        of_process = max(1, 2 // args.world_size)
+        batch = of_process * args.world_size
+        options |= {"total_batch_size": batch, "per_device_train_batch_size": of_process}
+        if args.minutes is None and args.max_steps <= 0:
+            options["num_train_epochs"] = max(args.num_train_epochs, math.ceil(STEPS * batch / report.images))
+    if semantic:
+        if args.first_block_annealing is None:
+            options["masking"] = "never"
+        if model.timm_model and not model.lora:
+            options["frozen_blocks"] = FROZEN_BLOCKS
+        if not model.checkpoint and "config" not in given:
+            options["config"] = json.dumps({**model.config_fields, "num_blocks": 2, "num_queries": 50})
+        if data.image_size >= LARGE_INPUT and data.start_image_size is None and not model.cache_features:
+            options["start_image_size"] = _smaller(data.image_size, model.config_fields.get("patch_size", 16))
+    yield Fact(f"{report.images} images, which are few", options)
+
+
+def _smaller(side: int, patch: int) -> int:
+    """About a side of half the pixels, on the patch grid."""
+    return round(side / 2**0.5 / patch) * patch
+
+
+def _of_sizes(report: SplitReport, labels: Labels, data: DataArguments) -> Iterator[Fact]:
+    if not data.augment:
+        return
+    few = report.images < FEW
+    if data.task == "semantic":
+        if few:
+            shape = _long_by_short(report)
+            scales = {"min_scale": round(0.96 * shape, 2), "max_scale": round(1.125 * shape, 2)}
+            yield Fact(f"images {shape:.3g} times as long as wide, at about the scale that they are scored at", scales)
+        return
+    sides = sides_of_things(report, labels)
+    cells = sides and sides[0] / 100 * data.image_size / STRIDE
+    if data.task == "instance" and cells and cells < 0.8 * CELLS:
+        scale = min(LARGEST, CELLS / cells)
+        text = f"objects of which half are narrower than {cells:.1f} cells of a mask (score and predict with --tiles {scale:.1f})"
+        yield Fact(text, {"min_scale": round(0.75 * scale, 2), "max_scale": round(1.25 * scale, 2)})
+    elif few:
+        yield Fact("images at about the scale that they are scored at", {"min_scale": 0.7, "max_scale": 1.4})
+
+
+def _long_by_short(report: SplitReport) -> float:
+    """The ratio of an image's sides, the median."""
+    ratios = [
+        max(sides) / min(sides)
+        for size, count in report.sizes.items()
+        for sides in [tuple(map(int, size.split(" x ")))]
+        for _ in range(count)
+    ]
+    return median(ratios)

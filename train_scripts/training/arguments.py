@@ -91,7 +91,7 @@ class DataArguments:
         default="",
         metadata={"help": "options of `eomt prepare` for data that are not prepared yet, such as '--classes sky,road --void 255'"},
     )
-    fit_to_data: DataOption[bool] = field(
+    fit_to_data: bool = field(
         default=False,
         metadata={"help": "choose options that the command line leaves out by the number of images and the sizes of objects"},
     )

@@ -135,7 +135,7 @@ class SplitReport:
             lines.append(
                 "things: half are narrower than {:.1f} % of the image's long side, a tenth than {:.1f} %; ".format(*sides)
                 + f"an input of {inputs} pixels shows them in {CELLS} cells of a mask. What has fewer is hardly found: train at a "
-                "larger scale, and predict with --tiles"
+                "larger scale, as the recipe instance does, and predict with --tiles"
             )
         if unseen := [name for index, name in enumerate(labels.names) if not self.class_images[str(index)]]:
             lines.append(f"never seen: {', '.join(unseen)}")

@@ -11,6 +11,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.choices import BAD_SAMPLES, TASK_NAMES, check_choice
 from eomt.train_scripts.evaluation.checkpoints import AUTO, check_whole
+from eomt.train_scripts.evaluation.inference_options import check_views
 from eomt.train_scripts.evaluation.precision import fast_dtype
 from eomt.train_scripts.training.deciding import Deciding
 from eomt.train_scripts.training.option_checks import LORA_RANK, LORA_TARGETS, check_lora, check_schedules, refuse_replaced
@@ -128,6 +129,10 @@ class DataArguments:
         default="raise",
         metadata={"help": f"images that can't be used, one of {', '.join(BAD_SAMPLES)}: stop, or leave out and report"},
     )
+    tiles: float | None = field(
+        default=None,
+        metadata={"help": "evaluate in overlapping tiles as well, in which objects are so many times as large (instance)"},
+    )
     threshold: float = field(default=THRESHOLD, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
 
     def __post_init__(self):
@@ -136,6 +141,7 @@ class DataArguments:
         for name in ("color_jitter", "rotate90"):
             if getattr(self, name) and not self.augment:
                 raise ValueError(f"{name}=True has no effect with augment=False; leave one of them out")
+        check_views(self.tiles, False, [1.0], self.task)
         check_start_size(self.start_image_size, self.start_share, self.image_size)
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")

@@ -11,6 +11,7 @@ from transformers.image_processing_base import ImageProcessingMixin
 from eomt import EomtImageProcessor
 from eomt.configuration import EomtBaseConfig, EomtConfig
 from eomt.image_processing.augmentation import training_augmentation, without_augmentation
+from eomt.image_processing.tiles import TiledProcessor
 from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream, evaluation_stream
@@ -130,4 +131,9 @@ def build_streams(
     )
     if not data_args.eval_split:
         return train, None
-    return train, evaluation_stream(data_args.data, data_args.eval_split, processor, **share)
+    return train, evaluation_stream(data_args.data, data_args.eval_split, evaluation_views(processor, data_args), **share)
+
+
+def evaluation_views(processor: EomtImageProcessor, data_args: DataArguments) -> EomtImageProcessor | TiledProcessor:
+    """What shows the model the evaluation images: in tiles as well, if asked for."""
+    return processor if data_args.tiles is None else TiledProcessor(processor, data_args.tiles)

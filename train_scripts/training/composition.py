@@ -11,6 +11,7 @@ from eomt.train_scripts.evaluation.precision import fast_attention
 from eomt.train_scripts.evaluation.tasks import Task
 from eomt.train_scripts.training.adapters import Adapters
 from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.building import evaluation_views
 from eomt.train_scripts.training.deciding import deciding_options
 from eomt.train_scripts.training.feature_cache import FeatureCache
 from eomt.train_scripts.training.finished_mark import FinishedMark
@@ -79,7 +80,7 @@ def build_trainer(
         start_size=start_size_of(model, data_args),
         finished_model=FinishedModel(masking, finite, average, adapters),
         validation=Validation(
-            processor=processor,
+            processor=evaluation_views(processor, data_args),
             labels=labels,
             task=task,
             threshold=data_args.threshold,

@@ -126,8 +126,8 @@ def _of_sizes(report: SplitReport, labels: Labels, data: DataArguments) -> Itera
     cells = sides and sides[0] / 100 * data.image_size / STRIDE
     if data.task == "instance" and cells and cells < 0.8 * CELLS:
         scale = min(LARGEST, CELLS / cells)
-        text = f"objects of which half are narrower than {cells:.1f} cells of a mask (score and predict with --tiles {scale:.1f})"
-        yield Fact(text, {"min_scale": round(0.75 * scale, 2), "max_scale": round(1.25 * scale, 2)})
+        options = {"min_scale": round(0.75 * scale, 2), "max_scale": round(1.25 * scale, 2), "tiles": round(scale, 1)}
+        yield Fact(f"objects of which half are narrower than {cells:.1f} cells of a mask (predict with tiles as well)", options)
     elif few:
         yield Fact("images at about the scale that they are scored at", {"min_scale": 0.7, "max_scale": 1.4})
 

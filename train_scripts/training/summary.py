@@ -18,11 +18,12 @@ def run_summary(trainer: EomtTrainer) -> str:
         trainer: of a run that has ended.
     """
     folder, data = Path(trainer.args.output_dir), trainer.description.data_args
-    lines, next_commands = [], [predict_words(str(folder), data.task)]
+    tiles = () if data.tiles is None else ("--tiles", f"{data.tiles:g}")
+    lines, next_commands = [], [(*predict_words(str(folder), data.task), *tiles)]
     if trainer.validation.scores:
         lines += ["", score_tables(trainer.validation.scores, trainer.description.labels, most=MOST_CLASSES), ""]
         next_commands.append(
-            ("score", "--checkpoint", str(folder), "--data", data.data, "--split", data.eval_split, "--task", data.task)
+            ("score", "--checkpoint", str(folder), "--data", data.data, "--split", data.eval_split, "--task", data.task, *tiles)
         )
     lines.append(f"model:    {folder}{_best(trainer)}")
     if (folder / overlays.FILE).is_file():

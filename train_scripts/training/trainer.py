@@ -18,6 +18,7 @@ from transformers.trainer_utils import TrainOutput
 
 from eomt.collectives import mean_over_processes
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
+from eomt.image_processing.tiles import TiledProcessor
 from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.training_collator import TrainingCollator
@@ -111,6 +112,10 @@ class EomtTrainer(Trainer):
         for does, part in needs_whole.items():
             if part is not None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
                 raise ValueError(f"{does} whole parameters, which FSDP and DeepSpeed cut up; leave it out, or launch with DDP")
+        if self.is_fsdp_enabled and isinstance(validation.processor, TiledProcessor):
+            raise ValueError(
+                "tiles: processes that share the weights must make equally many passes; leave it out, or launch with DDP"
+            )
         self._add_callbacks()
 
     def _add_callbacks(self) -> None:

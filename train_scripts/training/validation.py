@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
+from eomt.image_processing.tiles import TiledProcessor
 from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream
@@ -36,7 +37,7 @@ class Validation:
         scores: what the metric last computed, by class too.
     """
 
-    processor: EomtImageProcessor
+    processor: EomtImageProcessor | TiledProcessor
     labels: Labels
     task: Task
     threshold: float

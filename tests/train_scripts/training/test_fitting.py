@@ -68,11 +68,11 @@ def test_small_objects_are_enlarged_and_others_are_not(chosen):
     """At 320 pixels, 5 % of the long side are 4 cells of a mask, and 15 % are 12."""
     words = ["--task", "instance", "--image_size", "320"]
     small = {"0 20": 10, "0 50": 20, "0 80": 10, "1 900": 50}  # of class 1, which is stuff, sizes don't count
-    assert (options := chosen(report_of(5000, sides=small), *words)) == {"min_scale": 1.5, "max_scale": 2.5}, options
+    assert (options := chosen(report_of(5000, sides=small), *words)) == {"min_scale": 1.5, "max_scale": 2.5, "tiles": 2.0}, options
     large = {name.replace("50", "150"): count for name, count in small.items()}
     assert chosen(report_of(5000, sides={"0 150": 40}), *words) == {}
     assert (chosen(report_of(50, sides=large), *words)["max_scale"]) == 1.4
-    assert "--tiles" not in str(chosen(report_of(5000, sides=small), "--task", "panoptic", "--image_size", "320"))
+    assert "tiles" not in str(chosen(report_of(5000, sides=small), "--task", "panoptic", "--image_size", "320"))
     assert chosen(report_of(5000, sides={"0 2": 1}), *words)["max_scale"] == 7.5  # of a scale of 6, the largest
 
 

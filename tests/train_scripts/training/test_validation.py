@@ -1,13 +1,18 @@
 """Scoring the model of a training."""
 
+import json
 from contextlib import nullcontext
 
 import pytest
 from transformers import AutoImageProcessor, AutoModel
 
+from eomt import EomtImageProcessor
+from eomt.image_processing.tiles import TiledProcessor
+from eomt.train_scripts import train
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.evaluation.tasks import task_of
+from eomt.train_scripts.score import score
 from eomt.train_scripts.training import validation
 from eomt.train_scripts.training.overlays import OverlayCallback
 from eomt.train_scripts.training.progress import TrainingProgress
@@ -69,3 +74,25 @@ def test_images_that_are_left_out_are_warned_of_and_not_counted(parts, monkeypat
     made.score(model, stream, nullcontext)
     made.score(model, stream, nullcontext)
     assert caplog.messages.count("left out: val-00000: spoilt") == 1 and made.skipped.total == 0
+
+
+def test_a_run_is_scored_in_tiles_as_the_scoring_does(tiny_words, few_scenes, tmp_path, capsys, monkeypatch):
+    joined, merge = [], TiledProcessor.post_process_instance_segmentation
+
+    def post_process(self, outputs, sizes, *options, **named):
+        joined.append(len(outputs.masks_queries_logits))
+        return merge(self, outputs, sizes, *options, **named)
+
+    monkeypatch.setattr(TiledProcessor, "post_process_instance_segmentation", post_process)
+    words = [*tiny_words, "--task", "instance", "--image_size", "64", "--tiles", "2", "--output_dir", str(tmp_path)]
+    train.main(words)
+    assert joined == 3 * [1 + 9]  # of three square images
+    assert capsys.readouterr().out.count("--tiles 2") == 2  # in the commands that come next
+    results = json.loads((tmp_path / "eval_results.json").read_text())
+    tiled, _ = score(tmp_path, few_scenes, "val", "instance", tiles=2.0)
+    assert tiled["ap"] == pytest.approx(results["eval_ap"], abs=0.01)
+    assert (
+        EomtImageProcessor.from_pretrained(tmp_path).size["longest_edge"] == 64
+    )  # what is stored is the processor of whole images
+    with pytest.raises(ValueError, match="tiles=2.0 is for task='instance', not 'panoptic'"):
+        train.run([*tiny_words, "--tiles", "2", "--output_dir", str(tmp_path / "other")])

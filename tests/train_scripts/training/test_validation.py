@@ -79,9 +79,9 @@ def test_images_that_are_left_out_are_warned_of_and_not_counted(parts, monkeypat
 def test_a_run_is_scored_in_tiles_as_the_scoring_does(tiny_words, few_scenes, tmp_path, capsys, monkeypatch):
     joined, merge = [], TiledProcessor.post_process_instance_segmentation
 
-    def post_process(self, outputs, sizes, *options, **named):
+    def post_process(self, outputs, *options, **named):
         joined.append(len(outputs.masks_queries_logits))
-        return merge(self, outputs, sizes, *options, **named)
+        return merge(self, outputs, *options, **named)
 
     monkeypatch.setattr(TiledProcessor, "post_process_instance_segmentation", post_process)
     words = [*tiny_words, "--task", "instance", "--image_size", "64", "--tiles", "2", "--output_dir", str(tmp_path)]
@@ -91,8 +91,6 @@ def test_a_run_is_scored_in_tiles_as_the_scoring_does(tiny_words, few_scenes, tm
     results = json.loads((tmp_path / "eval_results.json").read_text())
     tiled, _ = score(tmp_path, few_scenes, "val", "instance", tiles=2.0)
     assert tiled["ap"] == pytest.approx(results["eval_ap"], abs=0.01)
-    assert (
-        EomtImageProcessor.from_pretrained(tmp_path).size["longest_edge"] == 64
-    )  # what is stored is the processor of whole images
+    assert EomtImageProcessor.from_pretrained(tmp_path).size["longest_edge"] == 64  # of whole images
     with pytest.raises(ValueError, match="tiles=2.0 is for task='instance', not 'panoptic'"):
         train.run([*tiny_words, "--tiles", "2", "--output_dir", str(tmp_path / "other")])

@@ -30,6 +30,7 @@ LATER = {
     "augment": True,
     "cache_features": False,
     "rotate90": False,
+    "copy_paste": 0.0,
 }
 
 

@@ -76,47 +76,57 @@ def paste_segments(crop: LabelledCrop, source: LabelledCrop, chosen: Tensor, is_
         The crop with its remaining segments, whose ids stay, and the k chosen ones, which have new ids. It has as many planes as
         the one of both that has more.
     """
-    below, pasted = crop.id_map.numpy(), _numbers(source.id_map.numpy(), source.segment_ids[chosen])  # 1..k where pasted
-    covered = pasted > 0 if pasted.ndim == 2 else (pasted > 0).any(0)  # (S, S)
-    kept = _remaining(below, covered, crop, is_thing)
-    if not kept.all():
-        below = np.where(_numbers(below, crop.segment_ids[~kept]) > 0, PADDING_ID, below)
+    below, pasted = _alike_planes(crop.id_map.numpy(), _numbers(source.id_map.numpy(), source.segment_ids[chosen]))
+    covered = pasted > 0 if pasted.ndim == 2 else (pasted > 0).any(0)
+    pixels = np.flatnonzero(covered)  # of S^2; the rest need not be looked at
+    kept = _remaining(below, pixels, crop, is_thing)
+    for lost in crop.segment_ids[~kept].tolist():
+        below[below == lost] = PADDING_ID
     first = max(int(crop.id_map.max()), -1) + 1
-    below, pasted = _alike_planes(np.where(covered, PADDING_ID, below), pasted)
-    id_map = np.where(pasted > 0, pasted + (first - 1), below).astype(np.int32)
-    new_ids = torch.arange(first, first + int(chosen.sum()))
+    numbers = _flat(pasted)[..., pixels]  # 1..k where pasted
+    _flat(below)[..., pixels] = np.where(numbers > 0, numbers + (first - 1), PADDING_ID)
+    image = crop.image.clone()
+    image.permute(1, 2, 0).numpy()[covered] = source.image.permute(1, 2, 0).numpy()[covered]
     return LabelledCrop(
-        image=torch.where(torch.from_numpy(covered), source.image, crop.image),
-        id_map=torch.from_numpy(id_map),
-        segment_ids=torch.cat([crop.segment_ids[kept], new_ids]),
+        image=image,
+        id_map=torch.from_numpy(below),
+        segment_ids=torch.cat([crop.segment_ids[kept], torch.arange(first, first + int(chosen.sum()))]),
         class_labels=torch.cat([crop.class_labels[kept], source.class_labels[chosen]]),
     )
 
 
-def _remaining(id_map: np.ndarray, covered: np.ndarray, crop: LabelledCrop, is_thing: Sequence[bool]) -> Tensor:
-    """(n,) bool, which segments stay when the (S, S) pixels are covered."""
-    numbers, count = _numbers(id_map, crop.segment_ids), len(crop.segment_ids) + 1
-    before = np.bincount(numbers.ravel(), minlength=count)[1:]
-    after = before - np.bincount(numbers[..., covered].ravel(), minlength=count)[1:]
-    least = np.where(np.array(is_thing)[crop.class_labels.numpy()], LEAST_LEFT * before, 0)
-    return torch.from_numpy((after > 0) & (after >= least))
+def _remaining(id_map: np.ndarray, pixels: np.ndarray, crop: LabelledCrop, is_thing: Sequence[bool]) -> Tensor:
+    """(n,) bool, which segments stay when some pixels are covered."""
+    ids, labels = crop.segment_ids.tolist(), crop.class_labels.tolist()
+    under = np.bincount(_numbers(_flat(id_map)[..., pixels], crop.segment_ids).ravel(), minlength=len(ids) + 1)[1:]
+    kept = torch.ones(len(ids), dtype=torch.bool)
+    for index in np.flatnonzero(under).tolist():
+        area = int(np.count_nonzero(id_map == ids[index]))
+        left = area - int(under[index])
+        kept[index] = left > 0 and (left >= LEAST_LEFT * area or not is_thing[labels[index]])
+    return kept
+
+
+def _flat(id_map: np.ndarray) -> np.ndarray:
+    """A map in C's order, (S, S) or (P, S, S), -> a view of it, (S^2,) or (P, S^2)."""
+    return id_map.reshape(*id_map.shape[:-2], -1)
 
 
 def _numbers(id_map: np.ndarray, segment_ids: Tensor) -> np.ndarray:
     """Ids -> 1..m where a pixel has one of the m ids, 0 elsewhere. The table's last entry serves the id -1."""
     ids = segment_ids.numpy()
-    table = np.zeros(max(int(id_map.max()), int(ids.max(initial=0))) + 2, dtype=np.int32)
+    table = np.zeros(max(int(id_map.max(initial=0)), int(ids.max(initial=0))) + 2, dtype=np.int32)
     table[ids] = np.arange(1, len(ids) + 1)
-    return table[id_map]
+    return table.take(id_map)
 
 
 def _alike_planes(below: np.ndarray, pasted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both maps with as many planes. The new ones are empty: `PADDING_ID` below, since 0 may be a segment's id, and 0 above."""
+    """Both maps with as many planes, copied. New ones are empty: `PADDING_ID` below, where 0 may be a segment, and 0 above."""
     if below.ndim == pasted.ndim == 2:
-        return below, pasted
+        return np.array(below, order="C"), pasted
     below, pasted = (part[None] if part.ndim == 2 else part for part in (below, pasted))
     planes = max(len(below), len(pasted))
-    return tuple(
-        np.concatenate([part, np.full((planes - len(part), *part.shape[1:]), nothing, dtype=part.dtype)])
-        for part, nothing in ((below, PADDING_ID), (pasted, 0))
-    )
+    padded = [np.full((planes, *part.shape[1:]), nothing, dtype=np.int32) for part, nothing in ((below, PADDING_ID), (pasted, 0))]
+    for copy, part in zip(padded, (below, pasted), strict=True):
+        copy[: len(part)] = part
+    return tuple(padded)

@@ -1,5 +1,7 @@
 """Copy-paste: which pixels and ids a crop has afterwards, worked out by hand."""
 
+from dataclasses import replace
+
 import torch
 
 from eomt.image_processing.copy_paste import LEAST_LEFT, LabelledCrop, paste_segments, random_things
@@ -62,6 +64,14 @@ def test_planes_of_either_side():
     under = paste_segments(two, crop_of([[7, 0, 0], [7, 0, 0]], [7], [1], 50), torch.tensor([True]), THINGS)
     assert under.id_map.tolist() == [[[5, 3, 0], [5, 0, 0]], [[-1, 4, 4], [-1, 0, 0]]]
     assert under.segment_ids.tolist() == [3, 4, 5] and under.image[2].tolist() == [[50, 200, 200], [50, 200, 200]]
+
+
+def test_planes_in_another_order_of_memory_as_augmentation_makes_them():
+    two = crop_of([[[3, 3, 0], [0, 0, 0]], [[0, 4, 4], [0, 0, 0]]], ids=[3, 4], labels=[0, 1], grey=200)
+    turned = [replace(one, id_map=one.id_map.permute(1, 2, 0).contiguous().permute(2, 0, 1)) for one in (two, two)]
+    expected, found = (paste_segments(*pair, torch.tensor([False, True]), THINGS) for pair in ((two, two), turned))
+    assert not turned[0].id_map.is_contiguous() and torch.equal(found.id_map, expected.id_map)
+    assert found.id_map.tolist() == [[[3, -1, -1], [0, 0, 0]], [[0, 5, 5], [0, 0, 0]]]
 
 
 def test_random_things_are_any_but_none_and_never_stuff():

@@ -15,9 +15,8 @@ from eomt.randomness import key_of
 from eomt.train_scripts.data.samples import Sample
 
 REMEMBERED = 16  # rows before a sample, of which one may be its partner
-BRIGHTNESS_TOLERANCE = 32  # grey levels
-COLOUR_TOLERANCE = 32  # levels between the strongest and the weakest channel
-GREY = 4  # the same: an image of less has no colours
+TOLERANCE = 32  # of 255 levels
+GREY = 4  # levels between the strongest and the weakest channel, on average: an image of less has no colours
 LOOKED_AT = 64  # pixels of an image's shorter side that its kind is told from
 
 
@@ -48,14 +47,14 @@ class CopyPaste:
 
 @dataclass(frozen=True)
 class Kind:
-    """What an image looks like, by two means in 0..255.
+    """What an image looks like, by means in 0..255.
 
     Args:
-        brightness: of the pixels that are no thing; of all, if things are everywhere.
+        background: red, green and blue of the pixels that are no thing; of all, if things are everywhere.
         colourfulness: the difference between the strongest and the weakest channel, over all pixels.
     """
 
-    brightness: float
+    background: tuple[float, float, float]
     colourfulness: float
 
     @classmethod
@@ -64,18 +63,16 @@ class Kind:
         step = max(1, min(sample.image.shape[1:]) // LOOKED_AT)
         pixels = sample.image[:, ::step, ::step].numpy().astype(np.int32)  # (3, h, w)
         ids = sample.id_map[..., ::step, ::step].numpy()
-        things = np.isin(ids, sample.segment_ids[torch.tensor(is_thing)[sample.class_labels]].numpy())
+        things = np.isin(ids, sample.segment_ids[torch.tensor(is_thing)[sample.class_labels]].numpy().astype(np.int32))
         background = ~(things if things.ndim == 2 else things.any(0))
         shown = pixels[:, background] if background.any() else pixels
-        return cls(float(shown.mean()), float((pixels.max(0) - pixels.min(0)).mean()))
+        return cls(tuple(shown.reshape(3, -1).mean(1).tolist()), float((pixels.max(0) - pixels.min(0)).mean()))
 
     def is_like(self, other: "Kind") -> bool:
-        """Whether both are grey or neither is, and both means differ by no more than 32 levels."""
-        return (
-            (self.colourfulness < GREY) == (other.colourfulness < GREY)
-            and abs(self.colourfulness - other.colourfulness) <= COLOUR_TOLERANCE
-            and abs(self.brightness - other.brightness) <= BRIGHTNESS_TOLERANCE
-        )
+        """Whether both are grey or neither is, and no mean differs by more than `TOLERANCE`."""
+        ours, theirs = ((*kind.background, kind.colourfulness) for kind in (self, other))
+        both = (self.colourfulness < GREY) == (other.colourfulness < GREY)
+        return both and all(abs(one - two) <= TOLERANCE for one, two in zip(ours, theirs, strict=True))
 
 
 class PastePartners:
@@ -84,8 +81,8 @@ class PastePartners:
 
     A sample's partner is drawn from the `REMEMBERED` rows before its own: one that shows a thing, and whose image is of a similar
     kind. A set of microscopy may mix dark fluorescence with bright stained tissue, whose nuclei would be absurd in each other. Two
-    images are alike if both are grey or both coloured, and neither the brightness of what is behind the things nor the
-    colourfulness of the image differs by more than 32 of 255 levels. Where none is alike, nothing is pasted.
+    images are alike if both are grey or both coloured, and neither a channel of what is behind the things nor the colourfulness of
+    the whole differs by more than 32 of 255 levels, on average. Where none is alike, nothing is pasted.
 
     A partner's crop is that which it was trained with, before anything was pasted over it. So pasting decodes and augments nothing
     again, and remembers 7 S^2 bytes a row: 46 MB a worker at 640 pixels.

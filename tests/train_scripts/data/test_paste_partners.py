@@ -33,13 +33,15 @@ def test_kinds():
     def kind(*colours, things=(True,)):
         return Kind.of(square("a", *colours), things)
 
-    assert kind(DARK).brightness == 5 and kind(DARK).colourfulness == 0  # the grey square doesn't count as background
-    assert kind(DARK, things=(False,)).brightness == pytest.approx(0.75 * 5 + 0.25 * 128)
+    assert kind(DARK).background == (5, 5, 5) and kind(DARK).colourfulness == 0  # the grey square doesn't count as background
+    assert kind(DARK, things=(False,)).background == pytest.approx([0.75 * 5 + 0.25 * 128] * 3)
+    assert kind(SKY, things=(False,)).background == pytest.approx([0.75 * level + 0.25 * 128 for level in SKY])
     assert kind(DARK).is_like(kind((30, 30, 30), (250, 250, 250)))  # whatever the things look like
     assert not kind(DARK).is_like(kind(GREY)) and not kind(GREY).is_like(kind(DARK))
     assert not kind(GREY).is_like(kind(STAINED)) and kind(STAINED).is_like(kind((210, 190, 200)))
     assert not kind((200, 200, 200)).is_like(kind((204, 196, 200), (136, 128, 128)))  # one is grey: but a few levels of colour
     assert not kind(SKY).is_like(kind((210, 190, 200)))
+    assert not kind((250, 250, 230)).is_like(kind((255, 210, 255)))  # a channel apart
 
 
 def paste_all(samples: list[Sample], probability: float = 1.0) -> list[dict]:

@@ -67,6 +67,7 @@ def find_instances(
     mask_threshold: float,
     top_k: int | None,
     keep: Callable[[Mask], Any] = lambda mask: mask,
+    beyond: float | None = None,
 ) -> list[Instance]:
     """The instances of an image whose score is at least `threshold`.
 
@@ -79,20 +80,24 @@ def find_instances(
         top_k: the best so many of all Q x C pairs are candidates (the official code's 100), ordered by score. None:
             each query with its best class, in the queries' order, as in transformers.
         keep: is called with each mask in turn and returns what is kept of it. The masks of a large image don't all fit in memory.
+        beyond: the least score of further instances, of pairs beyond the best `top_k`; None: there are none.
 
     Raises:
-        ValueError: `mask_threshold` is not between 0 and 1, or `top_k` is below 1.
+        ValueError: `mask_threshold` is not between 0 and 1, `top_k` is below 1, or `beyond` is given without it.
     """
     if not 0 < mask_threshold < 1:
         raise ValueError(f"mask_threshold is {mask_threshold}, but must lie between 0 and 1, both excluded.")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k is {top_k}, but must be at least 1, or None for one class a query.")
-    class_scores, labels, queries = _candidates(class_logits.softmax(-1)[:, :-1], top_k)
+    if beyond is not None and top_k is None:
+        raise ValueError(f"beyond is {beyond}, but goes beyond the best top_k, which is None. Give both, or neither.")
+    class_scores, labels, queries = _candidates(class_logits.softmax(-1)[:, :-1], top_k, beyond)
+    further = torch.arange(len(queries), device=queries.device) >= (len(queries) if top_k is None else top_k)
     level = math.log(mask_threshold / (1 - mask_threshold))  # logits above it have probabilities above the threshold
     # Upsampling is most of the work, so candidates that can't pass are dropped before it: a score is at most the class score, since
     # a mask's score is at most 1; and a mask is empty if no logit is above the level, since upsampling takes means of logits.
     possible = (class_scores >= threshold) & (mask_logits.amax((1, 2)) > level)[queries]
-    class_scores, labels, queries = class_scores[possible].tolist(), labels[possible].tolist(), queries[possible]
+    class_scores, labels, queries, further = class_scores[possible], labels[possible], queries[possible], further[possible]
     unique, mask_of = queries.unique(return_inverse=True)  # a query may be a candidate for several classes
 
     def masks_of(run: torch.Tensor) -> list[tuple[float, tuple[int, int, int, int], Any] | None]:
@@ -102,20 +107,26 @@ def find_instances(
 
     masks = list(chain.from_iterable(side_by_side(masks_of, mask_logits[unique], mask_logits.device)))
     instances = []
-    for class_score, label, m in zip(class_scores, labels, mask_of.tolist(), strict=True):
+    columns = (column.tolist() for column in (class_scores, labels, mask_of, further))
+    for class_score, label, m, is_further in zip(*columns, strict=True):
         if masks[m] is not None:
             mask_score, box, kept = masks[m]
-            instances.append(Instance(label, class_score * mask_score, box, kept))
-    instances = [instance for instance in instances if instance.score >= threshold]
+            if class_score * mask_score >= (max(threshold, beyond) if is_further else threshold):
+                instances.append(Instance(label, class_score * mask_score, box, kept))
     return instances if top_k is None else sorted(instances, key=lambda instance: -instance.score)
 
 
-def _candidates(probs: torch.Tensor, top_k: int | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(Q, C) class probabilities -> class score, class and query of each candidate."""
+def _candidates(probs: torch.Tensor, top_k: int | None, beyond: float | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(Q, C) class probabilities -> class score, class and query of each candidate, those beyond the best `top_k` last."""
     if top_k is None:
         scores, labels = probs.max(-1)
         return scores, labels, torch.arange(len(scores), device=scores.device)
     scores, pairs = probs.flatten().topk(min(top_k, probs.numel()))
+    if beyond is not None:
+        further = probs.flatten() >= beyond
+        further[pairs] = False
+        pairs = torch.cat([pairs, further.nonzero().flatten()])
+        scores = probs.flatten()[pairs]
     return scores, pairs % probs.shape[1], pairs // probs.shape[1]
 
 

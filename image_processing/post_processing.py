@@ -105,6 +105,7 @@ class PostProcessing:
         do_resize: bool | None = None,
         do_pad: bool | None = None,
         output_confidence: str | None = None,
+        beyond: float | None = None,
     ) -> list[dict]:
         """Instances, each scored by its class probability times the mean mask probability inside its mask.
 
@@ -119,6 +120,8 @@ class PostProcessing:
                 is 1) and length of each run, row by row.
             return_rles: `segmentation` is a list with COCO's compressed RLE of each instance, as pycocotools takes them,
                 and scores are not rounded. With this format and the last, one mask is in memory at a time.
+            beyond: with `top_k`, pairs beyond the best so many are instances too if their score is at least this. None: they
+                aren't.
 
         Returns:
             For each image `segmentation`, unless changed as above float32 (H, W) of ids with -1 for none, where the best
@@ -149,7 +152,7 @@ class PostProcessing:
         streamed = Mask.rle if return_rles else Mask.runs if return_coco_annotation else None
         keep = {} if streamed is None else {"keep": streamed}
         for masks, classes, (layout, target) in zip(outputs.mask_logits, outputs.class_logits, images, strict=True):
-            instances = find_instances(masks, classes, layout, target, threshold, mask_threshold, top_k, **keep)
+            instances = find_instances(masks, classes, layout, target, threshold, mask_threshold, top_k, beyond=beyond, **keep)
             if streamed is not None:
                 segmentation = [instance.mask for instance in instances]
             else:

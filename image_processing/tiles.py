@@ -88,6 +88,7 @@ class TiledProcessor:
         top_k: int = 100,
         mask_threshold: float = MASK_THRESHOLD,
         return_rles: bool = True,
+        beyond: float | None = None,
     ) -> list[dict]:
         """The instances of one image, from all its views; see [`merge_views`].
 
@@ -98,6 +99,8 @@ class TiledProcessor:
             top_k: the best so many pairs of query and class are candidates in each view, and the best so many are returned.
             mask_threshold: a mask is where the probability is above this.
             return_rles: must be True; there is no other format.
+            beyond: the least score of further candidates of each view, and of further instances that are returned; None: there are
+                none.
 
         Returns:
             As [`EomtImageProcessor.post_process_instance_segmentation`] with `return_rles`.
@@ -125,9 +128,12 @@ class TiledProcessor:
                 mask_threshold,
                 top_k,
                 keep=lambda mask, frame=frame: _placed(mask, frame, size).rle(),
+                beyond=beyond,
             )
             views.append([Candidate.of(instance, number, frame, size) for instance in found])
-        merged = merge_views(views, tiles, size)[:top_k]
+        merged = merge_views(views, tiles, size)
+        further = [] if beyond is None else [one for one in merged[top_k:] if one.score >= beyond]
+        merged = merged[:top_k] + further
         infos = [
             {"id": number, "label_id": one.label_id, "score": one.score, "bbox": list(one.box)} for number, one in enumerate(merged)
         ]

@@ -111,6 +111,28 @@ def test_official_top_k(random_outputs):
         assert abs(segment["score"] - score) < 2e-6 and torch.equal(mask, truth)
 
 
+def test_instances_beyond_the_best_so_many(random_outputs):
+    """The best stay as they are, of any score; further ones are those of 12 x 4 pairs whose score is high enough."""
+    given, size = random_outputs(5, images=1, confidence=1.0), (37, 150)
+    find = EomtImageProcessor(size=SQUARE).post_process_instance_segmentation
+
+    def found(**options) -> set[tuple]:
+        result = find(given, [size], return_rles=True, **options)[0]
+        scores = [info["score"] for info in result["segments_info"]]
+        assert scores == sorted(scores, reverse=True)
+        columns = result["segmentation"], result["segments_info"]
+        return {(rle["counts"], info["label_id"], info["score"]) for rle, info in zip(*columns, strict=True)}
+
+    best, every = found(threshold=0.0, top_k=10), found(threshold=0.0, top_k=48)
+    for beyond in (0.02, 0.1, 0.2):
+        further = {one for one in every - best if one[2] >= beyond}
+        assert found(threshold=0.0, top_k=10, beyond=beyond) == best | further and len(further) > 1
+    assert found(threshold=0.0, top_k=10, beyond=0.99) == best  # which have lower scores
+    assert found(threshold=0.25, top_k=10, beyond=0.1) == {one for one in every if one[2] >= 0.25}
+    with pytest.raises(ValueError, match="beyond is 0.1, but goes beyond the best top_k, which is None"):
+        find(given, [size], beyond=0.1)
+
+
 def test_formats_of_images_without_instances(random_outputs):
     given, sizes = random_outputs(0), [(37, 150), (90, 61)]
     given.class_queries_logits[..., -1] = 50

@@ -125,6 +125,17 @@ def test_top_k_counts_all_views():
     assert len(result["segmentation"]) == 7
 
 
+def test_more_than_top_k_are_found_beyond_it():
+    """25 discs, of which no view may have more than 7 candidates otherwise, nor the image."""
+    masks = discs((128, 128), grid_of((128, 128), 24), radius=8)
+    processor = TiledProcessor(PROCESSOR, 2.0)
+    outputs = ideal_outputs(processor, masks, [0] * 25)
+    (result,) = processor.post_process_instance_segmentation(outputs, [(128, 128)], 0.0, top_k=7, beyond=0.3)
+    found = [torch.from_numpy(coco_mask.decode(rle)).bool() for rle in result["segmentation"]]
+    assert len(masks) <= len(found) and (ious(found, masks).max(0) > 0.6).all()
+    assert min(info["score"] for info in result["segments_info"][7:]) >= 0.3
+
+
 @pytest.mark.parametrize(("edge", "side"), [(100, 100), (100, 300), (100, 99), (100, 50), (101, 33), (1000, 64), (7, 2)])
 def test_spans_cover_and_overlap(edge, side):
     found = spans(edge, min(side, edge))

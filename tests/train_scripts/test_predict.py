@@ -14,7 +14,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from eomt import EomtForUniversalSegmentation, EomtImageProcessor
+from eomt import EomtConfig, EomtForUniversalSegmentation, EomtImageProcessor
 from eomt.image_processing.tiles import TiledProcessor
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
@@ -22,7 +22,7 @@ from eomt.train_scripts.data.scenes import write_scenes
 from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.prediction_files import PredictionFiles
 from eomt.train_scripts.evaluation.prediction_formats import PanopticFormat
-from eomt.train_scripts.evaluation.tasks import TASKS, task_of
+from eomt.train_scripts.evaluation.tasks import KEPT_SCORE, TASKS, task_of
 from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
 from eomt.train_scripts.predict import main, predict
 
@@ -113,6 +113,22 @@ def test_instance_files_are_read_by_pycocotools(checkpoints, photos, direct, tmp
         boxes = [[x0, y0, x1 - x0, y1 - y0] for x0, y0, x1, y1 in (info["bbox"] for info in expected[name]["segments_info"])]
         assert [entry["bbox"] for entry in entries] == boxes
     assert Image.open(tmp_path / "out" / "overlays" / "more" / "x.jpg").size == (50, 50)
+
+
+def test_files_hold_what_is_beyond_the_best_100(photos, tmp_path):
+    """Of a model with 150 queries for one class, most of them sure."""
+    torch.manual_seed(0)
+    sizes = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_blocks=1, num_queries=150, image_size=64)
+    model = EomtForUniversalSegmentation(EomtConfig(**sizes, id2label={0: "cell"}))
+    with torch.no_grad():
+        model.class_predictor.bias.copy_(torch.tensor([2.0, 0.0]))
+    model.save_pretrained(tmp_path / "model")
+    EomtImageProcessor(size={"shortest_edge": 64, "longest_edge": 64}, do_pad=True).save_pretrained(tmp_path / "model")
+    predict(tmp_path / "model", photos, "instance", tmp_path / "out", bf16=False, overlays=True)
+    found = json.loads((tmp_path / "out" / "instances.json").read_text())
+    found = found["annotations"] if isinstance(found, dict) else found
+    scores = [[one["score"] for one in found if one["image_id"] == number] for number in (100, 101, 102, 104, "more/x")]
+    assert all(len(of_image) > 100 and min(of_image[100:]) >= KEPT_SCORE for of_image in scores)
 
 
 def test_semantic_files(checkpoints, photos, direct, tmp_path):

@@ -192,6 +192,22 @@ def test_images_that_cannot_be_used_stop_it_or_are_reported(data, checkpoints, t
     assert "scored without 1 images that can't be used, such as" in capsys.readouterr().out
 
 
+def test_figures_without_a_limit_where_an_image_has_more_than_100_objects(data, checkpoints, tmp_path, capsys):
+    """Of a model of 9 queries and 8 classes, which has no more than 72 instances."""
+    rows = [scenes.make_row(0, "val", index) for index in range(3)]
+    ids = np.zeros((112, 112), np.int32)
+    ids[:110, :110] = np.kron(np.arange(1, 122).reshape(11, 11), np.ones((10, 10), int))
+    thing = scenes.LABELS.isthing.index(True)
+    rows[2] |= {"id_map": encoded_ids(ids), "segments": [{"id": i, "category": thing, "iscrowd": False} for i in range(1, 122)]}
+    (tmp_path / "crowded").mkdir()
+    write_labels(tmp_path / "crowded", scenes.LABELS)
+    write_split(tmp_path / "crowded", "val", rows, 3)
+    scores = run(tmp_path / "crowded", checkpoints / "instance", "instance")
+    assert scores["ap_all"] == scores["ap"] and scores["ap50_all"] == scores["ap50"]
+    assert "AP50 all" in capsys.readouterr().out
+    assert "ap_all" not in run(data, checkpoints / "instance", "instance")
+
+
 def test_tiles(partly_right, checkpoints):
     """The truth is what the whole images give, and tiles see it in another way."""
     data, checkpoint = partly_right("instance"), checkpoints / "instance"

@@ -4,12 +4,10 @@ import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import fsspec
-import pyarrow.parquet as pq
-
 from eomt.train_scripts.data.bad_sample import BadSample
-from eomt.train_scripts.data.dataset_folder import Labels, load_split, read_labels, shard_paths
+from eomt.train_scripts.data.dataset_folder import Labels, load_split, read_labels
 from eomt.train_scripts.data.samples import Sample, decode_row
+from eomt.train_scripts.data.segment_tables import segment_tables
 from eomt.train_scripts.data.split_report import SplitReport
 
 LEAST_VOID = 0.01  # share of pixels: less is a border between objects, not a background
@@ -59,11 +57,8 @@ def refuse_single_class(seen: Sequence[str], report: SplitReport, source: str) -
 
 def _categories(folder: str | Path, split: str) -> Iterable[int]:
     """The classes of all segments but crowds, which training leaves out."""
-    for path in shard_paths(folder, split):
-        with fsspec.open(str(path), "rb") as file:
-            for batch in pq.ParquetFile(file).iter_batches(batch_size=256, columns=["segments"]):
-                for table in batch.column(0).to_pylist():
-                    yield from (segment["category"] for segment in table or () if not segment["iscrowd"])
+    for table in segment_tables(folder, split):
+        yield from (segment["category"] for segment in table if not segment["iscrowd"])
 
 
 def _first_samples(folder: str | Path, split: str, labels: Labels) -> Iterable[Sample]:

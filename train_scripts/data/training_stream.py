@@ -1,7 +1,8 @@
 """Endless training samples, shared out over processes and DataLoader workers.
 
 The order of samples depends on the seed, the shuffle buffer, and the numbers of processes and workers. The augmentation of a
-sample depends on the seed, the epoch and its image_id alone.
+sample depends on the seed, the epoch and its image_id alone. With copy-paste, what is pasted over it depends on the 16 rows before
+it in its worker's share of the epoch as well, and so on all that the order depends on.
 
 A run that was interrupted goes on with the rows that it had not trained on. For this, each sample says at which position of its
 worker it was read, and [`TrainingStream.resume`] takes the positions of all workers back.
@@ -19,6 +20,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from eomt.randomness import key_of
 from eomt.train_scripts.data.dataset_folder import Labels, load_split, read_labels, split_digest
+from eomt.train_scripts.data.paste_partners import REMEMBERED, CopyPaste, PastePartners
 from eomt.train_scripts.data.sample_decoder import SampleDecoder
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.data.sharing import check_rank, row_groups_or_rows
@@ -36,6 +38,7 @@ def training_stream(
     shuffle_buffer: int = 1000,
     transform: Callable[[Sample, Labels], Sample] = panoptic_sample,
     bad_samples: str = "raise",
+    copy_paste: CopyPaste | None = None,
 ) -> "TrainingStream":
     """The endless stream of one process; see [`TrainingStream`].
 
@@ -47,6 +50,7 @@ def training_stream(
         shuffle_buffer: encoded rows that each worker holds, of which it draws the next one.
         transform: a sample and the dataset's classes -> the sample of the task; see `task_samples`.
         bad_samples: one of `BAD_SAMPLES`: a row that can't be used raises, or is left out and reported with the next sample.
+        copy_paste: how often things of another sample are pasted over one, see [`PastePartners`]; None: never.
 
     Raises:
         ValueError: something is wrong with the dataset, or an argument is out of range.
@@ -58,7 +62,7 @@ def training_stream(
     rows = load_split(folder, split)
     decode = SampleDecoder(labels, transform, f"{folder}, split {split}", bad_samples)
     digest = split_digest(folder, split)
-    return TrainingStream(rows, decode, augmentation, seed, world_size, rank, shuffle_buffer, digest)
+    return TrainingStream(rows, decode, augmentation, seed, world_size, rank, shuffle_buffer, digest, copy_paste)
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,11 @@ class TrainingStream(IterableDataset):
         rank: int,
         shuffle_buffer: int,
         digest: str,
+        copy_paste: CopyPaste | None = None,
     ):
         self.rows, self.decode, self.augmentation, self.seed = rows, decode, augmentation, seed
         self.world_size, self.rank, self.shuffle_buffer, self.digest = world_size, rank, shuffle_buffer, digest
+        self.copy_paste = copy_paste
         self._positions: Mapping[int, WorkerPosition] = {}
         self._batch_size = 1
 
@@ -119,7 +125,8 @@ class TrainingStream(IterableDataset):
 
         Batches of None stand for those that were trained on before. A DataLoader takes batches from its workers by turns, so
         each worker must give as many as it did; and the Trainer skips as many as it always does. For batches of None nothing is
-        decoded. Of the epoch at hand the rows before are read but not decoded, and of past epochs nothing is read.
+        decoded. Of the epoch at hand the rows before are read but not decoded, and of past epochs nothing is read. With copy-paste
+        the last 16 of the rows before are decoded and augmented again, since things of theirs may be pasted over those that come.
         """
         self._positions, self._batch_size = dict(positions), batch_size
 
@@ -149,19 +156,27 @@ class TrainingStream(IterableDataset):
             ValueError: there are no rows, or none that can be used: the stream would search for ever.
         """
         read, used = 0, 0
+        partners = None if self.copy_paste is None else PastePartners(self.copy_paste)
+        unneeded = trained - (0 if partners is None else REMEMBERED)  # rows
         for row in rows:
             read += 1
-            if read <= trained:
+            if read <= unneeded:
                 used += 1
                 continue
             sample = self.decode(row)
+            if read <= trained:
+                self.decode.skipped = []  # reported before the interruption
             if sample is None:
                 continue
             used += 1
-            skipped, self.decode.skipped = self.decode.skipped, []
             key = key_of(self.seed, epoch, sample.image_id)
-            position = {"worker": worker, "epoch": epoch, "row": read}
-            yield {**augment(sample, self.augmentation, key), "sample_key": key, "skipped": skipped, **position}
+            augmented = augment(sample, self.augmentation, key)
+            if partners is not None:
+                augmented = partners.paste(augmented, sample, read, key)
+            if read <= trained:
+                continue
+            skipped, self.decode.skipped = self.decode.skipped, []
+            yield {**augmented, "sample_key": key, "skipped": skipped, "worker": worker, "epoch": epoch, "row": read}
         if not read:
             raise ValueError(
                 f"{self.decode.source}: too few rows for world_size={self.world_size} processes and their workers. "

@@ -94,7 +94,7 @@ class _Run(TaskModel):
 
 def _run_of(options: PredictOptions, given: str, task_name: str, output: str, state: PartialState) -> _Run:
     """Loads a checkpoint, and checks its output folder."""
-    task, method = task_of(task_name), merging_method(options)
+    task, method = task_of(task_name).of_files(), merging_method(options)
     checkpoint = stored_model(given)
     dtype = pass_dtype(checkpoint, state.device, options.bf16)
     model = load_model(checkpoint, options.masked, options.attn_implementation, options.trust_remote_code).to(state.device)

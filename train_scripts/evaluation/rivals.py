@@ -28,7 +28,7 @@ from eomt.train_scripts.data.run_lengths import segments_to_rles
 from eomt.train_scripts.evaluation.inference_options import ScoreOptions
 from eomt.train_scripts.evaluation.loading import check_classes, check_complete, class_names, named_in_errors
 from eomt.train_scripts.evaluation.segmenter import Segmenter
-from eomt.train_scripts.evaluation.tasks import TOP_INSTANCES, Result, Task
+from eomt.train_scripts.evaluation.tasks import KEPT_SCORE, TOP_INSTANCES, CrowdedInstanceTask, Result, Task
 
 VOID = -1
 OURS_ALONE = ("batch_size", "masked", "attn_implementation", "merge_tokens")  # options of this package's models
@@ -79,6 +79,7 @@ class Rival(Segmenter):
         self._post_process = getattr(processor, f"post_process_{task.name}_segmentation")
         self._arguments = self.arguments({} if threshold is None else {"threshold": threshold})[task.name]
         self._read = {"semantic": Tensor.cpu, "instance": self._instances, "panoptic": self._segments}[task.name]
+        self._crowded = isinstance(task, CrowdedInstanceTask)
         self._device = torch.device("cpu") if task.name in self.host_tasks else device
         self.threshold = self._arguments.get("threshold")
 
@@ -140,7 +141,7 @@ class Rival(Segmenter):
         return self._read(segments)
 
     def _instances(self, segments: Mapping) -> dict[str, Any]:
-        """Of (n, H, W) masks or an (H, W) map of ids, the best 100 instances, as [`InstanceTask.result`] gives them.
+        """Of (n, H, W) masks or an (H, W) map of ids, the instances that the task's `result` would give.
 
         Instances without a pixel are left out, and those that aren't of the task's classes.
         """
@@ -154,12 +155,9 @@ class Rival(Segmenter):
             for info, rle in zip(infos, rles, strict=True)
             if info["label_id"] in self.index_in_task and coco_mask.area(rle)
         ]
-        kept = sorted(kept, key=lambda instance: -instance[0])[:TOP_INSTANCES]
-        return {
-            "rles": [rle for _, _, rle in kept],
-            "scores": torch.tensor([score for score, _, _ in kept]),
-            "labels": torch.tensor([label for _, label, _ in kept], dtype=torch.int64),
-        }
+        kept = sorted(kept, key=lambda instance: -instance[0])
+        best, further = kept[:TOP_INSTANCES], [instance for instance in kept[TOP_INSTANCES:] if instance[0] >= KEPT_SCORE]
+        return _columns(best) | ({"all": _columns(best + further)} if self._crowded else {})
 
     def _segments(self, segments: Mapping) -> dict[str, Any]:
         """Segments without overlap, the stuff of a class joined in the id of its first."""
@@ -175,6 +173,15 @@ class Rival(Segmenter):
                 first_of_class[label] = info["id"]
             infos.append(info)
         return {"segmentation": id_map, "segments_info": infos}
+
+
+def _columns(instances: list[tuple[float, int, dict]]) -> dict[str, Any]:
+    """Scores, classes and run lengths of instances, in the form of the metric."""
+    return {
+        "rles": [rle for _, _, rle in instances],
+        "scores": torch.tensor([score for score, _, _ in instances]),
+        "labels": torch.tensor([label for _, label, _ in instances], dtype=torch.int64),
+    }
 
 
 class MaskFormerRival(Rival):

@@ -10,7 +10,7 @@ from eomt.train_scripts.evaluation.score_names import score_name
 
 # what tables show, in this order
 COLUMNS = ("pq", "sq", "rq", "pq_things", "pq_stuff", "miou", "pixel_accuracy")
-COLUMNS += ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "boundary_ap", "boundary_ap50")
+COLUMNS += ("ap", "ap50", "ap75", "ap_all", "ap50_all", "ap_small", "ap_medium", "ap_large", "boundary_ap", "boundary_ap50")
 CLASS_COLUMN = {"miou": "IoU", "ap": "AP"}  # of a metric with one figure a class
 TIMES = ("preprocessing_ms", "forward_ms", "post_processing_ms", "total_ms", "images_per_second")  # of a latency
 GROUPS = {"all": "", "things": "_things", "stuff": "_stuff"}

@@ -45,7 +45,7 @@ def score(options: ScoreOptions) -> tuple[dict[str, Any], Labels]:
         What the task's metric computes, with `implementation`, whose code ran; `parameters`, their number; `latency`, in the first
         process, if it was asked for; and `skipped`, the reasons of images left out, if there are any. And the task's classes.
     """
-    task = task_of(options.task)
+    task = task_of(options.task).of_split(options.data, options.split)
     for path in filter(None, (options.picture, options.output)):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     state = PartialState(cpu=not torch.accelerator.is_available())

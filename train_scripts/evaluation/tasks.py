@@ -17,6 +17,7 @@ from eomt.mask_classifier import EomtForUniversalSegmentationOutput
 from eomt.train_scripts.data.choices import check_choice
 from eomt.train_scripts.data.dataset_folder import Labels, shard_paths
 from eomt.train_scripts.data.samples import Sample
+from eomt.train_scripts.data.segment_tables import most_things
 from eomt.train_scripts.data.single_class import check_several_classes
 from eomt.train_scripts.data.task_samples import instance_sample, panoptic_sample, semantic_sample
 from eomt.train_scripts.evaluation.prediction_formats import (
@@ -31,6 +32,7 @@ from eomt.train_scripts.metrics.mean_iou import MeanIoU
 from eomt.train_scripts.metrics.panoptic_quality import PanopticQuality
 
 TOP_INSTANCES = 100  # of an image, as in COCO's evaluation and the official code
+KEPT_SCORE = 0.05  # from which on instances beyond these are kept where there may be more objects
 DRAWN_SCORE = 0.5  # instances of a lower score are not drawn
 Result = dict[str, Any] | Tensor  # of an image, in the form of its task
 
@@ -78,6 +80,18 @@ class Task(ABC):
             ValueError: it can't, or there is no such split.
         """
         shard_paths(folder, split)
+
+    def of_split(self, folder: str, split: str) -> "Task":
+        """The task as a split is scored in it, a dataset in the form of `eomt.train_scripts.data.dataset_folder`.
+
+        Raises:
+            ValueError: there is no such split.
+        """
+        return self
+
+    def of_files(self) -> "Task":
+        """The task as predictions are written in it, where nobody knows how many objects there are."""
+        return self
 
     @abstractmethod
     def metric(self, labels: Labels, boundary: bool = False) -> InMemoryMetric:
@@ -173,13 +187,24 @@ class InstanceTask(Task):
 
     sample = staticmethod(instance_sample)
 
+    def of_split(self, folder: str, split: str) -> "InstanceTask":
+        """Where an image has more than 100 objects, all that is found is scored as well."""
+        return CrowdedInstanceTask() if most_things(folder, split) > TOP_INSTANCES else self
+
+    def of_files(self) -> "InstanceTask":
+        return CompleteInstanceTask()
+
     def metric(self, labels: Labels, boundary: bool = False) -> AveragePrecision:
         return AveragePrecision(len(labels), boundary=boundary)
 
     def result(self, processor, outputs, size, threshold, tolerance) -> dict[str, Any]:
         """The best 100 instances as `rles` (COCO's, compressed), `scores` (n,) and `labels` (n,)."""
+        return self._instances(processor, outputs, size)
+
+    def _instances(self, processor, outputs, size, beyond: float | None = None) -> dict[str, Any]:
+        """The best 100 instances, and further ones whose score is at least `beyond`."""
         instances = processor.post_process_instance_segmentation(
-            outputs, target_sizes=[size], threshold=0.0, top_k=TOP_INSTANCES, return_rles=True
+            outputs, target_sizes=[size], threshold=0.0, top_k=TOP_INSTANCES, beyond=beyond, return_rles=True
         )[0]
         infos = instances["segments_info"]
         return {
@@ -195,6 +220,29 @@ class InstanceTask(Task):
         for index in shown:
             id_map[torch.from_numpy(coco_mask.decode(result["rles"][index])).bool()] = index
         return Segmentation(id_map, {index: result["labels"][index].item() for index in sorted(shown)})
+
+
+class CompleteInstanceTask(InstanceTask):
+    """All that is found: the best 100 instances of any score, and further ones from a score of .05 on."""
+
+    def result(self, processor, outputs, size, threshold, tolerance) -> dict[str, Any]:
+        """As of [`InstanceTask`], with the further ones."""
+        return self._instances(processor, outputs, size, beyond=KEPT_SCORE)
+
+
+class CrowdedInstanceTask(InstanceTask):
+    """Scored twice: by the best 100 instances of an image, which is COCO's AP, and by all that is found."""
+
+    def metric(self, labels: Labels, boundary: bool = False) -> AveragePrecision:
+        return AveragePrecision(len(labels), boundary=boundary, complete=True)
+
+    def result(self, processor, outputs, size, threshold, tolerance) -> dict[str, Any]:
+        """As of [`InstanceTask`], with `all`, what [`CompleteInstanceTask`] gives."""
+        every = self._instances(processor, outputs, size, beyond=KEPT_SCORE)
+        return {**self._instances(processor, outputs, size), "all": every}
+
+    def drawn(self, result: dict, size: tuple[int, int]) -> Segmentation:
+        return super().drawn(result["all"], size)
 
 
 class PanopticTask(Task):

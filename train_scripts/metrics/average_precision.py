@@ -6,6 +6,7 @@ large); T = 10 IoU thresholds from .5 to .95; K = 1 or 2 overlap criteria: mask 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import datasets
 import evaluate
@@ -23,12 +24,23 @@ from eomt.train_scripts.metrics.precision_recall import average_precision
 MAX_DETECTIONS = 100  # of a class in an image
 
 
+@dataclass(frozen=True)
+class _Objects:
+    """The objects of an image: run lengths, class indices, pixels, and whether they are crowds; -1 is the class of no pixel."""
+
+    rles: list[dict]
+    labels: np.ndarray
+    areas: np.ndarray
+    crowd: np.ndarray
+
+
 class AveragePrecision(InMemoryMetric):
     """
     Matches the detections of an image when it is added, and ranks the detections of all images in the end.
 
     Its `state` is a dict: `objects`, (C, A) int64, the number of objects; `detections`, image_id -> a structured array with a
-    row for each detection: `score`, `label`, `matched` and `ignored`, the last two (K, A, T).
+    row for each detection: `score`, `label`, `matched` and `ignored`, the last two (K, A, T); and with `complete`, `all`, the same
+    without a limit.
 
     Detections of equal score rank by their images' ids, and within an image in the order given. So the result doesn't depend
     on how images were shared out over processes.
@@ -36,24 +48,28 @@ class AveragePrecision(InMemoryMetric):
     Args:
         num_classes: C.
         boundary: whether boundary AP is computed too.
+        complete: whether AP is also given without a limit of detections, for images of more than 100 objects.
         kwargs: `evaluate.Metric`'s.
     """
 
-    def __init__(self, num_classes: int, boundary: bool = False, **kwargs):
+    def __init__(self, num_classes: int, boundary: bool = False, complete: bool = False, **kwargs):
         self.num_classes, self.criteria = num_classes, 1 + boundary
+        self.limits = {"detections": MAX_DETECTIONS} | ({"all": None} if complete else {})
         flags = (self.criteria, len(AREA_RANGES), len(IOU_THRESHOLDS))
         self._detection = np.dtype([("score", "f8"), ("label", "i4"), ("matched", "?", flags), ("ignored", "?", flags)])
         super().__init__(**kwargs)
 
     def reset(self) -> None:
-        self.state = {"objects": np.zeros((self.num_classes, len(AREA_RANGES)), dtype=np.int64), "detections": {}}
+        self.state = {"objects": np.zeros((self.num_classes, len(AREA_RANGES)), dtype=np.int64)}
+        self.state |= {name: {} for name in self.limits}
 
     def add(self, prediction: Mapping, reference: Sample) -> None:
         """Matches an image's detections. A crowd is no object to detect; detections on it are ignored.
 
         Args:
             prediction: `rles`, m masks in COCO's compressed run lengths, which may overlap; `scores` and `labels`, (m,) each.
-                The 100 detections of highest score of a class count.
+                The 100 detections of highest score of a class count. With `complete` it may have `all` as well, of the same form:
+                what counts without a limit, if it isn't these.
             reference: its segments are the objects. Segments without a pixel are left out.
 
         Raises:
@@ -64,28 +80,39 @@ class AveragePrecision(InMemoryMetric):
             raise ValueError(
                 f"image_id {reference.image_id!r} was added before. Give each image an id of its own, and score it once."
             )
-        rles, scores, labels = self._checked(prediction, reference.id_map.shape[-2:])
-        object_rles = segments_to_rles(reference.id_map, reference.segment_ids.tolist())
-        object_labels = _in_range(reference.class_labels, self.num_classes, "class_labels")
-        object_areas, crowd = mask_areas(object_rles), reference.is_crowd.numpy()
-        object_labels = np.where(object_areas > 0, object_labels, -1)
+        size = reference.id_map.shape[-2:]
+        parts = {"detections": prediction, "all": prediction.get("all", prediction)}
+        checked = {name: self._checked(parts[name], size) for name in self.limits}
+        objects = self._objects(reference)
+        for name, most in self.limits.items():
+            self.state[name][reference.image_id] = self._matched(*checked[name], objects, most)
+        counted = (objects.labels >= 0) & ~objects.crowd
+        np.add.at(self.state["objects"], objects.labels[counted], ~outside_ranges(objects.areas[counted]).T)
 
+    def _objects(self, reference: Sample) -> "_Objects":
+        rles = segments_to_rles(reference.id_map, reference.segment_ids.tolist())
+        labels, areas = _in_range(reference.class_labels, self.num_classes, "class_labels"), mask_areas(rles)
+        return _Objects(rles, np.where(areas > 0, labels, -1), areas, reference.is_crowd.numpy())
+
+    def _matched(
+        self, rles: list[dict], scores: np.ndarray, labels: np.ndarray, objects: "_Objects", most: int | None
+    ) -> np.ndarray:
+        """The rows of an image's m detections, of which the best `most` of a class count."""
         tables = [np.zeros(0, self._detection)]
         for label in np.unique(labels):
             ranked = np.flatnonzero(labels == label)
-            ranked = ranked[np.argsort(-scores[ranked], kind="stable")][:MAX_DETECTIONS]  # (D,)
-            objects = np.flatnonzero(object_labels == label)  # (G,)
+            ranked = ranked[np.argsort(-scores[ranked], kind="stable")][:most]  # (D,)
+            of_class = np.flatnonzero(objects.labels == label)  # (G,)
+            areas, crowd = objects.areas[of_class], objects.crowd[of_class]
             detected_rles = [rles[i] for i in ranked]
             table = np.zeros(len(ranked), self._detection)
             table["score"], table["label"] = scores[ranked], label
-            criteria = self._ious(detected_rles, [object_rles[i] for i in objects], crowd[objects])
+            criteria = self._ious(detected_rles, [objects.rles[i] for i in of_class], crowd)
             for criterion, ious in enumerate(criteria):
-                flags = match_detections(ious, mask_areas(detected_rles), object_areas[objects], crowd[objects])
+                flags = match_detections(ious, mask_areas(detected_rles), areas, crowd)
                 table["matched"][:, criterion], table["ignored"][:, criterion] = flags
             tables.append(table)
-        self.state["detections"][reference.image_id] = np.concatenate(tables)
-        counted = (object_labels >= 0) & ~crowd
-        np.add.at(self.state["objects"], object_labels[counted], ~outside_ranges(object_areas[counted]).T)
+        return np.concatenate(tables)
 
     def merge(self, states: Sequence[dict]) -> None:
         """Joins the detections and adds up the objects of all processes.
@@ -93,32 +120,35 @@ class AveragePrecision(InMemoryMetric):
         Raises:
             ValueError: an image is in two of them.
         """
-        detections = {image: table for state in states for image, table in state["detections"].items()}
-        if len(detections) < sum(len(state["detections"]) for state in states):
+        merged = {name: {image: table for state in states for image, table in state[name].items()} for name in self.limits}
+        if len(merged["detections"]) < sum(len(state["detections"]) for state in states):
             counts = Counter(image for state in states for image in state["detections"])
             twice = sorted(image for image, count in counts.items() if count > 1)[:10]
             raise ValueError(f"states have the images {twice} twice. Score each image in one process, and give ids of their own.")
-        self.state = {"objects": sum(state["objects"] for state in states), "detections": detections}
+        self.state = {"objects": sum(state["objects"] for state in states), **merged}
 
     def _compute(self) -> dict[str, float | list[float | None]]:
         """
         Returns:
             In percent, means over the classes that have such objects, -1 (as in COCO's evaluation) if none has: `ap` over all
-            thresholds, `ap50`, `ap75`, `ap_small`, `ap_medium`, `ap_large`; with boundaries, `boundary_ap` and `boundary_ap50`.
+            thresholds, `ap50`, `ap75`, `ap_small`, `ap_medium`, `ap_large`; with boundaries, `boundary_ap` and `boundary_ap50`;
+            with `complete`, `ap_all` and `ap50_all`, which are `ap` and `ap50` without a limit of detections.
             `per_class` is a list of C values of `ap`, None for a class without objects.
         """
-        precision = self._precision()
+        precision = self._precision(self.state["detections"])
         result = {"ap": _mean(precision[:, 0, 0]), "ap50": _mean(precision[:, 0, 0, 0]), "ap75": _mean(precision[:, 0, 0, 5])}
         result |= {f"ap_{name}": _mean(precision[:, 0, area]) for area, name in enumerate(AREA_RANGES) if area > 0}
         if self.criteria > 1:
             result |= {"boundary_ap": _mean(precision[:, 1, 0]), "boundary_ap50": _mean(precision[:, 1, 0, 0])}
+        if "all" in self.limits:
+            every = self._precision(self.state["all"])
+            result |= {"ap_all": _mean(every[:, 0, 0]), "ap50_all": _mean(every[:, 0, 0, 0])}
         means = precision[:, 0, 0].mean(1)
         result["per_class"] = [None if np.isnan(mean) else 100 * mean for mean in means.tolist()]
         return result
 
-    def _precision(self) -> np.ndarray:
+    def _precision(self, tables: Mapping[str, np.ndarray]) -> np.ndarray:
         """The average precision of each class, criterion, range and threshold, in 0..1: (C, K, A, T), NaN without objects."""
-        tables = self.state["detections"]
         rows = np.concatenate([np.zeros(0, self._detection), *(tables[image] for image in sorted(tables))])
         rows = rows[np.argsort(-rows["score"], kind="stable")]
         precision = np.full((self.num_classes, self.criteria, len(AREA_RANGES), len(IOU_THRESHOLDS)), np.nan)

@@ -124,6 +124,10 @@ class DataArguments:
     rotate90: Deciding[bool] = field(
         default=False, metadata={"help": "quarter turns, for images without an upright, such as of microscopes and from above"}
     )
+    copy_paste: Deciding[float] = field(
+        default=0.0,
+        metadata={"help": "probability that things of an earlier image of similar kind are pasted over one (instance, panoptic)"},
+    )
     shuffle_buffer: int = field(default=1000, metadata={"help": "rows held for shuffling; nothing is held but encoded images"})
     bad_samples: DataOption[Deciding[str]] = field(
         default="raise",
@@ -138,11 +142,15 @@ class DataArguments:
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
         check_choice("bad_samples", self.bad_samples, BAD_SAMPLES)
-        for name in ("color_jitter", "rotate90"):
+        for name in ("color_jitter", "rotate90", "copy_paste"):
             if getattr(self, name) and not self.augment:
-                raise ValueError(f"{name}=True has no effect with augment=False; leave one of them out")
+                raise ValueError(f"{name}={getattr(self, name)} has no effect with augment=False; leave one of them out")
         check_views(self.tiles, False, [1.0], self.task)
         check_start_size(self.start_image_size, self.start_share, self.image_size)
+        if not 0 <= self.copy_paste <= 1:
+            raise ValueError(f"copy_paste={self.copy_paste} must be a probability, from 0 to 1")
+        if self.copy_paste and self.task == "semantic":
+            raise ValueError(f"copy_paste={self.copy_paste} pastes things, which task='semantic' doesn't tell apart; leave it out")
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")
 

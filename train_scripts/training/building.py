@@ -13,8 +13,9 @@ from eomt.configuration import EomtBaseConfig, EomtConfig
 from eomt.image_processing.augmentation import training_augmentation, without_augmentation
 from eomt.image_processing.tiles import TiledProcessor
 from eomt.mask_classifier import MaskClassifier
-from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream, evaluation_stream
+from eomt.train_scripts.data.paste_partners import CopyPaste
 from eomt.train_scripts.data.training_stream import TrainingStream, training_stream
 from eomt.train_scripts.evaluation.loading import check_architecture, named_in_errors
 from eomt.train_scripts.evaluation.tasks import Task
@@ -126,8 +127,17 @@ def build_streams(
     if data_args.augment:
         jitter = data_args.min_scale, data_args.max_scale, data_args.color_jitter, data_args.rotate90
         augmentation = training_augmentation(data_args.image_size, *jitter)
+    copy_paste = None
+    if data_args.copy_paste:
+        copy_paste = CopyPaste(data_args.copy_paste, task.labels(read_labels(data_args.data)).isthing)
     train = training_stream(
-        data_args.data, data_args.train_split, augmentation, args.seed, shuffle_buffer=data_args.shuffle_buffer, **share
+        data_args.data,
+        data_args.train_split,
+        augmentation,
+        args.seed,
+        shuffle_buffer=data_args.shuffle_buffer,
+        copy_paste=copy_paste,
+        **share,
     )
     if not data_args.eval_split:
         return train, None

@@ -33,6 +33,7 @@ LATER = {
     "rotate90": False,
     "start_image_size": None,
     "start_share": START_SHARE,
+    "copy_paste": 0.0,
 }
 
 

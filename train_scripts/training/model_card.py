@@ -254,6 +254,7 @@ def _score_section(
         rows.append(f"| {score_name(metric)} | " + " | ".join(f"{number:.1f}" for number in values) + " |")
     notes = [f"Measured on the split `{split}` of {dataset}, at the images' own size."] if split else []
     notes += ["The model is the checkpoint of the run that scored best on these same images, which flatters it."] if chosen else []
+    notes += ["AP is of the 100 best instances of an image, AP all of all that are found."] if "ap_all" in scores else []
     return "\n\n".join(filter(None, [" ".join(notes), "\n".join(rows)]))
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.data.task_samples import panoptic_sample
 from eomt.train_scripts.evaluation.inference_options import ScoreOptions
+from eomt.train_scripts.evaluation.rivals import MaskFormerRival
 from eomt.train_scripts.evaluation.scoring import load_segmenter, score
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 from eomt.train_scripts.score import main
@@ -234,3 +236,15 @@ def test_an_incomplete_rival_is_not_scored_with_random_weights(rival_checkpoint,
     model.save_pretrained(tmp_path, state_dict=kept)
     with pytest.raises(ValueError, match=r"lacks the weights \['class_predictor.bias', 'class_predictor.weight'\]"):
         score(**options(tmp_path, grid_data, "panoptic"))
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_of_more_than_100_instances_the_best_count_and_all_where_the_task_asks(crowded):
+    rival = MaskFormerRival.__new__(MaskFormerRival)  # which has no model here
+    rival.index_in_task, rival._crowded = {0: 0}, crowded
+    infos = [{"id": i, "label_id": 0, "score": score} for i, score in enumerate(np.linspace(0.01, 0.9, 140).tolist())]
+    result = rival._instances({"segmentation": torch.ones(140, 4, 4), "segments_info": infos})
+    assert len(result["rles"]) == 100 and result["scores"][0] == pytest.approx(0.9) and ("all" in result) == crowded
+    if crowded:
+        every = result["all"]["scores"]
+        assert torch.equal(every[:100], result["scores"]) and every.min() >= 0.05 and len(every) == 133

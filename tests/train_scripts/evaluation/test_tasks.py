@@ -9,6 +9,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader
 
+from eomt.mask_classifier import EomtForUniversalSegmentationOutput
 from eomt.train_scripts.data.dataset_folder import Labels, write_labels
 from eomt.train_scripts.data.evaluation_stream import collate_evaluation, evaluation_stream
 from eomt.train_scripts.data.shard_writer import write_split
@@ -79,6 +80,62 @@ def folder(tmp_path_factory):
     write_labels(folder, LABELS)
     write_split(folder, "train", rows, 2)
     return folder
+
+
+GRID = np.kron(np.arange(1, 151).reshape(10, 15), np.ones((8, 8), int)).astype(np.uint8)  # (80, 120), 150 squares
+
+
+def write_grid(folder, things: int) -> None:
+    """An image of 150 squares, of which so many are cats and the others sky."""
+    table = [{"id": i, "category": int(i <= things), "iscrowd": False} for i in range(1, 151)]
+    row = {"image_id": "grid", "image": encoded(np.zeros((80, 120, 3), np.uint8)), "id_map": encoded(GRID)}
+    folder.mkdir(exist_ok=True)
+    write_labels(folder, LABELS)
+    write_split(folder, "val", [{**row, "segments": table}], 1)
+
+
+def grid_outputs() -> EomtForUniversalSegmentationOutput:
+    """Of a model that finds all squares, the later ones with ever less certainty, and with another 50 queries nothing."""
+    masks = np.concatenate([np.equal.outer(np.arange(1, 151), GRID), np.zeros((50, 80, 120), bool)])
+    canvas, classes = np.zeros((200, 120, 120), bool), torch.full((200, 3), -9.0)
+    canvas[:, :80] = masks
+    classes[:150, 0], classes[:, 2] = torch.linspace(4, -1, 150), 0.0  # from .98 to .27
+    logits = torch.from_numpy(np.where(canvas, 9.0, -9.0).astype(np.float32))
+    layouts = torch.tensor([[80, 120, 120, 120]])
+    return EomtForUniversalSegmentationOutput(
+        masks_queries_logits=logits[None], class_queries_logits=classes[None], image_layouts=layouts
+    )
+
+
+def test_of_more_than_100_objects_all_are_scored_written_and_drawn(tmp_path):
+    write_grid(tmp_path, 150)
+    task = task_of("instance")
+    labels, crowded = task.labels(LABELS), task.of_split(tmp_path, "val")
+    processor = task.processor(120, labels)
+    stream = evaluation_stream(tmp_path, "val", processor, transform=task.sample)
+    (sample,) = (example["sample"] for example in stream)
+    call = (processor, grid_outputs(), (80, 120), 0.8, 0.0)
+    limited, scored, written = (one.result(*call) for one in (task, crowded, task.of_files()))
+    assert [len(one["rles"]) for one in (limited, scored, scored["all"], written)] == [100, 100, 150, 150]
+    assert (limited["scores"] == scored["scores"]).all() and (written["scores"] == scored["all"]["scores"]).all()
+    scores = crowded.metric(labels).compute([scored], [sample])
+    assert scores["ap_all"] == scores["ap50_all"] == 100.0 and scores["ap"] == pytest.approx(100 * 67 / 101)
+    plain = task.metric(labels).compute([limited], [sample])
+    assert plain == {name: value for name, value in scores.items() if not name.endswith("_all")}
+    assert crowded.main_score == task.main_score == "ap" and crowded.name == "instance"
+    sure = int((written["scores"] >= 0.5).sum())
+    for one, result in ((crowded, scored), (task.of_files(), written)):
+        assert len(one.drawn(result, (80, 120)).classes) == sure
+    assert 100 < sure < 150
+
+
+def test_the_limit_follows_the_things_of_a_split(tmp_path):
+    write_grid(tmp_path, 100)
+    for task in TASKS.values():
+        assert task.of_split(tmp_path, "val") is task
+    assert task_of("semantic").of_files() is task_of("semantic") and task_of("panoptic").of_files() is task_of("panoptic")
+    write_grid(tmp_path / "more", 101)
+    assert task_of("instance").of_split(tmp_path / "more", "val") is not task_of("instance")
 
 
 @pytest.mark.parametrize(("task", "targets"), [("semantic", [1]), ("instance", [0, 0]), ("panoptic", [1, 1])])

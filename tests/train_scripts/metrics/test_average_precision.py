@@ -37,13 +37,39 @@ def test_a_perfect_prediction(sample):
     assert result["ap_medium"] == result["ap_large"] == -1  # none are there
 
 
-def test_more_than_255_objects_in_an_image(sample):
-    """Of which the best 100 detections count: a third of the recall."""
+def crowded(sample) -> tuple[Sample, dict]:
+    """300 objects, all found, the best first."""
     ids = np.kron(np.arange(1, 301).reshape(15, 20), np.ones((2, 2), int))
     truth = sample(ids.tolist(), {index: 0 for index in range(1, 301)})
     found = {"rles": segments_to_rles(truth.id_map, truth.segment_ids.tolist()), "labels": torch.zeros(300, dtype=torch.int64)}
-    result = AveragePrecision(1).compute([{**found, "scores": torch.linspace(1, 0.5, 300)}], [truth])
+    return truth, {**found, "scores": torch.linspace(1, 0.5, 300)}
+
+
+def test_more_than_255_objects_in_an_image(sample):
+    """Of which the best 100 detections count: a third of the recall."""
+    truth, found = crowded(sample)
+    result = AveragePrecision(1).compute([found], [truth])
     assert result["ap"] == pytest.approx(100 * 34 / 101)  # recalls of 0 to .33
+
+
+def test_without_a_limit_all_of_300_objects_count(sample):
+    truth, found = crowded(sample)
+    limited = AveragePrecision(1).compute([found], [truth])
+    result = AveragePrecision(1, complete=True).compute([found], [truth])
+    assert result == {**limited, "ap_all": 100.0, "ap50_all": 100.0} and limited["ap"] < 34
+    assert check_states_merge(truth, found) == result
+    first = {name: values[:50] for name, values in found.items()}
+    result = AveragePrecision(1, complete=True).compute([{**first, "all": found}], [truth])
+    assert result["ap"] == pytest.approx(100 * 17 / 101) and result["ap_all"] == 100.0  # of each part its own
+    with pytest.raises(ValueError, match="rles has 300 entries, but scores the shape"):
+        AveragePrecision(1, complete=True).add({**first, "all": {**found, "scores": torch.zeros(2)}}, truth)
+
+
+def check_states_merge(truth: Sample, found: dict) -> dict:
+    one, other = AveragePrecision(1, complete=True), AveragePrecision(1, complete=True)
+    one.add(found, truth)
+    other.merge([one.state, other.state])
+    return other.compute()
 
 
 def test_by_hand(sample):
@@ -140,7 +166,7 @@ class BoundaryEval(COCOeval):
         return np.where(crowd, ious, np.minimum(ious, coco_mask.iou(*boundaries, crowd.astype(np.uint8))))
 
 
-def evaluated(samples: list[Sample], predictions: list[dict], num_classes: int, kind: type[COCOeval]) -> COCOeval:
+def evaluated(samples: list[Sample], predictions: list[dict], num_classes: int, kind: type[COCOeval], most: int = 100) -> COCOeval:
     """COCO's evaluation of the same; its images are numbered in the order of their ids, in which equal scores rank."""
     images, objects, results = [], [], []
     for number, i in enumerate(np.argsort([sample.image_id for sample in samples]).tolist(), 1):
@@ -160,9 +186,11 @@ def evaluated(samples: list[Sample], predictions: list[dict], num_classes: int, 
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
         evaluation = kind(truth, truth.loadRes(results), "segm")
+        evaluation.params.maxDets[-1] = most
         evaluation.evaluate()
         evaluation.accumulate()
-        evaluation.summarize()
+        if most == 100:  # it is what it can print
+            evaluation.summarize()
     return evaluation
 
 
@@ -180,6 +208,15 @@ def check_against_pycocotools(samples: list[Sample], predictions: list[dict], nu
     return result
 
 
+def check_without_limit(samples: list[Sample], predictions: list[dict], num_classes: int) -> None:
+    """Against pycocotools with as many detections as there are. The other figures stay those of 100."""
+    precision = evaluated(samples, predictions, num_classes, COCOeval, most=1000).eval["precision"][..., 0, -1]  # (T, recalls, C)
+    result = AveragePrecision(num_classes, complete=True).compute(predictions, samples)
+    for name, curves in {"ap_all": precision, "ap50_all": precision[0]}.items():
+        assert result.pop(name) == pytest.approx(100 * curves[curves > -1].mean(), abs=1e-6)
+    assert result == AveragePrecision(num_classes).compute(predictions, samples)
+
+
 def check_boundaries(samples: list[Sample], predictions: list[dict], num_classes: int) -> dict:
     expected = 100 * evaluated(samples, predictions, num_classes, BoundaryEval).stats
     result = AveragePrecision(num_classes, boundary=True).compute(predictions, samples)
@@ -194,11 +231,13 @@ def test_made_annotations_score_as_in_pycocotools(made_samples, detections):
     predictions = detections(made_samples, 5)
     result = check_against_pycocotools(made_samples, predictions, 5)
     assert check_boundaries(made_samples, predictions, 5) == result
+    check_without_limit(made_samples, predictions, 5)
 
 
 def test_real_annotations_score_as_in_pycocotools(coco, detections):
     labels, samples = coco
     check_against_pycocotools(samples, detections(samples, len(labels)), len(labels))
+    check_without_limit(samples, detections(samples, len(labels)), len(labels))
 
 
 @pytest.mark.slow

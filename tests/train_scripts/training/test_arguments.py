@@ -1,6 +1,8 @@
 """Options of a run, as given and as Trainer gets them."""
 
-from eomt.train_scripts.training.arguments import EomtTrainingArguments
+import pytest
+
+from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments
 
 
 def test_trainer_gets_a_copy_that_rotates_nothing_and_may_be_changed(tmp_path):
@@ -12,3 +14,14 @@ def test_trainer_gets_a_copy_that_rotates_nothing_and_may_be_changed(tmp_path):
     assert copied.hub_token == "hf_OnlyForThisTest" and copied.device == args.device
     copied.eval_on_start = True
     assert args.eval_on_start is False
+
+
+def test_copy_paste_where_it_can_not_be_is_refused_in_a_line():
+    assert DataArguments("data").copy_paste == 0 and DataArguments("data", task="instance", copy_paste=0.5).copy_paste == 0.5
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match=f"copy_paste={wrong} must be a probability, from 0 to 1$"):
+            DataArguments("data", copy_paste=wrong)
+    with pytest.raises(ValueError, match="copy_paste=0.5 has no effect with augment=False; leave one of them out$"):
+        DataArguments("data", copy_paste=0.5, augment=False)
+    with pytest.raises(ValueError, match="copy_paste=0.5 pastes things, which task='semantic' doesn't tell apart; leave it out$"):
+        DataArguments("data", task="semantic", copy_paste=0.5)

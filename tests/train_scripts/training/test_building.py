@@ -20,8 +20,8 @@ from eomt import EomtDinov3ForUniversalSegmentation, EomtForUniversalSegmentatio
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.evaluation.loading import load_model, load_processor
 from eomt.train_scripts.evaluation.tasks import task_of
-from eomt.train_scripts.training.arguments import DataArguments, ModelArguments
-from eomt.train_scripts.training.building import build_model, build_processor
+from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.building import build_model, build_processor, build_streams
 
 TINY = dict(hidden_size=32, num_hidden_layers=3, num_attention_heads=2, num_blocks=2, num_queries=9)
 DATA = DataArguments(data="unread", image_size=64)
@@ -123,3 +123,25 @@ def test_the_processor_has_the_pixel_statistics_of_the_start(tmp_path):
     assert mean(checkpoint=str(tmp_path)) == pytest.approx(0.485)
     EomtImageProcessor(image_mean=[0.1, 0.2, 0.3]).save_pretrained(tmp_path)
     assert mean(checkpoint=str(tmp_path)) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("task", "is_thing"), [("panoptic", scenes.LABELS.isthing), ("instance", [True] * 8)])
+def test_copy_paste_knows_the_things_of_the_task(task, is_thing, tmp_path):
+    scenes.write_scenes(tmp_path / "data", train=12, val=1)
+    options = dict(data=str(tmp_path / "data"), task=task, image_size=64, eval_split=None)
+    streams = {}
+    for probability in (0.0, 1.0):
+        data_args = DataArguments(**options, copy_paste=probability)
+        streams[probability], _ = build_streams(data_args, EomtTrainingArguments(str(tmp_path)), None, task_of(task))
+    assert streams[0.0].copy_paste is None and streams[1.0].copy_paste.is_thing == is_thing
+    plain, pasted = (list(zip(range(10), streams[probability], strict=False)) for probability in (0.0, 1.0))
+    assert sum(not torch.equal(one["image"], two["image"]) for (_, one), (_, two) in zip(plain, pasted, strict=True)) > 3
+    with pytest.raises(ValueError, match="no things|pastes things, but labels.json has none"):
+        scenes_without_things(tmp_path / "data")
+        build_streams(data_args, EomtTrainingArguments(str(tmp_path)), None, task_of("panoptic"))
+
+
+def scenes_without_things(folder) -> None:
+    content = json.loads((folder / "labels.json").read_text())
+    classes = [{**entry, "isthing": False} for entry in content["classes"]]
+    (folder / "labels.json").write_text(json.dumps({**content, "classes": classes}))

@@ -92,6 +92,13 @@ def test_it_tells_data_recipe_hardware_and_scores(written):
     assert "Not stated by who trained it." in text and "![Loss terms" in text and "picture.png" not in text
 
 
+def test_it_says_what_ap_without_a_limit_is(written):
+    scores = {"eval_ap": 40.0, "eval_ap_all": 55.0}
+    _, text, _ = written(log=[{"step": 20, **scores}, LOG[-1]])
+    assert "| AP all | 55.0 |" in text and "AP is of the 100 best instances of an image, AP all of all that are found." in text
+    assert "AP all" not in written(log=[{"step": 20, "eval_ap": 40.0}, LOG[-1]])[1]
+
+
 def test_a_resumed_run_tells_no_duration_since_it_timed_its_last_part_alone(written):
     _, text, _ = written(resumed=True)
     assert "images), on 1 process (" in text and "minutes" not in text

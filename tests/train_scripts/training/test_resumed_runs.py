@@ -31,6 +31,8 @@ RUN += [
     "5",
     "--color_jitter",
     "true",
+    "--copy_paste",
+    "0.5",
 ]
 
 

@@ -30,6 +30,8 @@ LATER = {
     "augment": True,
     "cache_features": False,
     "rotate90": False,
+    "pilot_queries": 0,
+    "pilot_noise": 0.0,
 }
 
 

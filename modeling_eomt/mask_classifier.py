@@ -95,11 +95,11 @@ class MaskClassifier(MaskingProbabilities, ABC):
         """
 
     def _predict_images(
-        self, pixel_values: Tensor, supervised: bool, draws: ImageDraws, encoded: dict[str, Any]
+        self, pixel_values: Tensor, supervised: bool, draws: ImageDraws, given: dict[str, Any]
     ) -> tuple[Tensor, list[Prediction]]:
-        """[`predict_blocks`], of all images at once or of one after the other. What is encoded is of all."""
-        if not self.image_by_image or self.training or encoded:
-            return self.predict_blocks(pixel_values, supervised, draws, **encoded)
+        """[`predict_blocks`], of all images at once or of one after the other. What else is given is of all."""
+        if not self.image_by_image or self.training or given:
+            return self.predict_blocks(pixel_values, supervised, draws, **given)
         passes = [self.predict_blocks(image, supervised, draws) for image in pixel_values.split(1)]
         hidden_states, predictions = zip(*passes, strict=True)
         return torch.cat(hidden_states), [joined(of_images) for of_images in zip(*predictions, strict=True)]
@@ -140,6 +140,12 @@ class MaskClassifier(MaskingProbabilities, ABC):
         rows = [1] * len(mask_logits)
         drawn = draws.uniform(f"masking {block}", rows, (self.config.num_queries,), mask_logits.device)  # (B, Q)
         return drawn > self.attn_mask_probs[block]
+
+    def labelled_inputs(
+        self, pixel_values: Tensor, targets: Sequence[ImageTargets], class_labels: Sequence[Tensor], draws: ImageDraws
+    ) -> dict[str, Any]:
+        """Further arguments of [`predict_blocks`] in a pass with labels; by default none."""
+        return {}
 
     def loss_terms(
         self,
@@ -213,6 +219,8 @@ class MaskClassifier(MaskingProbabilities, ABC):
         draws = ImageDraws(sample_keys)
         supervised = self.supervises_blocks and (self.training or labels is not None)
         given = {} if encoded is None else {"encoded": encoded, "encoded_blocks": encoded_blocks}
+        if labels is not None:
+            given |= self.labelled_inputs(pixel_values, *labels, draws)
         hidden_states, predictions = self._predict_images(pixel_values, supervised, draws, given)
         terms = None if labels is None else self.loss_terms(predictions, *labels, draws, loss_normalizers)
         return EomtForUniversalSegmentationOutput(

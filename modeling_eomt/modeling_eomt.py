@@ -14,9 +14,11 @@ from eomt.configuration import EomtBaseConfig
 from eomt.criterion.loss import EomtLoss
 from eomt.encoders.vit import ViTEncoder
 from eomt.initialization import InitializedModule
-from eomt.mask_classifier import EomtForUniversalSegmentationOutput, MaskClassifier
+from eomt.mask_classifier import EomtForUniversalSegmentationOutput
 from eomt.mask_module import EomtMaskHead, EomtScaleBlock
 from eomt.masked_attention import query_attention_mask
+from eomt.piloted_classifier import PilotedClassifier
+from eomt.piloted_queries import PilotedPrediction, PilotedQueries
 from eomt.prediction import Prediction
 from eomt.pretrained import EomtPreTrainedModel
 from eomt.randomness import ImageDraws
@@ -35,7 +37,7 @@ class EomtQueries(nn.Embedding, InitializedModule):
         return torch.cat([self.weight.to(tokens).expand(tokens.shape[0], -1, -1), tokens], dim=1)
 
 
-class EomtForUniversalSegmentation(ViTEncoder, MaskClassifier, EomtPreTrainedModel):
+class EomtForUniversalSegmentation(ViTEncoder, PilotedClassifier, EomtPreTrainedModel):
     """
     EoMT for semantic, instance and panoptic segmentation.
 
@@ -85,12 +87,14 @@ class EomtForUniversalSegmentation(ViTEncoder, MaskClassifier, EomtPreTrainedMod
         draws: ImageDraws,
         encoded: Tensor | None = None,
         encoded_blocks: int | None = None,
+        pilots: PilotedQueries | None = None,
     ) -> tuple[Tensor, list[Prediction]]:
         """As in [`MaskClassifier`].
 
         Args:
             encoded: what [`encode_images`] gives of these images, whose blocks then don't run again.
             encoded_blocks: how many blocks that were, by default all before the queries join.
+            pilots: extra queries, from which the others and the patches get nothing.
         """
         grid = self.embeddings.patch_embeddings.grid_of(pixel_values)
         joined = self.first_query_block
@@ -105,16 +109,19 @@ class EomtForUniversalSegmentation(ViTEncoder, MaskClassifier, EomtPreTrainedMod
         tokens = self.encode(tokens, slice(done, joined), patches)
 
         tokens = self.query(tokens)  # (B, N, D), N = Q + prefix + h * w
+        if pilots is not None:
+            tokens = pilots.join(tokens, self.config.num_labels)  # (B, P + N, D)
         for block, layer in enumerate(list(self.layers)[joined:]):
             query_mask = None
             if supervised or self.is_masked(block):
-                predictions.append(self.predict(patches.restored(self.layernorm(tokens)), grid))
+                predictions.append(self._predict_all(patches.restored(self.layernorm(tokens)), grid, pilots))
                 query_mask = self._query_mask(block, predictions[-1].mask_logits, grid, draws)
-            tokens = layer(tokens, query_mask, patches.rotation, patches.key_bias)
+            pilot_mask = None if pilots is None else pilots.attention_mask(block, tokens.shape[1])
+            tokens = layer(tokens, query_mask, patches.rotation, patches.key_bias, pilot_mask=pilot_mask)
 
         tokens = patches.restored(self.layernorm(tokens))
-        predictions.append(self.predict(tokens, grid))
-        return tokens, predictions
+        predictions.append(self._predict_all(tokens, grid, pilots))
+        return tokens if pilots is None else tokens[:, pilots.most :], predictions
 
     def predict(self, tokens: Tensor, grid: tuple[int, int]) -> Prediction:
         """The mask module (paper, section 3.3): a class for each query, and its mask as a product with the upscaled patches.
@@ -129,6 +136,15 @@ class EomtForUniversalSegmentation(ViTEncoder, MaskClassifier, EomtPreTrainedMod
         embeddings = self.mask_head(queries)
         mask_logits = torch.einsum("bqd,bdhw->bqhw", embeddings, features)
         return Prediction(mask_logits, self.class_predictor(queries), embeddings, features)
+
+    def _predict_all(self, tokens: Tensor, grid: tuple[int, int], pilots: PilotedQueries | None) -> Prediction:
+        """[`predict`] of tokens that may have piloted queries in front, whose masks are products with the same features."""
+        if pilots is None:
+            return self.predict(tokens, grid)
+        piloted, tokens = tokens.split([pilots.most, tokens.shape[1] - pilots.most], dim=1)
+        prediction = self.predict(tokens, grid)
+        mask_logits = torch.einsum("bpd,bdhw->bphw", self.mask_head(piloted), prediction.features)
+        return prediction._replace(piloted=PilotedPrediction(mask_logits, self.class_predictor(piloted), pilots))
 
     def _refuse_masks_of_merged_tokens(self) -> None:
         """An attention mask has a column for each patch, which merged tokens don't have."""

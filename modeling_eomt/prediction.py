@@ -3,10 +3,13 @@
 Shapes: `B` images, `Q` queries, `C` classes, `D` width of the masks' features, `h, w` their size, `M` matched masks.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from eomt.piloted_queries import PilotedPrediction
 
 
 class Prediction(NamedTuple):
@@ -17,12 +20,14 @@ class Prediction(NamedTuple):
         mask_logits: (B, Q, h, w).
         class_logits: (B, Q, C + 1), the no-object class last.
         embeddings, features: (B, Q, D) and (B, D, h, w), if the mask logits are their product.
+        piloted: what was read off the piloted queries beside these, in a training step that has some.
     """
 
     mask_logits: Tensor
     class_logits: Tensor
     embeddings: Tensor | None = None
     features: Tensor | None = None
+    piloted: "PilotedPrediction | None" = None
 
     def masks_of(self, image: Tensor, query: Tensor) -> Tensor:
         """Mask logits of some queries, through which a loss reaches the network.

@@ -27,6 +27,10 @@ class ImageDraws:
     def __init__(self, sample_keys: Tensor | None = None):
         self.keys = None if sample_keys is None else _on_host(sample_keys)
 
+    def apart(self, use: str) -> "ImageDraws":
+        """A source for another use, whose numbers are others than those of this one for the same purpose."""
+        return ImageDraws(None if self.keys is None else torch.tensor([key_of(key, use) for key in self.keys]))
+
     def uniform(self, purpose: str, rows: Sequence[int], shape: tuple[int, ...], device: torch.device) -> Tensor:
         """
         Args:

@@ -80,7 +80,7 @@ class EomtLoss(InitializedModule):
             matches = match(mask_logits, class_logits, targets, class_labels, weights, config.train_num_points, draws)
         predicted = _matched_masks(predictions, matches)  # in the precision of the network
         with torch.autocast(device.type, enabled=False):
-            masks, dices = self._mask_losses(predicted, len(predictions), targets, matches, draws)
+            masks, dices = self.mask_losses(predicted, len(predictions), targets, matches, draws)
             classes = self._class_losses(class_logits, class_labels, matches)
             if normalizers is None:
                 normalizers = self._joint_normalizers(class_labels, device)
@@ -99,7 +99,7 @@ class EomtLoss(InitializedModule):
         # in evaluation processes hold different numbers of batches, so waiting for each other would hang
         return mean_over_processes(sums) if self.training else sums
 
-    def _mask_losses(
+    def mask_losses(
         self, predicted: Tensor, blocks: int, targets: Sequence[ImageTargets], matches: Matches, draws: ImageDraws
     ) -> tuple[Tensor, Tensor]:
         """Sums of cross-entropy and dice over the matches (M, h, w) of each block, (K,) and (K,)."""

@@ -32,13 +32,8 @@ class ImageTargets:
         if self.segment_ids is None:
             return sample_shared(self.maps[None], points[None])[0]
         pixels, weights = bilinear_corners(points, *self.maps.shape[-2:])  # (P, 4)
-        ids = self._ids_at(pixels)  # (L, P, 4)
-        order = self.segment_ids.argsort()
-        sorted_ids = self.segment_ids[order].long()
-        # each id's position among the sorted ids, where it would be if it were there: a search instead of n comparisons a pixel
-        position = torch.searchsorted(sorted_ids, ids).clamp(max=len(self) - 1)
-        is_segment = sorted_ids[position] == ids
-        corners = order[position].transpose(1, 2).flatten(0, 1)  # (L * 4, P)
+        segments, is_segment = self._segments_of(self._ids_at(pixels))  # (L, P, 4)
+        corners = segments.transpose(1, 2).flatten(0, 1)  # (L * 4, P)
         sums = weights.new_zeros(len(self), len(points))
         return sums.scatter_add_(0, corners, (weights * is_segment).transpose(1, 2).flatten(0, 1))
 
@@ -50,6 +45,29 @@ class ImageTargets:
         else:
             values = (self._ids_at(pixels) == self.segment_ids[segments][:, None, None]).any(0)
         return (values * weights).sum(-1)
+
+    def covered_cells(self, grid: tuple[int, int]) -> Tensor:
+        """The cells of a grid in which each segment has a pixel: `(h, w)` -> bool (n, h * w)."""
+        height, width = self.maps.shape[-2:]
+        count = grid[0] * grid[1]
+        rows, columns = (torch.arange(size, device=self.maps.device) for size in (height, width))
+        cells = (rows * grid[0] // height * grid[1])[:, None] + columns * grid[1] // width  # (H, W), the cell of each pixel
+        if self.segment_ids is None:
+            inside = (self.maps != 0).flatten(1).float()  # (n, H * W)
+            return inside.new_zeros(len(self), count).scatter_add_(1, cells.flatten().expand_as(inside), inside) > 0
+        covered = torch.zeros(len(self) * count + 1, dtype=torch.bool, device=self.maps.device)  # the last is of no segment
+        if len(self):
+            segments, is_segment = self._segments_of(self.maps.long())  # (H, W) or (L, H, W)
+            covered[torch.where(is_segment, segments * count + cells, len(covered) - 1).flatten()] = True
+        return covered[:-1].view(len(self), count)
+
+    def _segments_of(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Which of the n segments each id (...) is, (...), and whether it is any."""
+        order = self.segment_ids.argsort()
+        sorted_ids = self.segment_ids[order].long()
+        # each id's position among the sorted ids, where it would be if it were there: a search instead of n comparisons a pixel
+        position = torch.searchsorted(sorted_ids, ids).clamp(max=len(self) - 1)
+        return order[position], sorted_ids[position] == ids
 
     def _ids_at(self, pixels: Tensor) -> Tensor:
         """(...) flat pixel indices -> (L, ...) ids."""

@@ -91,17 +91,18 @@ class EomtLayer(GradientCheckpointingLayer):
         rotation: Rotation | None = None,
         key_bias: Tensor | None = None,
         merge: Callable[[Tensor], Tensor] | None = None,
+        pilot_mask: Tensor | None = None,
     ) -> Tensor:
         """
         Args:
-            hidden_states: (B, N, D).
-            query_mask, rotation, key_bias: as in [`EomtSelfAttention.attend`].
+            hidden_states: (B, N, D), or (B, P + N, D) with piloted queries.
+            query_mask, rotation, key_bias, pilot_mask: as in [`EomtSelfAttention.attend`].
             merge: applied between attention and feed-forward network, where similar tokens are merged.
 
         Returns:
-            (B, N, D), or fewer tokens after a merge.
+            As `hidden_states`, or fewer tokens after a merge.
         """
-        attended, _ = self.attention(self.norm1(hidden_states), query_mask, rotation, key_bias)
+        attended, _ = self.attention(self.norm1(hidden_states), query_mask, rotation, key_bias, pilot_mask)
         hidden_states = hidden_states + self.drop_path(self.layer_scale1(attended))
         if merge is not None:
             hidden_states = merge(hidden_states)

@@ -76,9 +76,10 @@ class EomtDinov3Attention(EomtSelfAttention):
         query_mask: Tensor | None = None,
         rotation: Rotation | None = None,
         key_bias: Tensor | None = None,
+        pilot_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """(B, N, D) -> (B, N, D) and the weights; the arguments are those of [`attend`]."""
-        attended, weights = self.attend(hidden_states, query_mask, rotation, key_bias)
+        attended, weights = self.attend(hidden_states, query_mask, rotation, key_bias, pilot_mask)
         return self.o_proj(attended), weights
 
 

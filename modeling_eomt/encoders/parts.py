@@ -175,17 +175,23 @@ class EomtSelfAttention(nn.Module):
         self.is_causal = False
 
     def attend(
-        self, hidden_states: Tensor, query_mask: Tensor | None, rotation: Rotation | None, key_bias: Tensor | None
+        self,
+        hidden_states: Tensor,
+        query_mask: Tensor | None,
+        rotation: Rotation | None,
+        key_bias: Tensor | None,
+        pilot_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """
         Args:
-            hidden_states: (B, N, D).
+            hidden_states: (B, N, D), or (B, P + N, D) with P piloted queries in front.
             query_mask: bool (B, 1, Q, N), what each of the first Q tokens may attend to. There is none with merged tokens.
             rotation: of the patches, the last of the tokens, where the encoder has rotary positions.
             key_bias: (B, 1, 1, n), what is added to the scores of the last n keys, the patches, where tokens are merged.
+            pilot_mask: bool (B, 1, P, P + N), what each piloted query may attend to. No other token attends to one of them.
 
         Returns:
-            (B, N, D) before the output projection, and the weights (B, heads, N, N) where the implementation gives them.
+            `hidden_states` before the output projection, and the weights (B, heads, N, N) where the implementation gives them.
         """
         shape = (*hidden_states.shape[:-1], -1, self.head_dim)
         query = self.q_proj(hidden_states).view(shape).transpose(1, 2)  # (B, heads, N, head width)
@@ -193,19 +199,31 @@ class EomtSelfAttention(nn.Module):
         value = self.v_proj(hidden_states).view(shape).transpose(1, 2)
         if rotation is not None:
             query, key = rotation.apply(query), rotation.apply(key)
+        if pilot_mask is None:
+            attended, weights = self._attend_masked(query, key, value, query_mask, key_bias)
+        else:
+            pilots = pilot_mask.shape[2]
+            piloted, _ = self._attend(query[:, :, :pilots], key, value, pilot_mask)
+            others = (states[:, :, pilots:] for states in (query, key, value))
+            attended, weights = self._attend_masked(*others, query_mask, key_bias)
+            attended = torch.cat([piloted, attended], dim=1)
+        return attended.reshape(hidden_states.shape), weights
+
+    def _attend_masked(
+        self, query: Tensor, key: Tensor, value: Tensor, query_mask: Tensor | None, key_bias: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The attention of all tokens but piloted queries: (B, heads, N, head width) three times -> (B, N, heads, head width)."""
         if query_mask is None:
             bias = None if key_bias is None else F.pad(key_bias, (key.shape[2] - key_bias.shape[3], 0)).to(query.dtype)
-            attended, weights = self._attend(query, key, value, bias)
-        else:
-            # Only queries are restricted; all other tokens attend to everything. So the rows are split into a masked and an
-            # unmasked call, and the mask has Q x N entries for all heads instead of N x N for each.
-            num_queries = query_mask.shape[2]
-            masked, open_ = query.split([num_queries, query.shape[2] - num_queries], dim=2)
-            masked, masked_weights = self._attend(masked, key, value, query_mask)
-            open_, open_weights = self._attend(open_, key, value, None)
-            attended = torch.cat([masked, open_], dim=1)
-            weights = None if open_weights is None else torch.cat([masked_weights, open_weights], dim=2)
-        return attended.reshape(hidden_states.shape), weights
+            return self._attend(query, key, value, bias)
+        # Only queries are restricted; all other tokens attend to everything. So the rows are split into a masked and an
+        # unmasked call, and the mask has Q x N entries for all heads instead of N x N for each.
+        num_queries = query_mask.shape[2]
+        masked, open_ = query.split([num_queries, query.shape[2] - num_queries], dim=2)
+        masked, masked_weights = self._attend(masked, key, value, query_mask)
+        open_, open_weights = self._attend(open_, key, value, None)
+        weights = None if open_weights is None else torch.cat([masked_weights, open_weights], dim=2)
+        return torch.cat([masked, open_], dim=1), weights
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         implementation = self.config._attn_implementation
@@ -232,9 +250,10 @@ class EomtAttention(EomtSelfAttention):
         query_mask: Tensor | None = None,
         rotation: Rotation | None = None,
         key_bias: Tensor | None = None,
+        pilot_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """(B, N, D) -> (B, N, D) and the weights; the arguments are those of [`attend`]."""
-        attended, weights = self.attend(hidden_states, query_mask, rotation, key_bias)
+        attended, weights = self.attend(hidden_states, query_mask, rotation, key_bias, pilot_mask)
         return self.out_proj(attended), weights
 
 

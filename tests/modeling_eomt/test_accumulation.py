@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 
 from eomt.criterion.normalizers import loss_normalizers
+from eomt.piloted_queries import Piloting
 
 COUNTS = [3, 0, 1, 12]
 
@@ -57,7 +58,7 @@ def _train_one(rank: int, port: int, folder: Path, split: str, accumulated: bool
     images = SPLITS[split][rank]
     batches = [part(batch, images)]
     if accumulated:
-        sums = loss_normalizers(batches[0]["class_labels"], 8, model.config.no_object_weight)
+        sums = model.loss_normalizers(batches[0]["class_labels"])
         dist.all_reduce(sums)
         batches = [part(batch, slice(image, image + 1)) for image in range(images.start, images.stop)]
         for one in batches:
@@ -81,9 +82,11 @@ def run_both(folder: Path, split: str, accumulated: bool) -> None:
     assert [worker.wait(120) for worker in workers] == [0, 0]
 
 
+@pytest.mark.parametrize("piloting", [None, Piloting(5)])
 @pytest.mark.parametrize(("split", "accumulated"), [("uneven", False), ("uneven", True), ("nothing on one", False)])
-def test_two_processes_equal_the_joint_batch(tiny_model, batch, split, accumulated, tmp_path):
+def test_two_processes_equal_the_joint_batch(tiny_model, batch, split, accumulated, piloting, tmp_path):
     model = tiny_model(probs=0.6).train()
+    model.piloting = piloting
     torch.save((model, batch), tmp_path / "job.pt")
     run_both(tmp_path, split, accumulated)
     images = slice(SPLITS[split][0].start, SPLITS[split][1].stop)

@@ -65,3 +65,13 @@ def test_a_batch_equals_its_images_one_by_one(tiny_model, segments):
 def test_keys_are_spread_and_fit_int64():
     keys = {key_of(seed, epoch, f"image {index}") for seed in range(3) for epoch in range(3) for index in range(50)}
     assert len(keys) == 450 and 0 <= min(keys) and max(keys) < 1 << 63
+
+
+def test_another_use_of_the_same_keys_draws_other_numbers():
+    keys, cpu = torch.tensor([3, 5]), torch.device("cpu")
+    draws = ImageDraws(keys)
+    apart = draws.apart("a")
+    assert torch.equal(apart.uniform("x", [1, 2], (4,), cpu), ImageDraws(keys).apart("a").uniform("x", [1, 2], (4,), cpu))
+    one, other, original = (source.uniform("x", [1, 2], (4,), cpu) for source in (apart, draws.apart("b"), draws))
+    assert not (one == other).any() and not (one == original).any()
+    assert ImageDraws().apart("a").uniform("x", [1, 2], (4,), cpu).shape == (3, 4)

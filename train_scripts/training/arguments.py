@@ -193,6 +193,13 @@ class EomtTrainingArguments(TrainingArguments):
         default=None,
         metadata={"help": "the first block's masks go from the start on over this share of T, or steps if >= 1; by default later"},
     )
+    pilot_queries: Deciding[int] = field(
+        default=0,
+        metadata={"help": "extra queries an image in training, at most, each masked by a true segment (MP-Former); 0: none"},
+    )
+    pilot_noise: Deciding[float] = field(
+        default=0.0, metadata={"help": "patches flip in the mask of an extra query with this probability x the mask's area share"}
+    )
     minutes: TrainingOption[Deciding[float | None]] = field(
         default=None, metadata={"help": "train for this long, with schedules by the clock, in place of epochs or max_steps"}
     )

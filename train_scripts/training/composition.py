@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from eomt import EomtImageProcessor
 from eomt.mask_classifier import MaskClassifier
+from eomt.piloted_classifier import PilotedClassifier
+from eomt.piloted_queries import Piloting
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.training_stream import TrainingStream
@@ -60,6 +62,7 @@ def build_trainer(
     args.settle(task.main_score, eval_stream is not None)
     model, adapters = Adapters.of(model)
     model.supervises_blocks = args.masking != "never"
+    pilot(model, args)
     model.set_attn_implementation(model_args.attn_implementation or fast_attention(args.device, args.autocast_dtype, training=True))
     process, is_first = args.process_index, args.process_index == 0
     progress, skipped = TrainingProgress(args.minutes), SkippedSamples()
@@ -98,6 +101,22 @@ def build_trainer(
             labels, task.name, args, model_args, data_args, model.config.model_type, adapters=adapters and adapters.description()
         ),
     )
+
+
+def pilot(model: MaskClassifier, args: EomtTrainingArguments) -> None:
+    """Gives a model the piloted queries that are asked for.
+
+    Raises:
+        ValueError: the model can't have any.
+    """
+    if not args.pilot_queries:
+        return
+    if not isinstance(model, PilotedClassifier):
+        raise ValueError(
+            f"pilot_queries={args.pilot_queries} needs an EoMT of this package, whose last blocks have queries, not "
+            f"{type(model).__name__}; leave it out"
+        )
+    model.piloting = Piloting(args.pilot_queries, args.pilot_noise)
 
 
 def features_of(model: MaskClassifier, model_args: ModelArguments, data_args: DataArguments) -> FeatureCache | None:

@@ -34,6 +34,8 @@ LATER = {
     "start_image_size": None,
     "start_share": START_SHARE,
     "copy_paste": 0.0,
+    "pilot_queries": 0,
+    "pilot_noise": 0.0,
 }
 
 

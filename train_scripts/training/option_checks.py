@@ -53,7 +53,7 @@ def check_lora(args: "ModelArguments") -> None:
 
 
 def check_schedules(args: "EomtTrainingArguments") -> None:
-    """Raises ValueError for schedules of learning rates and masks that no training can have."""
+    """Raises ValueError for schedules of learning rates and masks, and for piloted queries, that no training can have."""
     check_choice("masking", args.masking, MASKING_MODES)
     lengths = {name: getattr(args, name) for name in ("head_warmup", "encoder_warmup", "first_block_annealing")}
     if args.minutes is not None and (args.minutes <= 0 or max(length or 0 for length in lengths.values()) >= 1):
@@ -70,3 +70,18 @@ def check_schedules(args: "EomtTrainingArguments") -> None:
         )
     if args.undecayed_blocks is not None and args.undecayed_blocks < -1:
         raise ValueError(f"undecayed_blocks={args.undecayed_blocks} must be a number of blocks, or -1 for those with queries")
+    _check_piloting(args)
+
+
+def _check_piloting(args: "EomtTrainingArguments") -> None:
+    if args.pilot_queries < 0:
+        raise ValueError(f"pilot_queries={args.pilot_queries} must be a number of queries an image, such as 50, or 0 for none")
+    if args.pilot_queries and args.masking == "never":
+        raise ValueError(
+            f"pilot_queries={args.pilot_queries} puts true masks in place of predicted ones, of which masking='never' has none; "
+            "leave one of them out"
+        )
+    if args.pilot_noise and not args.pilot_queries:
+        raise ValueError(f"pilot_noise={args.pilot_noise} has no effect without pilot_queries; give both, or leave it out")
+    if not 0 <= args.pilot_noise <= 1:
+        raise ValueError(f"pilot_noise={args.pilot_noise} must be in [0, 1], such as 0.2")

@@ -116,3 +116,17 @@ def test_no_segments():
     for targets in (ImageTargets(torch.zeros(0, 8, 8)), ImageTargets(torch.ones(8, 8, dtype=torch.int32), torch.zeros(0).long())):
         assert targets.sample_all(torch.rand(5, 2)).shape == (0, 5)
         assert targets.sample_each(torch.zeros(0).long(), torch.rand(0, 5, 2)).shape == (0, 5)
+
+
+@pytest.mark.parametrize("size", [64, 48, 40], ids=lambda size: f"{size} pixels")
+def test_covered_cells_are_those_with_a_pixel_of_the_segment(segments, size):
+    """On 6 x 4 cells, whose edges lie between pixels or not."""
+    id_maps, segment_ids, _, mask_labels = segments([5, 0], size)
+    for ids, maps, masks in zip(segment_ids, id_maps, mask_labels, strict=True):
+        expected = torch.zeros(len(ids), 24, dtype=torch.bool)
+        for segment, y, x in masks.nonzero().tolist():
+            expected[segment, y * 6 // size * 4 + x * 4 // size] = True
+        assert torch.equal(ImageTargets(maps, ids).covered_cells((6, 4)), expected)
+        assert torch.equal(ImageTargets(masks).covered_cells((6, 4)), expected)
+        planes = torch.stack([torch.where(maps == 2, 0, maps), torch.where(maps == 2, 2, 0)])
+        assert torch.equal(ImageTargets(planes, ids).covered_cells((6, 4)), expected)

@@ -28,8 +28,9 @@ from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.training.adapters import Adapters
-from eomt.train_scripts.training.arguments import DataArguments, ModelArguments
 from eomt.train_scripts.training.building import build_model
+from eomt.train_scripts.training.data_arguments import DataArguments
+from eomt.train_scripts.training.model_arguments import ModelArguments
 
 RECIPE = Path(__file__).with_suffix(".yaml")
 CLASSES = "Sky Building Pole Road Pavement Tree Sign Fence Car Pedestrian Bicyclist".split()

@@ -20,7 +20,9 @@ from rival_models import build_rival, count_rival
 
 import eomt  # noqa: F401  which registers the Auto classes
 from eomt.model_cards.sizes import count_multiply_adds, count_parameters, on_meta
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.recipe import parse_arguments
 from eomt.weights.timm import encoder_config
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from eomt.train_scripts.data.command import command
 from eomt.train_scripts.data.input_paths import check_checkpoint, check_data
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.recipe import parse_arguments
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from option_tables import option_table
 from recipe_table import RECIPES, recipe_table
 
 from eomt.model_cards.architectures import published
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
 
 ROOT = Path(__file__).parents[2]
 

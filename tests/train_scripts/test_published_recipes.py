@@ -9,7 +9,9 @@ import yaml
 from transformers import AutoModel
 
 from eomt.configuration import ARCHITECTURES, architecture_config, ladder_architecture
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.parameter_groups import rate_groups
 from eomt.train_scripts.training.recipe import parse_arguments
 from eomt.train_scripts.training.schedules import learning_rate_factor, mask_probability

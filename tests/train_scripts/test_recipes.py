@@ -8,7 +8,9 @@ import yaml
 
 from eomt.train_scripts import train
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.recipe import parse_arguments
 
 FOLDER = Path(__file__).parents[2] / "train_scripts/recipes"

@@ -4,7 +4,9 @@ import sys
 
 from eomt.train_scripts.data.dataset_folder import count_rows
 from eomt.train_scripts.evaluation.precision import describe_machine
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.model_card import describe_start
 
 

@@ -1,6 +1,5 @@
 """The options of a training run, with the paper's recipe as defaults (paper, sections 4.1 and A.2)."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,151 +7,12 @@ import torch
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from eomt.image_processing.defaults import THRESHOLD
-from eomt.train_scripts.data.choices import BAD_SAMPLES, TASK_NAMES, check_choice
 from eomt.train_scripts.evaluation.checkpoints import AUTO, check_whole
-from eomt.train_scripts.evaluation.inference_options import check_views
 from eomt.train_scripts.evaluation.precision import fast_dtype
 from eomt.train_scripts.training.deciding import Deciding
-from eomt.train_scripts.training.option_checks import LORA_RANK, LORA_TARGETS, check_lora, check_schedules, refuse_replaced
-from eomt.train_scripts.training.option_groups import DataOption, OutputOption, StartOption, TrainingOption
+from eomt.train_scripts.training.option_checks import check_schedules, refuse_replaced
+from eomt.train_scripts.training.option_groups import OutputOption, TrainingOption
 from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP, MASKING_MODES, share_of_training
-from eomt.train_scripts.training.start_size import SHARE, check_start_size
-
-
-@dataclass
-class ModelArguments:
-    """Where the model comes from: a checkpoint, a timm ViT, or random weights."""
-
-    checkpoint: StartOption[Deciding[str | None]] = field(
-        default=None,
-        metadata={"help": "EoMT checkpoint to start from, or a DINOv3 of transformers: a folder or a Hub name"},
-    )
-    timm_model: StartOption[Deciding[str | None]] = field(
-        default=None, metadata={"help": "ViT to start from: a timm name, or a safetensors file with timm's names"}
-    )
-    attn_implementation: str | None = field(
-        default=None,
-        metadata={"help": "eager, sdpa, flash_attention_2 or flex_attention; by default what the machine is faster in"},
-    )
-    frozen_blocks: StartOption[Deciding[int]] = field(
-        default=0,
-        metadata={"help": "train neither embeddings nor the first N blocks; -1: no block before the queries join, 0: train all"},
-    )
-    lora: StartOption[Deciding[bool]] = field(
-        default=False,
-        metadata={"help": "train low-rank adapters of the encoder's blocks in place of its weights, and the heads whole"},
-    )
-    lora_rank: Deciding[int] = field(default=LORA_RANK, metadata={"help": "rank of the adapters"})
-    lora_alpha: Deciding[float | None] = field(
-        default=None, metadata={"help": "adapters are scaled by this over their rank; by default twice the rank"}
-    )
-    lora_targets: Deciding[list[str]] = field(
-        default_factory=lambda: list(LORA_TARGETS),
-        metadata={"help": f"which linear layers of a block have adapters, of {', '.join(LORA_TARGETS)}"},
-    )
-    cache_features: Deciding[bool] = field(
-        default=False,
-        metadata={"help": "keep each image's features of a frozen encoder for all epochs, in memory; needs --augment false"},
-    )
-    config: StartOption[Deciding[str]] = field(
-        default="{}",
-        metadata={"help": "configuration fields as JSON, over what the start brings; model_type chooses the architecture"},
-    )
-
-    def __post_init__(self):
-        if self.checkpoint and self.timm_model:
-            raise ValueError(f"checkpoint={self.checkpoint!r} and timm_model={self.timm_model!r}: give one start, not both")
-        check_lora(self)
-        try:
-            self.config_fields = json.loads(self.config)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"config={self.config!r} is not JSON ({error}); write it like '{{\"num_queries\": 100}}'") from error
-        if not isinstance(self.config_fields, dict):
-            raise ValueError(f"config={self.config!r} must be a JSON object of configuration fields")
-        if self.config_fields:
-            from eomt.configuration.field_names import check_config_fields  # which takes a second to load
-
-            check_config_fields(self.config_fields)
-            if "model_type" in self.config_fields and self.checkpoint:
-                raise ValueError(f"config={self.config!r}: a checkpoint has a model_type of its own; leave it out")
-
-
-@dataclass
-class DataArguments:
-    """What is trained on, and how it is augmented."""
-
-    data: DataOption[Deciding[str]] = field(
-        metadata={
-            "help": "folder of parquet shards and labels.json, also hf://datasets/org/name; or what `eomt prepare` takes as source "
-            "or dataset, which is prepared first"
-        }
-    )
-    prepare: DataOption[str] = field(
-        default="",
-        metadata={"help": "options of `eomt prepare` for data that are not prepared yet, such as '--classes sky,road --void 255'"},
-    )
-    fit_to_data: bool = field(
-        default=False,
-        metadata={"help": "choose options that the command line leaves out by the number of images and the sizes of objects"},
-    )
-    task: DataOption[Deciding[str]] = field(
-        default="panoptic", metadata={"help": f"what to train and score: {', '.join(TASK_NAMES)}"}
-    )
-    train_split: DataOption[Deciding[str]] = field(default="train", metadata={"help": "prefix of the shards to train on"})
-    eval_split: DataOption[str | None] = field(default="val", metadata={"help": "prefix of the shards to evaluate on; '' for none"})
-    image_size: DataOption[Deciding[int]] = field(
-        default=640, metadata={"help": "side of the square training crops and evaluation inputs, pixels"}
-    )
-    start_image_size: Deciding[int | None] = field(
-        default=None, metadata={"help": "side that crops are resized to in the first part of the training, for faster steps"}
-    )
-    start_share: Deciding[float] = field(
-        default=SHARE, metadata={"help": "share of the training in which crops have start_image_size"}
-    )
-    augment: Deciding[bool] = field(
-        default=True,
-        metadata={"help": "flips, scales and crops at random; false: each image fitted inside image_size, always alike"},
-    )
-    min_scale: Deciding[float] = field(
-        default=0.1, metadata={"help": "smallest scale jitter, of the image fitted inside image_size"}
-    )
-    max_scale: Deciding[float] = field(default=2.0, metadata={"help": "largest scale jitter"})
-    color_jitter: Deciding[bool] = field(
-        default=False, metadata={"help": "brightness, contrast, saturation and hue (ADE20K, Cityscapes)"}
-    )
-    rotate90: Deciding[bool] = field(
-        default=False, metadata={"help": "quarter turns, for images without an upright, such as of microscopes and from above"}
-    )
-    copy_paste: Deciding[float] = field(
-        default=0.0,
-        metadata={"help": "probability that things of an earlier image of similar kind are pasted over one (instance, panoptic)"},
-    )
-    shuffle_buffer: int = field(default=1000, metadata={"help": "rows held for shuffling; nothing is held but encoded images"})
-    bad_samples: DataOption[Deciding[str]] = field(
-        default="raise",
-        metadata={"help": f"images that can't be used, one of {', '.join(BAD_SAMPLES)}: stop, or leave out and report"},
-    )
-    tiles: float | None = field(
-        default=None,
-        metadata={"help": "evaluate in overlapping tiles as well, in which objects are so many times as large (instance)"},
-    )
-    threshold: float = field(default=THRESHOLD, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
-
-    def __post_init__(self):
-        check_choice("task", self.task, TASK_NAMES)
-        check_choice("bad_samples", self.bad_samples, BAD_SAMPLES)
-        for name in ("color_jitter", "rotate90", "copy_paste"):
-            if getattr(self, name) and not self.augment:
-                raise ValueError(f"{name}={getattr(self, name)} has no effect with augment=False; leave one of them out")
-        check_views(self.tiles, False, [1.0], self.task)
-        check_start_size(self.start_image_size, self.start_share, self.image_size)
-        if not 0 <= self.copy_paste <= 1:
-            raise ValueError(f"copy_paste={self.copy_paste} must be a probability, from 0 to 1")
-        if self.copy_paste and self.task == "semantic":
-            raise ValueError(f"copy_paste={self.copy_paste} pastes things, which task='semantic' doesn't tell apart; leave it out")
-        if not 0 < self.min_scale <= self.max_scale:
-            raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")
 
 
 @dataclass

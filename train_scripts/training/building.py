@@ -19,9 +19,11 @@ from eomt.train_scripts.data.paste_partners import CopyPaste
 from eomt.train_scripts.data.training_stream import TrainingStream, training_stream
 from eomt.train_scripts.evaluation.loading import check_architecture, named_in_errors
 from eomt.train_scripts.evaluation.tasks import Task
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.class_head import fit_class_head
+from eomt.train_scripts.training.data_arguments import DataArguments
 from eomt.train_scripts.training.lora import with_lora
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.weights.starts import from_encoder
 from eomt.weights.timm import from_timm, pixel_statistics
 

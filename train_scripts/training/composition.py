@@ -12,8 +12,9 @@ from eomt.train_scripts.data.training_stream import TrainingStream
 from eomt.train_scripts.evaluation.precision import fast_attention
 from eomt.train_scripts.evaluation.tasks import Task
 from eomt.train_scripts.training.adapters import Adapters
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.building import evaluation_views
+from eomt.train_scripts.training.data_arguments import DataArguments
 from eomt.train_scripts.training.deciding import deciding_options
 from eomt.train_scripts.training.feature_cache import FeatureCache
 from eomt.train_scripts.training.finished_mark import FinishedMark
@@ -21,6 +22,7 @@ from eomt.train_scripts.training.finished_model import FinishedModel
 from eomt.train_scripts.training.finite_loss import FiniteLoss
 from eomt.train_scripts.training.interruption import TimelyCheckpoints
 from eomt.train_scripts.training.mask_annealing import MaskAnnealingCallback
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.model_card import RunDescription
 from eomt.train_scripts.training.overlays import OverlayCallback
 from eomt.train_scripts.training.progress import TrainingProgress

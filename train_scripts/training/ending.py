@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eomt.train_scripts.training.arguments import DataArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
 from eomt.train_scripts.training.trainer import EomtTrainer
 from eomt.train_scripts.training.used_folder import RESULTS
 

@@ -12,7 +12,9 @@ from statistics import median
 
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.split_report import STRIDE, SplitReport, sides_of_things
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.preparing import with_prepared_data
 from eomt.train_scripts.training.recipe import given_options, parse_arguments
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from eomt.adapter_folder import INSTALL
 from eomt.mask_classifier import MaskClassifier
-from eomt.train_scripts.training.arguments import ModelArguments
+from eomt.train_scripts.training.model_arguments import ModelArguments
 
 if TYPE_CHECKING:
     from peft import PeftModel  # an optional dependency

@@ -24,8 +24,10 @@ from eomt.train_scripts.data.dataset_folder import Labels, count_rows
 from eomt.train_scripts.evaluation.score_names import score_name
 from eomt.train_scripts.training.adapters import FOLDER as ADAPTER
 from eomt.train_scripts.training.adapters import AdapterDescription
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.curves import draw_curves
+from eomt.train_scripts.training.data_arguments import DataArguments
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.overlays import FILE as PICTURE
 
 CURVES = "curves.png"

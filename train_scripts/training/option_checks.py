@@ -8,7 +8,8 @@ from eomt.train_scripts.data.choices import check_choice
 from eomt.train_scripts.training.schedules import MASKING_MODES
 
 if TYPE_CHECKING:
-    from eomt.train_scripts.training.arguments import EomtTrainingArguments, ModelArguments
+    from eomt.train_scripts.training.arguments import EomtTrainingArguments
+    from eomt.train_scripts.training.model_arguments import ModelArguments
 
 LORA_RANK = 16
 LORA_TARGETS = ("attention", "mlp")  # modules of an encoder block, in every encoder

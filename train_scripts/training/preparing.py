@@ -23,7 +23,8 @@ from eomt.train_scripts.data.formats.archives import remove_unpacked
 from eomt.train_scripts.data.input_paths import HUB_NAME, LABELS_FILE
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.prepare_options import PrepareOptions
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
 from eomt.train_scripts.training.used_folder import is_run
 
 RECORD = "prepared_from.json"

@@ -7,11 +7,13 @@ from transformers import set_seed
 from eomt.train_scripts.data.dataset_folder import count_rows, read_labels
 from eomt.train_scripts.evaluation.tasks import task_of
 from eomt.train_scripts.training.announcement import announcement
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.building import build_processor, build_streams
 from eomt.train_scripts.training.composition import build_trainer, record_of, resumption_of
+from eomt.train_scripts.training.data_arguments import DataArguments
 from eomt.train_scripts.training.ending import end_run, finished_message
 from eomt.train_scripts.training.freed_memory import keep_freed_memory
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.preparing import with_prepared_data
 from eomt.train_scripts.training.trainer import EomtTrainer
 

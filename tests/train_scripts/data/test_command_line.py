@@ -12,7 +12,8 @@ from eomt.train_scripts.data.scenes import SceneOptions
 from eomt.train_scripts.evaluation.inference_options import PredictOptions, ScoreOptions
 from eomt.train_scripts.evaluation.predicting import predict
 from eomt.train_scripts.evaluation.scoring import score
-from eomt.train_scripts.training.arguments import DataArguments, ModelArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
+from eomt.train_scripts.training.model_arguments import ModelArguments
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 import pytest
 
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
 
 
 def test_trainer_gets_a_copy_that_rotates_nothing_and_may_be_changed(tmp_path):

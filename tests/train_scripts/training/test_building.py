@@ -20,8 +20,10 @@ from eomt import EomtDinov3ForUniversalSegmentation, EomtForUniversalSegmentatio
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.evaluation.loading import load_model, load_processor
 from eomt.train_scripts.evaluation.tasks import task_of
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.building import build_model, build_processor, build_streams
+from eomt.train_scripts.training.data_arguments import DataArguments
+from eomt.train_scripts.training.model_arguments import ModelArguments
 
 TINY = dict(hidden_size=32, num_hidden_layers=3, num_attention_heads=2, num_blocks=2, num_queries=9)
 DATA = DataArguments(data="unread", image_size=64)

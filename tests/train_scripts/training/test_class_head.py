@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.training.arguments import DataArguments, ModelArguments
 from eomt.train_scripts.training.building import build_model
 from eomt.train_scripts.training.class_head import fit_class_head
+from eomt.train_scripts.training.data_arguments import DataArguments
+from eomt.train_scripts.training.model_arguments import ModelArguments
 
 STORED = [f"class {index}" for index in range(5)]
 

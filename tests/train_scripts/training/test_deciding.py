@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
 from eomt.train_scripts.training.deciding import INHERITED, LATER, Deciding, deciding_options
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.recipe import parse_arguments
 
 # What checkpoints have stored so far: a name more or less, and none of them can be resumed.

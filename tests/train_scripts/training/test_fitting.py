@@ -10,8 +10,10 @@ from PIL import Image
 from eomt.train_scripts import train
 from eomt.train_scripts.data.dataset_folder import Labels, write_labels
 from eomt.train_scripts.data.split_report import SplitReport
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
 from eomt.train_scripts.training.fitting import facts_of_data
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.recipe import given_options, parse_arguments
 
 CLASSES = ModelArguments, DataArguments, EomtTrainingArguments

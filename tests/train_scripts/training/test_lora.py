@@ -18,9 +18,9 @@ from eomt.configuration.architectures import LADDERS
 from eomt.mask_classifier import MaskClassifier
 from eomt.train_scripts import train
 from eomt.train_scripts.training.adapters import FOLDER, Adapters
-from eomt.train_scripts.training.arguments import ModelArguments
 from eomt.train_scripts.training.building import build_model
 from eomt.train_scripts.training.lora import with_lora
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.trainer import EomtTrainer
 from eomt.train_scripts.training.validation import Validation
 

@@ -12,7 +12,9 @@ from PIL import Image
 
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.training import model_card
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.model_card import RunDescription, describe_start, write_model_card
 from eomt.train_scripts.training.recipe import parse_arguments
 

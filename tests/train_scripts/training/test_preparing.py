@@ -13,7 +13,8 @@ from eomt.train_scripts import train
 from eomt.train_scripts.data import preparation
 from eomt.train_scripts.data.dataset_folder import count_rows, read_labels
 from eomt.train_scripts.training import preparing
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
 from eomt.train_scripts.training.preparing import needs_preparation, with_prepared_data
 
 

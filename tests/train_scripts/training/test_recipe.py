@@ -2,7 +2,9 @@
 
 import pytest
 
-from eomt.train_scripts.training.arguments import DataArguments, EomtTrainingArguments, ModelArguments
+from eomt.train_scripts.training.arguments import EomtTrainingArguments
+from eomt.train_scripts.training.data_arguments import DataArguments
+from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.recipe import parse_arguments, recipe_words
 
 CLASSES = (ModelArguments, DataArguments, EomtTrainingArguments)

@@ -3,7 +3,7 @@
     python benchmarks/finer_masks.py --checkpoint outputs/camvid/seed0/ours --out outputs/finer
 
 The new block copies each cell to four: its transposed convolution is the identity at all four places, with a bias at which GELU is
-linear; its depthwise convolution takes the middle; its LayerNorm, which removes the bias again, takes over scale and shift of the last
+linear; its depthwise convolution takes the middle; its LayerNorm removes the bias again and takes over scale and shift of the last
 block's, which then has none. The checkpoint loads in transformers, with `num_upscale_blocks` one more. See docs/benchmarks.md
 for what a training makes of it.
 """

@@ -90,7 +90,8 @@ def _of_few_images(
         return
     semantic = data.task == "semantic"
     rate = 1e-4 if semantic else 2e-4
-    options = {"learning_rate": rate, "head_learning_rate": 2 * rate, "head_warmup": 0.02, "encoder_warmup": 0.05}
+    options = {"learning_rate": rate, "head_learning_rate": 2 * rate, "head_warmup": 0.02}
+    options["encoder_warmup"] = 0.05 if semantic else 0.04
     if not given & {"total_batch_size", "per_device_train_batch_size"}:
         of_process = max(1, 2 // args.world_size)
         batch = of_process * args.world_size

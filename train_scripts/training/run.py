@@ -38,7 +38,7 @@ def run_training(
     task = task_of(data_args.task)
     labels = task.labels(read_labels(data_args.data))
     task.check_data(data_args.data, data_args.train_split)
-    if data_args.eval_split:
+    if data_args.eval_split and data_args.tiles is None:  # joining all that an untrained model finds in tiles takes minutes
         task = task.of_split(data_args.data, data_args.eval_split)
     args.epochs_to_steps(count_rows(data_args.data, data_args.train_split))
     processor = build_processor(model_args, data_args, task, labels)

@@ -110,7 +110,8 @@ class PastePartners:
             self._recent.popleft()
         partners = [other for _, other_kind, other in self._recent if kind.is_like(other_kind)]
         if torch.tensor(is_thing)[crop.class_labels].any():
-            self._recent.append((row, kind, crop))
+            # a copy: a DataLoader's worker moves what it hands out to shared memory, in a thread, while this one goes on
+            self._recent.append((row, kind, LabelledCrop(**{name: part.clone() for name, part in vars(crop).items()})))
         generator = torch.Generator().manual_seed(key_of(key, "copy-paste"))
         if torch.rand((), generator=generator) >= self.copy_paste.probability or not partners:
             return augmented

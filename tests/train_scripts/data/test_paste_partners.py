@@ -67,6 +67,18 @@ def test_stuff_and_crops_with_pasted_things_are_no_source():
         assert len(one["segment_ids"]) <= 2  # its own and the partner's own
 
 
+def test_what_is_handed_out_is_not_what_is_remembered():
+    """A worker's tensors move to shared memory when they are sent, at any time."""
+    partners, augmentation = PastePartners(CopyPaste(1.0, [True])), training_augmentation(80, 1.0, 1.0)
+    expected = paste_all([square("a", DARK), square("b", DARK)])[1]
+    for row, one in enumerate((square("a", DARK), square("b", DARK)), start=1):
+        pasted = partners.paste(augment(one, augmentation, row), one, row, key=row)
+        if row == 1:
+            for name in ("image", "id_map", "segment_ids", "class_labels"):
+                pasted[name].zero_()
+    assert_same([pasted], [expected])
+
+
 def test_only_the_last_rows_are_remembered():
     between = [square("b", GREY)] * (REMEMBERED - 1)
     assert len(paste_all([square("a", DARK), *between, square("c", DARK)])[-1]["segment_ids"]) == 2

@@ -23,6 +23,7 @@ STEPS = 3000  # that a training has at least
 FROZEN_BLOCKS = 4
 CELLS = 8  # of a mask, that half of the objects have along each side
 LARGEST = 6.0  # scale
+QUERIES = 50  # of a semantic model, or twice the classes of an image, if these are more
 LARGE_INPUT = 448  # pixels: from here on the first crops are smaller
 NOTHING = "nothing: many images, or no report beside the data, which `eomt prepare` writes"
 
@@ -78,13 +79,18 @@ def facts_of_data(model: ModelArguments, data: DataArguments, args: EomtTraining
     if "://" in data.data or not path.is_file():
         return []
     report, labels = SplitReport.load(path), read_labels(data.data)
-    facts = [*_of_few_images(report, model, data, args, given), *_of_sizes(report, labels, data)]
+    facts = [*_of_few_images(report, labels, model, data, args, given), *_of_sizes(report, labels, data)]
     facts = [fact.without(given) for fact in facts]
     return [fact for fact in facts if fact.options]
 
 
 def _of_few_images(
-    report: SplitReport, model: ModelArguments, data: DataArguments, args: EomtTrainingArguments, given: Collection[str]
+    report: SplitReport,
+    labels: Labels,
+    model: ModelArguments,
+    data: DataArguments,
+    args: EomtTrainingArguments,
+    given: Collection[str],
 ) -> Iterator[Fact]:
     if report.images >= FEW:
         return
@@ -104,7 +110,8 @@ def _of_few_images(
         if model.timm_model and not model.lora:
             options["frozen_blocks"] = FROZEN_BLOCKS
         if not model.checkpoint and "config" not in given:
-            options["config"] = json.dumps({**model.config_fields, "num_blocks": 2, "num_queries": 50})
+            queries = max(QUERIES, 2 * min(report.most_segments, len(labels)))
+            options["config"] = json.dumps({**model.config_fields, "num_blocks": 2, "num_queries": queries})
         if data.image_size >= LARGE_INPUT and data.start_image_size is None and not model.cache_features:
             options["start_image_size"] = _smaller(data.image_size, model.config_fields.get("patch_size", 16))
     yield Fact(f"{report.images} images, which are few", options)

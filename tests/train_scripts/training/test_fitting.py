@@ -23,8 +23,9 @@ CLASSES = ModelArguments, DataArguments, EomtTrainingArguments
 def chosen(tmp_path):
     """`chosen(report, *words)`: {option: value} that follow, of a dataset with this report."""
 
-    def choose(report: SplitReport, *words: str) -> dict:
-        write_labels(tmp_path, Labels(["cell", "tissue"], [True, False]))
+    def choose(report: SplitReport, *words: str, classes: int = 2) -> dict:
+        (tmp_path / "labels.json").unlink(missing_ok=True)
+        write_labels(tmp_path, Labels([f"class {index}" for index in range(classes)], [True] + [False] * (classes - 1)))
         report.save(tmp_path / "train_report.json")
         parsed = parse_arguments(CLASSES, ["--data", str(tmp_path), "--output_dir", str(tmp_path / "run"), *words])
         facts = facts_of_data(*parsed, given_options(words))
@@ -47,6 +48,14 @@ def test_few_photos_are_trained_on_unmasked_in_small_batches_at_the_scale_of_sco
     upright = chosen(report_of(367, "300 x 300"), "--task", "semantic", "--image_size", "320")
     assert (upright["min_scale"], upright["max_scale"], upright["num_train_epochs"]) == (0.96, 1.12, 17)
     assert not upright.keys() & {"frozen_blocks", "start_image_size"}  # random weights, and a small input
+
+
+def test_queries_suffice_for_the_classes_of_an_image(chosen):
+    for classes, most, queries in ((150, 40, 80), (150, 10, 50), (30, 500, 60)):  # segments of a class become one
+        report = report_of(100)
+        report.most_segments = most
+        config = chosen(report, "--task", "semantic", classes=classes)["config"]
+        assert json.loads(config)["num_queries"] == queries
 
 
 def test_what_is_given_stays(chosen):

@@ -12,16 +12,6 @@ import torch.distributed as dist
 from eomt.criterion.normalizers import loss_normalizers
 from eomt.piloted_queries import Piloting
 
-COUNTS = [3, 0, 1, 12]
-
-
-@pytest.fixture
-def batch(segments) -> dict:
-    id_maps, segment_ids, class_labels, _ = segments(COUNTS)
-    pixel_values = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    keys = torch.tensor([4, 8, 15, 16])
-    return dict(pixel_values=pixel_values, id_maps=id_maps, segment_ids=segment_ids, class_labels=class_labels, sample_keys=keys)
-
 
 def gradients_of(model, *batches: dict) -> list[torch.Tensor]:
     model.zero_grad()

@@ -11,7 +11,7 @@ from eomt.criterion.piloted_loss import TERMS
 from eomt.criterion.points import sample_logits, uncertain_points
 from eomt.piloted_queries import Piloting
 
-COUNTS = [3, 0, 1, 12]
+COUNTS = [3, 0, 1, 12]  # of segments in the images of `batch`
 PROBS = [0.6, 0.8]
 ENCODERS = ["eomt", "eomt_dinov3", "eomt_eva02"]
 
@@ -19,14 +19,6 @@ ENCODERS = ["eomt", "eomt_dinov3", "eomt_eva02"]
 @pytest.fixture(params=ENCODERS)
 def model_type(request) -> str:
     return request.param
-
-
-@pytest.fixture
-def batch(segments) -> dict:
-    id_maps, segment_ids, class_labels, _ = segments(COUNTS)
-    pixel_values = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    keys = torch.tensor([4, 8, 15, 16])
-    return dict(pixel_values=pixel_values, id_maps=id_maps, segment_ids=segment_ids, class_labels=class_labels, sample_keys=keys)
 
 
 @pytest.fixture

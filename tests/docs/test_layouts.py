@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_files import SIZE, UNLABELLED, Box, draw, is_photo, seen, write_photo
+from drawn_files import UNLABELLED, draw, seen
+from drawn_scene import SIZE, Box, is_photo, write_photo
 from format_layouts import converter_list
 from layout_trees import LayoutTree, layout_trees
 from PIL import Image

@@ -22,6 +22,17 @@ from eomt.weights.dinov3_vit import from_dinov3_vit
 from eomt.weights.files import SUFFIXES
 from eomt.weights.timm import from_timm
 
+ENCODERS = (DINOv3ViTConfig, Dinov2Config, Dinov2WithRegistersConfig)  # of transformers, that a model can be built on
+
+
+def is_encoder(name: str) -> bool:
+    """Whether a checkpoint is of an encoder alone, of one of [`ENCODERS`], rather than of a model with queries.
+
+    Raises:
+        OSError: it is no folder and the Hub doesn't give it.
+    """
+    return isinstance(AutoConfig.from_pretrained(name), ENCODERS)
+
 
 def from_encoder(name: str, stored: PreTrainedConfig, **overrides: Any) -> MaskClassifier | None:
     """A model on an encoder in transformers' format; None where the checkpoint is of no such encoder.

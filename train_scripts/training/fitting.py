@@ -12,6 +12,7 @@ from statistics import median
 
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.split_report import STRIDE, SplitReport, sides_of_things
+from eomt.train_scripts.evaluation.loading import named_in_errors
 from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.data_arguments import DataArguments
 from eomt.train_scripts.training.model_arguments import ModelArguments
@@ -107,14 +108,22 @@ def _of_few_images(
     if semantic:
         if args.first_block_annealing is None:
             options["masking"] = "never"
-        if model.timm_model and not model.lora:
+        encoder = model.timm_model or model.checkpoint and _is_encoder(model.checkpoint)
+        if encoder and not model.lora:
             options["frozen_blocks"] = FROZEN_BLOCKS
-        if not model.checkpoint and "config" not in given:
+        if (encoder or not model.checkpoint) and "config" not in given:
             queries = max(QUERIES, 2 * min(report.most_segments, len(labels)))
             options["config"] = json.dumps({**model.config_fields, "num_blocks": 2, "num_queries": queries})
         if data.image_size >= LARGE_INPUT and data.start_image_size is None and not model.cache_features:
             options["start_image_size"] = _smaller(data.image_size, model.config_fields.get("patch_size", 16))
     yield Fact(f"{report.images} images, which are few", options)
+
+
+def _is_encoder(checkpoint: str) -> bool:
+    from eomt.weights.starts import is_encoder  # which takes a second to load
+
+    with named_in_errors(checkpoint):
+        return is_encoder(checkpoint)
 
 
 def _smaller(side: int, patch: int) -> int:

@@ -6,7 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 from PIL import Image
+from transformers import DINOv3ViTConfig
 
+from eomt import EomtConfig
 from eomt.train_scripts import train
 from eomt.train_scripts.data.dataset_folder import Labels, write_labels
 from eomt.train_scripts.data.split_report import SplitReport
@@ -71,8 +73,19 @@ def test_what_is_given_stays(chosen):
     }
     assert options["max_scale"] == 1.5 and options["learning_rate"] == 1e-4
     assert "masking" not in chosen(report_of(100), "--task", "semantic", "--first_block_annealing", "0.1")
-    kept = chosen(report_of(100), "--task", "semantic", "--config", "{}", "--checkpoint", "org/name")
+    kept = chosen(report_of(100), "--task", "semantic", "--timm_model", "vit", "--config", "{}", "--frozen_blocks", "0")
     assert not kept.keys() & {"config", "frozen_blocks"}
+
+
+def test_a_checkpoint_with_queries_keeps_them_and_an_encoder_is_like_one_of_timm(chosen, tmp_path):
+    EomtConfig().save_pretrained(tmp_path / "eomt")
+    DINOv3ViTConfig().save_pretrained(tmp_path / "dinov3")
+    words = ["--task", "semantic", "--checkpoint"]
+    assert not chosen(report_of(100), *words, str(tmp_path / "eomt")).keys() & {"config", "frozen_blocks"}
+    encoder = chosen(report_of(100), *words, str(tmp_path / "dinov3"))
+    assert encoder == chosen(report_of(100), "--task", "semantic", "--timm_model", "vit") and encoder["frozen_blocks"] == 4
+    with pytest.raises(OSError, match="checkpoint='org/name' is no folder with a model"):
+        chosen(report_of(100), *words, "org/name")
 
 
 def test_small_objects_are_enlarged_and_others_are_not(chosen):

@@ -22,7 +22,11 @@ from eomt.weights.dinov3_vit import from_dinov3_vit
 from eomt.weights.files import SUFFIXES
 from eomt.weights.timm import from_timm
 
-ENCODERS = (DINOv3ViTConfig, Dinov2Config, Dinov2WithRegistersConfig)  # of transformers, that a model can be built on
+ENCODERS = {  # configuration of an encoder in transformers' format -> what builds a model on it
+    DINOv3ViTConfig: from_dinov3_vit,
+    Dinov2Config: from_dinov2_vit,
+    Dinov2WithRegistersConfig: from_dinov2_vit,
+}
 
 
 def is_encoder(name: str) -> bool:
@@ -31,7 +35,7 @@ def is_encoder(name: str) -> bool:
     Raises:
         OSError: it is no folder and the Hub doesn't give it.
     """
-    return isinstance(AutoConfig.from_pretrained(name), ENCODERS)
+    return type(AutoConfig.from_pretrained(name)) in ENCODERS
 
 
 def from_encoder(name: str, stored: PreTrainedConfig, **overrides: Any) -> MaskClassifier | None:
@@ -42,11 +46,8 @@ def from_encoder(name: str, stored: PreTrainedConfig, **overrides: Any) -> MaskC
         stored: its configuration.
         overrides: fields of the model's configuration.
     """
-    if isinstance(stored, DINOv3ViTConfig):
-        return from_dinov3_vit(name, **overrides)
-    if isinstance(stored, Dinov2Config | Dinov2WithRegistersConfig):
-        return from_dinov2_vit(name, **overrides)
-    return None
+    build = ENCODERS.get(type(stored))
+    return build and build(name, **overrides)
 
 
 def from_start(name: str, config: EomtBaseConfig) -> MaskClassifier:

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from PIL import Image
-from transformers import DINOv3ViTConfig
+from transformers import Dinov2Config, Dinov2WithRegistersConfig, DINOv3ViTConfig
 
 from eomt import EomtConfig
 from eomt.train_scripts import train
@@ -79,11 +79,14 @@ def test_what_is_given_stays(chosen):
 
 def test_a_checkpoint_with_queries_keeps_them_and_an_encoder_is_like_one_of_timm(chosen, tmp_path):
     EomtConfig().save_pretrained(tmp_path / "eomt")
-    DINOv3ViTConfig().save_pretrained(tmp_path / "dinov3")
+    encoders = {"dinov3": DINOv3ViTConfig(), "dinov2": Dinov2Config(), "registers": Dinov2WithRegistersConfig()}
+    for name, config in encoders.items():
+        config.save_pretrained(tmp_path / name)
     words = ["--task", "semantic", "--checkpoint"]
     assert not chosen(report_of(100), *words, str(tmp_path / "eomt")).keys() & {"config", "frozen_blocks"}
-    encoder = chosen(report_of(100), *words, str(tmp_path / "dinov3"))
-    assert encoder == chosen(report_of(100), "--task", "semantic", "--timm_model", "vit") and encoder["frozen_blocks"] == 4
+    of_timm = chosen(report_of(100), "--task", "semantic", "--timm_model", "vit")
+    assert of_timm["frozen_blocks"] == 4
+    assert all(chosen(report_of(100), *words, str(tmp_path / name)) == of_timm for name in encoders)
     with pytest.raises(OSError, match="checkpoint='org/name' is no folder with a model"):
         chosen(report_of(100), *words, "org/name")
 

@@ -24,6 +24,7 @@ STEPS = 3000  # that a training has at least
 FROZEN_BLOCKS = 4
 CELLS = 8  # of a mask, that half of the objects have along each side
 LARGEST = 6.0  # scale
+COPY_PASTE = 0.5  # probability, for instances
 QUERIES = 50  # of a semantic model, or twice the classes of an image, if these are more
 LARGE_INPUT = 448  # pixels: from here on the first crops are smaller
 NOTHING = "nothing: many images, or no report beside the data, which `eomt prepare` writes"
@@ -116,6 +117,8 @@ def _of_few_images(
             options["config"] = json.dumps({**model.config_fields, "num_blocks": 2, "num_queries": queries})
         if data.image_size >= LARGE_INPUT and data.start_image_size is None and not model.cache_features:
             options["start_image_size"] = _smaller(data.image_size, model.config_fields.get("patch_size", 16))
+    if data.task == "instance" and data.augment:
+        options["copy_paste"] = COPY_PASTE
     yield Fact(f"{report.images} images, which are few", options)
 
 

@@ -103,6 +103,15 @@ def test_small_objects_are_enlarged_and_others_are_not(chosen):
     assert chosen(report_of(5000, sides={"0 2": 1}), *words)["max_scale"] == 7.5  # of a scale of 6, the largest
 
 
+def test_few_images_of_instances_are_pasted_over(chosen):
+    report = report_of(50, sides={"0 150": 40})
+    assert chosen(report, "--task", "instance")["copy_paste"] == 0.5
+    assert "copy_paste" not in chosen(report, "--task", "instance", "--copy_paste", "0")
+    for words in (["--task", "instance", "--augment", "false"], ["--task", "panoptic"], ["--task", "semantic"]):
+        assert "copy_paste" not in chosen(report, *words)
+    assert "copy_paste" not in chosen(report_of(1000, sides={"0 150": 40}), "--task", "instance")
+
+
 def test_many_images_and_data_without_a_report_keep_the_recipe(chosen, few_scenes, tmp_path):
     assert chosen(report_of(1000), "--task", "semantic") == {}
     for data in (str(few_scenes), "hf://datasets/org/name"):

@@ -15,9 +15,11 @@ from typing import Any
 import torch
 from PIL import Image
 from transformers import BatchFeature
+from transformers.image_utils import ImageInput
 
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.image_processing.model_outputs import ModelOutputs
+from eomt.image_processing.pixels import flat_list, image_to_tensor
 from eomt.image_processing.scales import check_scales
 from eomt.image_processing.semantic import View, ViewedImage
 from eomt.image_processing.sizes import Size, check_target_sizes, content_size, split, window_side
@@ -68,23 +70,29 @@ class AveragingProcessor:
             boxes += itertools.product(*(split((side, edge), side) for edge in content))
         return boxes
 
-    def __call__(self, images: Sequence[torch.Tensor], return_tensors: str = "pt") -> BatchFeature:
+    def __call__(self, images: ImageInput, return_tensors: str = "pt") -> BatchFeature:
         """The model's inputs of one image.
 
         Args:
-            images: one (3, H, W) uint8.
+            images: one, of any kind that [`EomtImageProcessor`] takes, with 8 bits a channel.
 
         Returns:
             `pixel_values` (V, 3, S, S): all windows, and then all of the mirror image; and `image_layouts` (V, 4).
 
         Raises:
-            ValueError: another number of images than one.
+            ValueError: another number of images than one, or pixels of floats.
         """
+        images = flat_list(images)
         if len(images) != 1:
             raise ValueError(f"images has {len(images)} entries, but views are made of one image at a time")
-        size = tuple(images[0].shape[1:])
+        pixels = image_to_tensor(images[0], "images[0]")
+        if pixels.dtype != torch.uint8:
+            raise ValueError(
+                f"images[0] has {pixels.dtype} pixels, but views are resized in 8 bits a channel; pass integers in 0..255"
+            )
+        size = tuple(pixels.shape[1:])
         steps = [edge / length for edge, length in zip(size, self.content(size), strict=True)]
-        image = Image.fromarray(images[0].permute(1, 2, 0).contiguous().numpy())
+        image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
         windows = []
         for (top, bottom), (left, right) in self.boxes(size):
             shown = left * steps[1], top * steps[0], min(size[1], right * steps[1]), min(size[0], bottom * steps[0])

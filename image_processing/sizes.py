@@ -106,12 +106,12 @@ def content_size(image_size: Size, size: SizeDict | dict, fit: bool) -> Size:
 def split(content: Size, side: int) -> list[Window]:
     """Evenly spaced windows of `side` pixels, as few as cover the long side (paper A.3).
 
-    They overlap by the excess over the long side, shared out evenly. Starts are rounded down, as in the official code.
+    They overlap by the excess over the long side, shared out evenly. Starts are rounded down, as in the official code, but exactly: in
+    floating point the last window may start a pixel early, and the last pixels would be in none.
     """
     long_side = max(content)
     count = math.ceil(long_side / side)
-    overlap = (count * side - long_side) / (count - 1) if count > 1 else 0
-    starts = [int(i * (side - overlap)) for i in range(count)]
+    starts = [i * (long_side - side) // (count - 1) for i in range(count)] if count > 1 else [0]
     return [(start, start + side) for start in starts]
 
 

@@ -98,25 +98,34 @@ def merge_views(views: Sequence[Sequence[Candidate]], tiles: Sequence[Box], size
 
 def _without_copies(ranked: Sequence[Candidate]) -> list[Candidate]:
     """Candidates of one class, less those whose place an earlier one has that stays."""
-    overlaps = _overlaps(ranked)
     scores, views = np.array([one.score for one in ranked]), np.array([one.view for one in ranked])
+    boxes = np.array([one.box for one in ranked])
     stays = np.zeros(len(ranked), dtype=bool)
-    for index, candidate in enumerate(ranked):
-        rivals = stays & (views != candidate.view) & (scores >= RIVAL * candidate.score)
-        stays[index] = not (overlaps[index, rivals] > SAME).any()
+    for index, candidate in enumerate(ranked):  # one at a time, and boxes first: large images have tens of thousands
+        rivals = stays & (views != candidate.view) & (scores >= RIVAL * candidate.score) & _meet(boxes, candidate.box)
+        stays[index] = not (_overlaps(candidate, [ranked[one] for one in np.flatnonzero(rivals)]) > SAME).any()
     return [candidate for candidate, one in zip(ranked, stays, strict=True) if one]
 
 
-def _overlaps(candidates: Sequence[Candidate]) -> np.ndarray:
-    """(n, n): of each candidate with each other, by what the first is; see [`merge_views`]."""
-    rles = [candidate.rle for candidate in candidates]
-    union = np.asarray(coco_mask.iou(rles, rles, [False] * len(rles)))
-    covered = np.asarray(coco_mask.iou(rles, rles, [True] * len(rles)))  # of a crowd: intersection over the first's area
-    of_smaller = np.maximum(covered, covered.T)
-    of_alike = np.where(of_smaller <= COARSE * np.minimum(covered, covered.T), of_smaller, union)
-    pieces = np.array([candidate.pieces > 1 or candidate.cut for candidate in candidates])[:, None]
-    whole = np.array([candidate.view == 0 for candidate in candidates])[:, None]
-    return np.where(pieces, of_smaller, np.where(whole, of_alike, union))
+def _meet(boxes: np.ndarray, box: Box) -> np.ndarray:
+    """Which of (n, 4) boxes share a pixel with a box."""
+    x0, y0, x1, y1 = boxes.T
+    return (np.maximum(x0, box[0]) < np.minimum(x1, box[2])) & (np.maximum(y0, box[1]) < np.minimum(y1, box[3]))
+
+
+def _overlaps(candidate: Candidate, others: Sequence[Candidate]) -> np.ndarray:
+    """(n,): of a candidate with n others, by what the candidate is; see [`merge_views`]."""
+    if not others:
+        return np.zeros(0)
+    own, rles = [candidate.rle], [other.rle for other in others]
+    union = coco_mask.iou(own, rles, [False] * len(rles))[0]
+    joined = candidate.pieces > 1 or candidate.cut
+    if not joined and candidate.view != 0:
+        return union
+    covered = coco_mask.iou(own, rles, [True] * len(rles))[0]  # of a crowd: intersection over the first's area
+    covering = coco_mask.iou(rles, own, [True])[:, 0]
+    of_smaller = np.maximum(covered, covering)
+    return of_smaller if joined else np.where(of_smaller <= COARSE * np.minimum(covered, covering), of_smaller, union)
 
 
 def join_cut(cut: Sequence[Candidate], tiles: Sequence[Box], size: Size) -> list[Candidate]:
@@ -152,12 +161,14 @@ def _neighbours(cut: Sequence[Candidate]) -> list[tuple[int, int]]:
     """Pairs of one class in different tiles whose boxes meet and whose scores are alike."""
     if not cut:
         return []
-    x0, y0, x1, y1 = np.array([candidate.box for candidate in cut]).T
+    boxes = np.array([candidate.box for candidate in cut])
     labels, views, scores = (np.array([getattr(one, name) for one in cut]) for name in ("label_id", "view", "score"))
-    meet = (np.maximum(x0[:, None], x0) < np.minimum(x1[:, None], x1)) & (np.maximum(y0[:, None], y0) < np.minimum(y1[:, None], y1))
-    alike = np.minimum(scores[:, None], scores) >= RIVAL * np.maximum(scores[:, None], scores)
-    pairs = np.triu(meet & alike & (labels[:, None] == labels) & (views[:, None] != views))
-    return [tuple(pair) for pair in np.argwhere(pairs).tolist()]
+    pairs = []
+    for index, one in enumerate(cut):
+        alike = np.minimum(scores, one.score) >= RIVAL * np.maximum(scores, one.score)
+        pair = _meet(boxes, one.box) & alike & (labels == one.label_id) & (views != one.view)
+        pairs += [(index, other) for other in np.flatnonzero(pair).tolist() if other > index]
+    return pairs
 
 
 def intersection(first: Box, second: Box) -> Box | None:

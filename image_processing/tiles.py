@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from transformers import BatchFeature
+from transformers.image_utils import ImageInput
 
 from eomt.image_processing.defaults import MASK_THRESHOLD
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.image_processing.instance import Mask, find_instances
 from eomt.image_processing.model_outputs import ModelOutputs
+from eomt.image_processing.pixels import flat_list, image_to_tensor
 from eomt.image_processing.sizes import Size, image_layout
 from eomt.image_processing.tile_merging import Box, Candidate, merge_views
 
@@ -62,11 +63,11 @@ class TiledProcessor:
             return []
         return [(left, top, right, bottom) for top, bottom in rows for left, right in cols]
 
-    def __call__(self, images: Sequence[torch.Tensor], return_tensors: str = "pt") -> BatchFeature:
+    def __call__(self, images: ImageInput, return_tensors: str = "pt") -> BatchFeature:
         """The model's inputs of one image and its tiles.
 
         Args:
-            images: one (3, H, W).
+            images: one, of any kind that [`EomtImageProcessor`] takes.
 
         Returns:
             `pixel_values` (V, 3, height, width), the whole image first, and `image_layouts` (V, 4).
@@ -74,9 +75,10 @@ class TiledProcessor:
         Raises:
             ValueError: another number of images than one.
         """
+        images = flat_list(images)
         if len(images) != 1:
             raise ValueError(f"images has {len(images)} entries, but tiles are made of one image at a time")
-        (image,) = images
+        image = image_to_tensor(images[0], "images[0]")
         views = [image, *(image[:, top:bottom, left:right] for left, top, right, bottom in self.tiles(tuple(image.shape[1:])))]
         return self.processor(images=views, return_tensors=return_tensors)
 

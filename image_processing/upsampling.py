@@ -70,8 +70,10 @@ def resize_rows(planes: torch.Tensor, size: Size, start: int, end: int, height: 
         return planes[:, start - first : end - first]
     # Half a pixel is added and taken off since pixels are compared by their centres (`align_corners=False`).
     centres = (torch.arange(start, end, device=planes.device) + 0.5) * (height / size[0]) - 0.5
-    centres = centres.clamp_(min=0, max=height - 1)  # beyond the outermost centres the outermost rows repeat
+    # Beyond the outermost centres the outermost rows repeat. A centre on a row of `planes` may be rounded to just outside of them.
+    last = first + planes.shape[1] - 1
+    centres = centres.clamp_(min=first, max=last)
     above = centres.long()
-    below = (above + 1).clamp_(max=height - 1)
+    below = (above + 1).clamp_(max=last)
     upper, lower = planes.index_select(1, above - first), planes.index_select(1, below - first)
     return upper.lerp_(lower, (centres - above)[:, None])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from PIL import Image
 
 from eomt import EomtImageProcessor
 from eomt.image_processing.averaging import AveragingProcessor
@@ -48,6 +49,15 @@ def test_a_model_without_a_side_gives_the_same(name, size):
     difference = (plain.segmentation_scores - seen.segmentation_scores).abs()
     assert difference.mean() < 0.02 and difference.max() < 0.35  # views at other scales are sharper or rounded otherwise
     assert (plain.segmentation == seen.segmentation).float().mean() > 0.97
+
+
+def test_a_pil_image_and_an_array_are_taken_as_by_the_processor():
+    image = smooth((90, 40))
+    expected = VIEWS["larger"](images=[image])["pixel_values"]
+    for given in (Image.fromarray(image.permute(1, 2, 0).numpy()), [image.permute(1, 2, 0).numpy()]):
+        assert torch.equal(VIEWS["larger"](images=given)["pixel_values"], expected)
+    with pytest.raises(ValueError, match=r"images\[0\] has torch.float32 pixels"):
+        VIEWS["larger"](images=[image / 255])
 
 
 def test_windows_of_the_usual_scale_are_those_of_the_processor():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from eomt import EomtImageProcessor
@@ -144,6 +145,15 @@ def test_spans_cover_and_overlap(edge, side):
     assert all(overlap >= OVERLAP * side - 1 for overlap in overlaps)
     fewer = len(found) - 1
     assert fewer < 2 or fewer * side - (fewer - 1) * OVERLAP * side < edge  # one less would not do
+
+
+def test_a_pil_image_and_an_array_are_taken_as_by_the_processor():
+    pixels = torch.randint(0, 256, (3, 90, 140), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    processor = TiledProcessor(PROCESSOR, 2.0)
+    expected = processor(images=[pixels])["pixel_values"]
+    array = pixels.permute(1, 2, 0).contiguous().numpy()
+    for given in (Image.fromarray(array), [array]):
+        assert torch.equal(processor(images=given)["pixel_values"], expected)
 
 
 def test_an_image_that_one_tile_holds_has_none():

@@ -20,6 +20,17 @@ def test_rows_are_those_of_the_whole_resized(old, new):
         assert torch.allclose(rows, whole[:, start:end], atol=1e-5)
 
 
+@pytest.mark.parametrize(("old", "new"), [(2, 122), (3, 37), (3, 183), (80, 99), (128, 640), (101, 303)])
+def test_a_row_may_lie_on_one_row_of_the_map_before(old, new):
+    """Its centre is a whole number, which float32 rounds down to the row before."""
+    planes = torch.randn(2, old, 5, generator=torch.Generator().manual_seed(0))
+    whole = F.interpolate(planes[None], size=(new, 5), mode="bilinear")[0]
+    for row in range(new):
+        first, last = rows_under(row, row + 1, old, new)
+        rows = resize_rows(planes[:, first:last], (new, 5), row, row + 1, old, first)
+        torch.testing.assert_close(rows, whole[:, row : row + 1], atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("target", [(90, 160), (540, 960), (27, 48), (1, 100)])
 @pytest.mark.parametrize("content", [(90, 160), (160, 100), (160, 160)])
 def test_two_steps_leave_out_the_padding(content, target):

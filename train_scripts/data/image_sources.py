@@ -21,7 +21,7 @@ from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, images_b
 from eomt.train_scripts.data.input_paths import LABELS_FILE
 from eomt.train_scripts.data.samples import decode_image
 
-AHEAD = 4  # images that each thread may be ahead of the model
+AHEAD = 4  # inputs of the model that each thread may be ahead of it; an image is one, or all its windows and tiles
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,13 @@ class ImageStream(IterableDataset):
         self.broken, self.finished = {}, 0
         with ThreadPoolExecutor(self.threads) as pool:
             waiting = deque()  # in the order of the images, which results keep
+            ahead = self.threads
             for name, file_name, encoded in self._share():
                 waiting.append((name, pool.submit(self._read, name, file_name, encoded)))
-                if len(waiting) > AHEAD * self.threads:
-                    yield from self._result(*waiting.popleft())
+                if len(waiting) > ahead:
+                    for example in self._result(*waiting.popleft()):
+                        ahead = max(self.threads, AHEAD * self.threads // len(example["pixel_values"]))
+                        yield example
             while waiting:
                 yield from self._result(*waiting.popleft())
 

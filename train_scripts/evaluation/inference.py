@@ -86,7 +86,7 @@ def predictions(
         for batch in loader:
             made += 1
             with autocast():
-                outputs = _forward(model, batch["pixel_values"], None if isinstance(processor, EomtImageProcessor) else batch_size)
+                outputs = forward_views(model, processor, batch["pixel_values"], batch_size)
             for sample, one in zip(batch["samples"], images_of(outputs, batch), strict=True):
                 yield sample, task.result(processor, one, tuple(sample.image.shape[1:]), threshold, tolerance)
                 bar.total = stream.share
@@ -99,11 +99,15 @@ def predictions(
         model.train(training)
 
 
-def _forward(
-    model: MaskClassifier | ExportedMaskClassifier, pixel_values: torch.Tensor, most: int | None
+def forward_views(
+    model: MaskClassifier | ExportedMaskClassifier,
+    processor: EomtImageProcessor | TiledProcessor | AveragingProcessor,
+    pixel_values: torch.Tensor,
+    batch_size: int,
 ) -> EomtForUniversalSegmentationOutput:
-    """The outputs of all inputs, `most` of them in a forward pass."""
-    parts = [model(pixel_values=part.to(model.device)) for part in pixel_values.split(most or len(pixel_values))]
+    """The outputs of all inputs that a processor made: in one forward pass, or `batch_size` views of tiles and scales in each."""
+    most = len(pixel_values) if isinstance(processor, EomtImageProcessor) else batch_size
+    parts = [model(pixel_values=part.to(model.device)) for part in pixel_values.split(most)]
     if len(parts) == 1:
         return parts[0]
     return EomtForUniversalSegmentationOutput(

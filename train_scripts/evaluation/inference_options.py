@@ -38,7 +38,7 @@ TILES_HELP = {
 }
 MIRROR_HELP = {"help": "mean over the image and its mirror image, which takes twice as long (semantic)"}
 SCALES_HELP = {
-    "help": "mean over the image at several scales, such as 1 1.5, of which each takes about its square as long (semantic)"
+    "help": "mean over windows of several scales, such as 1 1.5; of a square image, scales above 1 up to 2 have 4 each (semantic)"
 }
 
 

@@ -25,7 +25,7 @@ from eomt.configuration import EomtBaseConfig
 from eomt.train_scripts.data.choices import TASK_NAMES
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.run_lengths import segments_to_rles
-from eomt.train_scripts.evaluation.inference_options import ScoreOptions
+from eomt.train_scripts.evaluation.inference_options import ScoreOptions, given_views
 from eomt.train_scripts.evaluation.loading import check_classes, check_complete, class_names, named_in_errors
 from eomt.train_scripts.evaluation.segmenter import Segmenter
 from eomt.train_scripts.evaluation.tasks import KEPT_SCORE, TOP_INSTANCES, CrowdedInstanceTask, Result, Task
@@ -275,4 +275,6 @@ def rival_class(config: PreTrainedConfig, options: ScoreOptions, checkpoint: str
     for name in OURS_ALONE:
         if (value := getattr(options, name)) != defaults[name]:
             raise ValueError(f"{name}={value!r} is for this package's models, but transformers runs {checkpoint!r}; leave it out")
+    if given := given_views(options):
+        raise ValueError(f"{given} is for this package's models, but transformers runs {checkpoint!r}; leave it out")
     return rivals[config.model_type]

@@ -6,7 +6,7 @@ Shapes: H, W pixels of an image at its own size.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -14,12 +14,12 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from eomt.exported import ExportedMaskClassifier
-from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.mask_classifier import EomtForUniversalSegmentationOutput, MaskClassifier
 from eomt.train_scripts.data.evaluation_stream import EvaluationStream
 from eomt.train_scripts.data.samples import Sample
-from eomt.train_scripts.evaluation.inference import predictions
+from eomt.train_scripts.evaluation.inference import forward_views, predictions
 from eomt.train_scripts.evaluation.tasks import Result, Task
+from eomt.train_scripts.evaluation.views import Views
 
 
 class Segmenter(ABC):
@@ -78,13 +78,13 @@ class EomtSegmenter(Segmenter):
         task: what is predicted.
         threshold: class score that a query needs to become a segment (panoptic alone).
         tolerance: a class whose score is lower than the best by no more may stand in a map of classes.
-        batch_size: images a forward pass of [`predictions`].
+        batch_size: images a forward pass of [`predictions`], and views of one image.
         autocast: makes the context of a forward pass.
     """
 
     implementation = "eomt"
     model: MaskClassifier | ExportedMaskClassifier
-    processor: EomtImageProcessor
+    processor: Views
     task: Task
     threshold: float
     tolerance: float
@@ -96,10 +96,10 @@ class EomtSegmenter(Segmenter):
         return bool(self.model.attn_mask_probs.all())
 
     def forward(self, inputs: Mapping[str, Any]) -> EomtForUniversalSegmentationOutput:
-        pixel_values = inputs["pixel_values"].to(self.model.device)
-        layouts = {name: value for name, value in inputs.items() if name != "pixel_values"}  # passed through
         with self.autocast():
-            return self.model(pixel_values=pixel_values, **layouts)
+            outputs = forward_views(self.model, self.processor, inputs["pixel_values"], self.batch_size)
+        layouts = {name: value for name, value in inputs.items() if name != "pixel_values"}
+        return replace(outputs, **layouts)
 
     def post_process(self, outputs: EomtForUniversalSegmentationOutput, size: tuple[int, int]) -> Result:
         return self.task.result(self.processor, outputs, size, self.threshold, self.tolerance)

@@ -104,6 +104,19 @@ def test_images_that_are_done_or_broken_are_left_out_and_counted():
     assert stream_of(rows).share is None
 
 
+@pytest.mark.parametrize(("views", "ahead"), [(1, 8), (3, 2), (30, 2)])
+def test_an_image_of_many_views_is_not_read_far_ahead(views, ahead):
+    """Each view is an input of the model, in memory."""
+    read = iter(ROWS)
+    stream = ImageStream(
+        ImageSource(lambda: read, 20), lambda **_: {"pixel_values": torch.zeros(views, 3, 1, 1)}, lambda _: False, threads=2
+    )
+    for done, _ in enumerate(stream, 1):
+        if done == 5:
+            assert 20 - len(list(read)) == done + ahead
+            break
+
+
 @pytest.mark.parametrize("other", ["7", "0007"])
 def test_two_images_of_one_name_are_refused(other):
     with pytest.raises(ValueError, match="two images have the name 7"):

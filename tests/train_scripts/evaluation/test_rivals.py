@@ -204,6 +204,9 @@ def test_what_cannot_be_scored_is_said(rival_checkpoint, grid_data, checkpoints,
     for wrong in ({"batch_size": 2}, {"masked": True}, {"attn_implementation": "eager"}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.* is for this package's models, but transformers runs"):
             score(**options(mask2former, grid_data, "panoptic", **wrong))
+    for task, wrong in (("instance", {"tiles": 2.0}), ("semantic", {"mirror": True}), ("semantic", {"scales": [1.0, 1.5]})):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.* is for this package's models, but transformers runs"):
+            score(**options(mask2former, grid_data, task, **wrong))
     with pytest.raises(ValueError, match="4 classes, the data 2 for this task: it lacks .* and has .*'road'"):
         score(**options(mask2former, grid_data, "instance"))
     with pytest.raises(ValueError, match="implementation='ours' is unknown; choose one of eomt, transformers"):

@@ -55,3 +55,6 @@ def test_scores_are_of_all_views(checkpoints, few_scenes, monkeypatch):
         seen.clear()
         score(checkpoints / "semantic", few_scenes, "val", "semantic", bf16=False, **VIEWS[name])
         assert sum(seen) == 3 * views and max(seen) == 1, name  # of three square images, a batch's worth at a time
+    seen.clear()
+    score(checkpoints / "semantic", few_scenes, "val", "semantic", bf16=False, latency=1, **VIEWS["larger"])
+    assert len(seen) > 3 * 5 and max(seen) == 1  # what is timed has passes of the same size

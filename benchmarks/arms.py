@@ -157,7 +157,7 @@ def compare_models(
 
     Args:
         stock_words: options of the training of transformers' model that differ from the recipe.
-        tiles: their scale, with which ours is scored as well; transformers has none.
+        tiles: their scale, with which both are scored as well, by this package's code: transformers has none.
     """
     scripts = {"ours": HERE.parent / "train_scripts" / "train.py", "stock": HERE / "stock_model.py"}
     bf16 = bf16_is_faster()
@@ -169,7 +169,7 @@ def compare_models(
         seconds = json.loads((out / name / "train_results.json").read_text())["train_runtime"]
         print(f"{name}: {state['global_step']} steps in {seconds / 60:.1f} minutes on half of the cores", flush=True)
         print(f"  whole images: {shown(score(out / name, out / 'data', split, task))}", flush=True)
-        if tiles and name == "ours":
+        if tiles:
             print(f"  and tiles of {tiles}: {shown(score(out / name, out / 'data', split, task, tiles=tiles))}", flush=True)
 
 

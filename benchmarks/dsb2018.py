@@ -3,8 +3,9 @@
     python benchmarks/dsb2018.py --shared ../shared --out outputs/dsb2018 --seed 0
 
 Three of four images in sorted order are trained on, each fourth is scored. The arms train at the same time, each on half of the
-cores for twice the minutes: `--minutes` counts those of the whole machine. Ours learns at the scale of tiles, and is scored with
-them; transformers' has no tiles, and learns at the scale of whole images. Else they differ in model, matching and loss alone.
+cores for twice the minutes: `--minutes` counts those of the whole machine. Ours learns at the scale of tiles. Transformers has no
+tiles, so that its model learns at the scale of whole images. Else they differ in model, matching and loss alone. Both are scored
+with whole images, and with this package's tiles.
 """
 
 import shutil

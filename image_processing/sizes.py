@@ -106,8 +106,8 @@ def content_size(image_size: Size, size: SizeDict | dict, fit: bool) -> Size:
 def split(content: Size, side: int) -> list[Window]:
     """Evenly spaced windows of `side` pixels, as few as cover the long side (paper A.3).
 
-    They overlap by the excess over the long side, shared out evenly. Starts are rounded down, as in the official code, but exactly: in
-    floating point the last window may start a pixel early, and the last pixels would be in none.
+    They overlap by the excess over the long side, shared out evenly. Starts are rounded down, as in the official code, but exactly:
+    in floating point the last window may start a pixel early, and the last pixels would be in none.
     """
     long_side = max(content)
     count = math.ceil(long_side / side)

@@ -111,6 +111,12 @@ class SplitReport:
         stored = {name: value for name, value in json.loads(path.read_text()).items() if name in known}
         return cls(**{name: Counter(value) if isinstance(value, dict) else value for name, value in stored.items()})
 
+    @classmethod
+    def beside(cls, data: str, split: str) -> "SplitReport | None":
+        """The report that lies beside the shards of a split; None if there is none, or the data are elsewhere than on the disk."""
+        path = Path(data) / f"{split}_report.json"
+        return cls.load(path) if "://" not in data and path.is_file() else None
+
     def text(self, split: str, labels: Labels) -> str:
         """The report as lines of text."""
         share = 100 / max(1, self.pixels)

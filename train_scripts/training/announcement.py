@@ -2,7 +2,9 @@
 
 import sys
 
-from eomt.train_scripts.data.dataset_folder import count_rows
+from eomt.configuration import EomtBaseConfig
+from eomt.train_scripts.data.dataset_folder import count_rows, read_labels
+from eomt.train_scripts.data.split_report import SplitReport
 from eomt.train_scripts.evaluation.precision import describe_machine
 from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.data_arguments import DataArguments
@@ -10,12 +12,12 @@ from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.model_card import describe_start
 
 
-def announcement(model_args: ModelArguments, data_args: DataArguments, args: EomtTrainingArguments, attention: str) -> str:
-    """Machine and precision, images, steps, and the weights that the run starts from.
+def announcement(model_args: ModelArguments, data_args: DataArguments, args: EomtTrainingArguments, config: EomtBaseConfig) -> str:
+    """Machine and precision, images, steps, the weights that the run starts from, and whether its queries suffice.
 
     Args:
         model_args, data_args, args: the run's options, epochs turned into steps.
-        attention: the model's implementation.
+        config: the model's.
     """
     images = count_rows(data_args.data, data_args.train_split)
     eval_images = count_rows(data_args.data, data_args.eval_split) if data_args.eval_split else 0
@@ -31,12 +33,28 @@ def announcement(model_args: ModelArguments, data_args: DataArguments, args: Eom
     if data_args.start_image_size is not None:
         crops = f"crops of {data_args.start_image_size} pixels for {100 * data_args.start_share:g} % of the training, then {crops}"
     lines = {
-        "runs in": describe_machine(args.device, args.autocast_dtype, attention, args.world_size),
+        "runs in": describe_machine(args.device, args.autocast_dtype, config._attn_implementation, args.world_size),
         "trains on": f"{images} images of {data_args.data} ({data_args.train_split}), {length}, {crops}",
         "scores on": f"{eval_images} images ({data_args.eval_split})" if eval_images else "nothing",
         "starts from": start,
     }
+    most = most_segments(data_args)
+    if most > config.num_queries:
+        lines["queries"] = (
+            f"{config.num_queries}, but an image may have {most} segments, of which a crop may show fewer. It is trained on "
+            f"with as many as there are queries; for all, give --config '{{\"num_queries\": {most}}}'"
+        )
     return "\n".join(f"{name + ':':<13}{text}" for name, text in lines.items())
+
+
+def most_segments(data_args: DataArguments) -> int:
+    """That a training image has at most, by the report beside the data; 0 without one. What is pasted over it counts."""
+    report = SplitReport.beside(data_args.data, data_args.train_split)
+    if report is None:
+        return 0
+    if data_args.task == "semantic":
+        return min(report.most_segments, len(read_labels(data_args.data)))
+    return report.most_segments * (2 if data_args.copy_paste else 1)
 
 
 def _bold(text: str) -> str:

@@ -1,5 +1,6 @@
 """The options of a training run, with the paper's recipe as defaults (paper, sections 4.1 and A.2)."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,7 +67,10 @@ class EomtTrainingArguments(TrainingArguments):
     total_batch_size: TrainingOption[int] = field(
         default=16, metadata={"help": "images a step over all processes and accumulated batches"}
     )
-    per_device_train_batch_size: TrainingOption[int] = field(default=4, metadata={"help": "images a process and forward pass"})
+    per_device_train_batch_size: TrainingOption[int | None] = field(
+        default=None,
+        metadata={"help": "images a process and forward pass; by default what total_batch_size is shared out to, at most 4"},
+    )
     per_device_eval_batch_size: int = field(default=4, metadata={"help": "images a process and evaluation batch"})
     num_train_epochs: TrainingOption[float] = field(default=12.0, metadata={"help": "passes over the data"})
     bf16: TrainingOption[Deciding[bool | None]] = field(
@@ -119,6 +123,8 @@ class EomtTrainingArguments(TrainingArguments):
         self._choose_precision()
         refuse_replaced(self)
         best = self.metric_for_best_model, self.greater_is_better
+        asked = self.per_device_train_batch_size
+        self._share_out(asked, int(os.environ.get("WORLD_SIZE", 1)))  # DeepSpeed's configuration is filled in from these
         super().__post_init__()
         if best[0] is None:  # it has become the loss, which evaluation doesn't compute: `settle` chooses the task's main score
             self.metric_for_best_model, self.greater_is_better = best
@@ -138,14 +144,24 @@ class EomtTrainingArguments(TrainingArguments):
                 )
         if self.save_minutes < 0:
             raise ValueError(f"save_minutes={self.save_minutes} must be positive, or 0 for no checkpoints by the clock")
+        self._share_out(asked, self.world_size)
         step_images = self.per_device_train_batch_size * self.world_size
         if self.total_batch_size % step_images:
-            raise ValueError(
-                f"total_batch_size={self.total_batch_size} must be a multiple of per_device_train_batch_size="
-                f"{self.per_device_train_batch_size} x {self.world_size} processes; use "
-                f"{max(1, round(self.total_batch_size / step_images)) * step_images}, or fewer images a device"
+            of_pass = (
+                f"per_device_train_batch_size={asked} x {self.world_size} processes" if asked else f"{self.world_size} processes"
             )
-        self.gradient_accumulation_steps = self.total_batch_size // step_images
+            raise ValueError(
+                f"total_batch_size={self.total_batch_size} must be a multiple of {of_pass}; use "
+                f"{max(1, round(self.total_batch_size / step_images)) * step_images}{', or fewer images a device' if asked else ''}"
+            )
+
+    def _share_out(self, asked: int | None, processes: int) -> None:
+        """Sets the images of a forward pass, if none are asked for, and the number of passes of a step."""
+        share = self.total_batch_size // processes
+        self.per_device_train_batch_size = asked or next(
+            size for size in (4, 3, 2, 1) if share % size == 0 and (share or size == 1)
+        )
+        self.gradient_accumulation_steps = max(1, share // self.per_device_train_batch_size)
 
     def _choose_precision(self) -> None:
         """What isn't given becomes what the machine is faster in."""

@@ -1,5 +1,6 @@
 """The composition of a training run: the trainer, and the parts that it is given."""
 
+import math
 from typing import TYPE_CHECKING
 
 from eomt import EomtImageProcessor
@@ -31,7 +32,7 @@ from eomt.train_scripts.training.run_record import RunRecord
 from eomt.train_scripts.training.saving import CheckpointSaver
 from eomt.train_scripts.training.signals import Signals
 from eomt.train_scripts.training.skipped_samples import SkippedSamples
-from eomt.train_scripts.training.start_size import StartSize
+from eomt.train_scripts.training.start_size import StartSize, check_start_size
 from eomt.train_scripts.training.trainer import EomtTrainer
 from eomt.train_scripts.training.validation import Validation
 from eomt.train_scripts.training.weight_average import WeightAverage
@@ -146,15 +147,18 @@ def start_size_of(model: MaskClassifier, data_args: DataArguments) -> StartSize 
     """The smaller crops of the training's start, if asked for.
 
     Raises:
-        ValueError: they are off the model's patch grid.
+        ValueError: they are off the model's grid, or not smaller.
     """
     side = data_args.start_image_size
+    check_start_size(side, data_args.start_share, data_args.image_size)
     if side is None:
         return None
     patch = model.config.patch_size
-    if side % patch:
+    grid = math.lcm(*getattr(model.config, "size_multiples_hw", (patch, patch)))  # transformers' own configuration has none
+    if side % grid:
         raise ValueError(
-            f"start_image_size={side} must be a multiple of the patch size {patch}, such as {side // patch * patch or patch}"
+            f"start_image_size={side} must be a multiple of {grid}, as all inputs of this model, such as "
+            f"{side // grid * grid or grid}"
         )
     return StartSize(side, data_args.start_share)
 

@@ -37,7 +37,8 @@ class DataArguments:
         default=640, metadata={"help": "side of the square training crops and evaluation inputs, pixels"}
     )
     start_image_size: Deciding[int | None] = field(
-        default=None, metadata={"help": "side that crops are resized to in the first part of the training, for faster steps"}
+        default=None,
+        metadata={"help": "side that crops are resized to in the first part of the training, for faster steps; 0: none"},
     )
     start_share: Deciding[float] = field(
         default=SHARE, metadata={"help": "share of the training in which crops have start_image_size"}
@@ -67,18 +68,23 @@ class DataArguments:
     )
     tiles: float | None = field(
         default=None,
-        metadata={"help": "evaluate in overlapping tiles as well, in which objects are so many times as large (instance)"},
+        metadata={"help": "evaluate in overlapping tiles as well, in which objects are so many times as large (instance); 0: none"},
     )
     threshold: float = field(default=THRESHOLD, metadata={"help": "class score that a query needs to become a segment (panoptic)"})
 
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
         check_choice("bad_samples", self.bad_samples, BAD_SAMPLES)
+        self.start_image_size, self.tiles = self.start_image_size or None, self.tiles or None
         for name in ("color_jitter", "rotate90", "copy_paste"):
             if getattr(self, name) and not self.augment:
-                raise ValueError(f"{name}={getattr(self, name)} has no effect with augment=False; leave one of them out")
+                raise ValueError(
+                    f"{name}={getattr(self, name)} has no effect with augment=False; leave one of them out, or give "
+                    f"--{name} {'0' if name == 'copy_paste' else 'false'} where a recipe has it"
+                )
         check_views(self.tiles, False, [1.0], self.task)
-        check_start_size(self.start_image_size, self.start_share, self.image_size)
+        if self.start_image_size is not None or not self.fit_to_data:  # which may choose it yet
+            check_start_size(self.start_image_size, self.start_share, self.image_size)
         if not 0 <= self.copy_paste <= 1:
             raise ValueError(f"copy_paste={self.copy_paste} must be a probability, from 0 to 1")
         if self.copy_paste and self.task == "semantic":

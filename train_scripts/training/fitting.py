@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
@@ -26,6 +25,7 @@ CELLS = 8  # of a mask, that half of the objects have along each side
 LARGEST = 6.0  # scale
 COPY_PASTE = 0.5  # probability, for instances
 QUERIES = 50  # of a semantic model, or twice the classes of an image, if these are more
+PATCH = 16  # pixels
 LARGE_INPUT = 448  # pixels: from here on the first crops are smaller
 NOTHING = "nothing: many images, or no report beside the data, which `eomt prepare` writes"
 
@@ -77,11 +77,11 @@ def facts_of_data(model: ModelArguments, data: DataArguments, args: EomtTraining
     Returns:
         None of a dataset without a report.
     """
-    path = Path(data.data) / f"{data.train_split}_report.json"
-    if "://" in data.data or not path.is_file():
+    report = SplitReport.beside(data.data, data.train_split)
+    if report is None:
         return []
-    report, labels = SplitReport.load(path), read_labels(data.data)
-    facts = [*_of_few_images(report, labels, model, data, args, given), *_of_sizes(report, labels, data)]
+    labels = read_labels(data.data)
+    facts = [*_of_few_images(report, labels, model, data, args, given), *_of_sizes(report, labels, data, given)]
     facts = [fact.without(given) for fact in facts]
     return [fact for fact in facts if fact.options]
 
@@ -98,16 +98,19 @@ def _of_few_images(
         return
     semantic = data.task == "semantic"
     rate = 1e-4 if semantic else 2e-4
-    options = {"learning_rate": rate, "head_learning_rate": 2 * rate, "head_warmup": 0.02}
+    heads = 2 * (args.learning_rate if "learning_rate" in given and not model.lora else rate)  # adapters learn at higher rates
+    options = {"learning_rate": rate, "head_learning_rate": heads, "head_warmup": 0.02}
     options["encoder_warmup"] = 0.05 if semantic else 0.04
-    if not given & {"total_batch_size", "per_device_train_batch_size"}:
-        of_process = max(1, 2 // args.world_size)
+    batch = args.total_batch_size
+    if "total_batch_size" not in given:
+        alone = "per_device_train_batch_size" in given
+        of_process = args.per_device_train_batch_size if alone else max(1, 2 // args.world_size)
         batch = of_process * args.world_size
         options |= {"total_batch_size": batch, "per_device_train_batch_size": of_process}
-        if args.minutes is None and args.max_steps <= 0:
-            options["num_train_epochs"] = max(args.num_train_epochs, math.ceil(STEPS * batch / report.images))
+    if args.minutes is None and args.max_steps <= 0:
+        options["num_train_epochs"] = max(args.num_train_epochs, math.ceil(STEPS * batch / report.images))
     if semantic:
-        if args.first_block_annealing is None:
+        if args.first_block_annealing is None and not args.pilot_queries:
             options["masking"] = "never"
         encoder = model.timm_model or model.checkpoint and _is_encoder(model.checkpoint)
         if encoder and not model.lora:
@@ -116,7 +119,7 @@ def _of_few_images(
             queries = max(QUERIES, 2 * min(report.most_segments, len(labels)))
             options["config"] = json.dumps({**model.config_fields, "num_blocks": 2, "num_queries": queries})
         if data.image_size >= LARGE_INPUT and data.start_image_size is None and not model.cache_features:
-            options["start_image_size"] = _smaller(data.image_size, model.config_fields.get("patch_size", 16))
+            options["start_image_size"] = _smaller(data.image_size, _grid(model, data.image_size))
     if data.task == "instance" and data.augment:
         options["copy_paste"] = COPY_PASTE
     yield Fact(f"{report.images} images, which are few", options)
@@ -129,29 +132,52 @@ def _is_encoder(checkpoint: str) -> bool:
         return is_encoder(checkpoint)
 
 
-def _smaller(side: int, patch: int) -> int:
-    """About a side of half the pixels, on the patch grid."""
-    return round(side / 2**0.5 / patch) * patch
+def _smaller(side: int, grid: int) -> int:
+    """About a side of half the pixels, a multiple of `grid`."""
+    return round(side / 2**0.5 / grid) * grid
 
 
-def _of_sizes(report: SplitReport, labels: Labels, data: DataArguments) -> Iterator[Fact]:
+def _grid(model: ModelArguments, image_size: int) -> int:
+    """Pixels of which the sides of the model's input must be multiples."""
+    from transformers import AutoConfig  # which takes a second to load
+
+    from eomt.configuration import EomtBaseConfig
+
+    fields = {"image_size": image_size, **model.config_fields}
+    if model.checkpoint and not _is_encoder(model.checkpoint):
+        config = AutoConfig.from_pretrained(model.checkpoint, **fields)
+    else:
+        config = AutoConfig.for_model(**{"model_type": "eomt", **fields})
+    return math.lcm(*config.size_multiples_hw) if isinstance(config, EomtBaseConfig) else PATCH
+
+
+def _of_sizes(report: SplitReport, labels: Labels, data: DataArguments, given: Collection[str]) -> Iterator[Fact]:
     if not data.augment:
         return
     few = report.images < FEW
     if data.task == "semantic":
         if few:
             shape = _long_by_short(report)
-            scales = {"min_scale": round(0.96 * shape, 2), "max_scale": round(1.125 * shape, 2)}
+            scales = _scales(0.96 * shape, 1.125 * shape, data, given)
             yield Fact(f"images {shape:.3g} times as long as wide, at about the scale that they are scored at", scales)
         return
     sides = sides_of_things(report, labels)
     cells = sides and sides[0] / 100 * data.image_size / STRIDE
     if data.task == "instance" and cells and cells < 0.8 * CELLS:
         scale = min(LARGEST, CELLS / cells)
-        options = {"min_scale": round(0.75 * scale, 2), "max_scale": round(1.25 * scale, 2), "tiles": round(scale, 1)}
+        options = {**_scales(0.75 * scale, 1.25 * scale, data, given), "tiles": round(scale, 1)}
         yield Fact(f"objects of which half are narrower than {cells:.1f} cells of a mask (predict with tiles as well)", options)
     elif few:
-        yield Fact("images at about the scale that they are scored at", {"min_scale": 0.7, "max_scale": 1.4})
+        yield Fact("images at about the scale that they are scored at", _scales(0.7, 1.4, data, given))
+
+
+def _scales(least: float, largest: float, data: DataArguments, given: Collection[str]) -> dict[str, float]:
+    """The range of scales, on the same side of an end that is given."""
+    if "max_scale" in given:
+        least = min(least, data.max_scale)
+    if "min_scale" in given:
+        largest = max(largest, data.min_scale)
+    return {"min_scale": round(least, 2), "max_scale": round(largest, 2)}
 
 
 def _long_by_short(report: SplitReport) -> float:

@@ -51,7 +51,7 @@ def run_training(
     model = make_model(model_args, data_args, labels)
     trainer = build_trainer(model, processor, streams, task, labels, model_args, data_args, args)
     if trainer.is_world_process_zero():
-        print(announcement(model_args, data_args, args, trainer.model.config._attn_implementation), flush=True)
+        print(announcement(model_args, data_args, args, trainer.model.config), flush=True)
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     end_run(trainer, result.metrics)
     return trainer

@@ -114,7 +114,7 @@ class EomtTrainer(Trainer):
                 raise ValueError(f"{does} whole parameters, which FSDP and DeepSpeed cut up; leave it out, or launch with DDP")
         if self.is_fsdp_enabled and isinstance(validation.processor, TiledProcessor):
             raise ValueError(
-                "tiles: processes that share the weights must make equally many passes; leave it out, or launch with DDP"
+                "tiles: processes that share the weights must make equally many passes; give --tiles 0, or launch with DDP"
             )
         self._add_callbacks()
 

@@ -1,8 +1,14 @@
 """What a run says before it begins, and how long it will take."""
 
 import json
+import shutil
 
 import pytest
+
+from eomt.train_scripts.data.dataset_folder import Labels, write_labels
+from eomt.train_scripts.data.split_report import SplitReport
+from eomt.train_scripts.training.announcement import most_segments
+from eomt.train_scripts.training.data_arguments import DataArguments
 
 
 def test_machine_images_steps_and_start(tiny_run, capsys, few_scenes):
@@ -12,6 +18,24 @@ def test_machine_images_steps_and_start(tiny_run, capsys, few_scenes):
     assert f"trains on:   8 images of {few_scenes} (train), 2 steps of 4 images (1 epochs)" in shown
     assert "scores on:   3 images (val)" in shown
     assert "starts from: RANDOM WEIGHTS: give timm_model or checkpoint" in shown
+
+
+def test_too_few_queries_are_said(tmp_path):
+    """Things of another image are pasted over one; of a class of a semantic map there is one segment."""
+    write_labels(tmp_path, Labels(["cell", "slide"], [True, False]))
+    assert most_segments(DataArguments(str(tmp_path))) == 0  # without a report
+    SplitReport(images=1, most_segments=30).save(tmp_path / "train_report.json")
+    counts = {"instance": 30, "panoptic": 30, "semantic": 2}
+    assert {task: most_segments(DataArguments(str(tmp_path), task=task)) for task in counts} == counts
+    assert most_segments(DataArguments(str(tmp_path), task="instance", copy_paste=0.5)) == 60
+
+
+def test_a_run_says_that_its_queries_are_too_few(tiny_run, few_scenes, tmp_path, capsys):
+    words = ["--data", str(shutil.copytree(few_scenes, tmp_path / "data")), "--output_dir", str(tmp_path / "run")]
+    SplitReport(images=8, most_segments=500).save(tmp_path / "data/train_report.json")
+    trainer = tiny_run(*words)
+    queries = trainer.model.config.num_queries
+    assert f"queries:     {queries}, but an image may have 500 segments" in capsys.readouterr().out
 
 
 def test_a_start_from_a_checkpoint_and_a_budget_of_minutes(tiny_run, capsys, tmp_path):

@@ -77,6 +77,36 @@ def test_what_is_given_stays(chosen):
     assert not kept.keys() & {"config", "frozen_blocks"}
 
 
+def test_what_is_given_decides_the_rest(chosen):
+    report, semantic = report_of(100, "300 x 300"), ["--task", "semantic"]
+    for words, batch in ((["--total_batch_size", "16"], 16), (["--per_device_train_batch_size", "4"], 4), ([], 2)):
+        options = chosen(report, *semantic, *words)
+        assert options["num_train_epochs"] == 30 * batch and options.get("total_batch_size", batch) == batch  # 3,000 steps
+    assert chosen(report, *semantic, "--learning_rate", "1e-5")["head_learning_rate"] == 2e-5
+    adapters = chosen(report, *semantic, "--learning_rate", "1e-3", "--timm_model", "vit", "--lora")
+    assert adapters["head_learning_rate"] == 2e-4  # of heads, whatever adapters take
+    assert "masking" not in chosen(report, *semantic, "--pilot_queries", "5")
+    assert chosen(report, *semantic, "--max_scale", "0.5")["min_scale"] == 0.5
+    assert chosen(report, *semantic, "--min_scale", "1.5")["max_scale"] == 1.5
+    assert chosen(report, *semantic, "--max_scale", "2")["min_scale"] == 0.96
+    small = report_of(5000, sides={"0 20": 40})
+    assert chosen(small, "--task", "instance", "--max_scale", "1.5")["min_scale"] == 1.5
+    declined = chosen(small, "--task", "instance", "--tiles", "0")
+    assert "tiles" not in declined and declined["min_scale"] == 1.88
+
+
+def test_smaller_crops_are_on_the_models_grid(chosen, tmp_path):
+    EomtConfig(image_size=518, patch_size=14).save_pretrained(tmp_path / "of_14")
+    words = ["--task", "semantic", "--image_size"]
+    row_0 = ["--config", '{"model_type": "eomt_ladder", "row": 0}']
+    assert chosen(report_of(100), *words, "512")["start_image_size"] == 368
+    assert chosen(report_of(100), *words, "512", *row_0)["start_image_size"] == 352
+    assert chosen(report_of(100), *words, "518", "--checkpoint", str(tmp_path / "of_14"))["start_image_size"] == 364
+    assert chosen(report_of(100), *words, "512", "--config", '{"patch_size": [16, 32]}')["start_image_size"] == 352
+    assert "start_image_size" not in chosen(report_of(100), *words, "512", "--start_image_size", "0")
+    assert "start_image_size" in chosen(report_of(100), *words, "512", "--start_share", "0.3", "--fit_to_data", "true")
+
+
 def test_a_checkpoint_with_queries_keeps_them_and_an_encoder_is_like_one_of_timm(chosen, tmp_path):
     EomtConfig().save_pretrained(tmp_path / "eomt")
     encoders = {"dinov3": DINOv3ViTConfig(), "dinov2": Dinov2Config(), "registers": Dinov2WithRegistersConfig()}

@@ -52,6 +52,23 @@ def test_accumulation_follows_from_the_total_batch_size(recipe):
 
 
 @pytest.mark.parametrize(
+    ("total", "processes", "of_pass", "passes"),
+    [(16, 1, 4, 4), (16, 8, 2, 1), (2, 1, 2, 1), (6, 2, 3, 1), (15, 3, 1, 5), (7, 1, 1, 7)],
+)
+def test_a_step_is_shared_out_to_processes_and_passes(monkeypatch, total, processes, of_pass, passes):
+    monkeypatch.setattr(EomtTrainingArguments, "world_size", processes)
+    args = EomtTrainingArguments(total_batch_size=total)
+    assert (args.per_device_train_batch_size, args.gradient_accumulation_steps) == (of_pass, passes)
+
+
+def test_a_step_that_cannot_be_shared_out_is_refused(monkeypatch):
+    monkeypatch.setattr(EomtTrainingArguments, "world_size", 3)
+    for total, other in ((16, 15), (2, 3), (1, 3)):
+        with pytest.raises(ValueError, match=f"total_batch_size={total} must be a multiple of 3 processes; use {other}$"):
+            EomtTrainingArguments(total_batch_size=total)
+
+
+@pytest.mark.parametrize(
     ("line", "message"),
     [
         ("masking: sometimes", "masking='sometimes'"),

@@ -55,8 +55,9 @@ def test_the_share_is_of_the_progress():
     ("words", "message"),
     [
         (["--start_image_size", "64"], "start_image_size=64 must be positive and less than image_size=64"),
-        (["--start_image_size", "0"], "start_image_size=0 must be positive and less than image_size=64"),
-        (["--start_image_size", "40"], "start_image_size=40 must be a multiple of the patch size 16, such as 32"),
+        (["--start_image_size", "-16"], "start_image_size=-16 must be positive and less than image_size=64"),
+        (["--start_image_size", "40"], "start_image_size=40 must be a multiple of 16, as all inputs of this model, such as 32"),
+        (["--start_share", "0.2", "--fit_to_data", "true"], "start_share=0.2 has no effect without start_image_size"),
         (["--start_share", "0.2"], "start_share=0.2 has no effect without start_image_size"),
         (["--start_image_size", "32", "--start_share", "1"], "start_share=1.0 must lie between 0 and 1"),
     ],
@@ -64,6 +65,18 @@ def test_the_share_is_of_the_progress():
 def test_crops_that_cannot_be_are_refused(tiny_run, words, message):
     with pytest.raises(ValueError, match=message):
         tiny_run("--image_size", "64", *words)
+
+
+def test_none_are_asked_for_by_0(tiny_run, sides):
+    tiny_run("--image_size", "64", "--start_image_size", "0", "--max_steps", "2", "--eval_split", "")
+    assert sides == [64, 64]
+
+
+def test_the_grid_is_the_models(tiny_run):
+    """Row 0 of Table 1 takes multiples of 32."""
+    row_0 = '{"model_type": "eomt_ladder", "row": 0, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 4}'
+    with pytest.raises(ValueError, match="start_image_size=48 must be a multiple of 32, as all inputs of this model, such as 32"):
+        tiny_run("--image_size", "96", "--start_image_size", "48", "--config", row_0)
 
 
 def test_features_are_not_kept_of_crops_that_change(tiny_run):

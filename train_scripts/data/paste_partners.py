@@ -77,12 +77,12 @@ class Kind:
 
 class PastePartners:
     """
-    The crops of the last rows that a worker has read of an epoch, and what of them is pasted over the next.
+    The crops of the last rows that a worker has read, and what of them is pasted over the next.
 
-    A sample's partner is drawn from the `REMEMBERED` rows before its own: one that shows a thing, and whose image is of a similar
-    kind. A set of microscopy may mix dark fluorescence with bright stained tissue, whose nuclei would be absurd in each other. Two
-    images are alike if both are grey or both coloured, and neither a channel of what is behind the things nor the colourfulness of
-    the whole differs by more than 32 of 255 levels, on average. Where none is alike, nothing is pasted.
+    A sample's partner is drawn from the `REMEMBERED` rows before its own, those of the epoch before included. It shows a thing, and
+    its image is of a similar kind. A set of microscopy may mix dark fluorescence with bright stained tissue, whose nuclei would be
+    absurd in each other. Two images are alike if both are grey or both coloured, and neither a channel of what is behind the things
+    nor the colourfulness of the whole differs by more than 32 of 255 levels, on average. Where none is alike, nothing is pasted.
 
     A partner's crop is that which it was trained with, before anything was pasted over it. So pasting decodes and augments nothing
     again, and remembers 7 S^2 bytes a row: 46 MB a worker at 640 pixels.
@@ -94,6 +94,10 @@ class PastePartners:
     def __init__(self, copy_paste: CopyPaste):
         self.copy_paste = copy_paste
         self._recent: deque[tuple[int, Kind, LabelledCrop]] = deque()
+
+    def end_epoch(self, rows: int) -> None:
+        """Counts rows anew after an epoch, whose share for this worker had so many."""
+        self._recent = deque((row - rows, kind, crop) for row, kind, crop in self._recent)
 
     def paste(self, augmented: dict, sample: Sample, row: int, key: int) -> dict:
         """An augmented sample with things of a partner, if it gets any. It is remembered without them.

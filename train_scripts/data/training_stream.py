@@ -1,8 +1,8 @@
 """Endless training samples, shared out over processes and DataLoader workers.
 
 The order of samples depends on the seed, the shuffle buffer, and the numbers of processes and workers. The augmentation of a
-sample depends on the seed, the epoch and its image_id alone. With copy-paste, what is pasted over it depends on the 16 rows before
-it in its worker's share of the epoch as well, and so on all that the order depends on.
+sample depends on the seed, the epoch and its image_id alone. With copy-paste, what is pasted over it depends on the 16 rows that
+its worker has read before it as well, and so on all that the order depends on.
 
 A run that was interrupted goes on with the rows that it had not trained on. For this, each sample says at which position of its
 worker it was read, and [`TrainingStream.resume`] takes the positions of all workers back.
@@ -11,6 +11,7 @@ Shapes: S pixels of a crop's side, n segments of an image, P planes of an id map
 """
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,8 @@ class TrainingStream(IterableDataset):
         Batches of None stand for those that were trained on before. A DataLoader takes batches from its workers by turns, so
         each worker must give as many as it did; and the Trainer skips as many as it always does. For batches of None nothing is
         decoded. Of the epoch at hand the rows before are read but not decoded, and of past epochs nothing is read. With copy-paste
-        the last 16 of the rows before are decoded and augmented again, since things of theirs may be pasted over those that come.
+        the last 16 of the rows before are decoded and augmented again, since things of theirs may be pasted over those that come;
+        within the first 16 rows of an epoch, some of these are of the epoch before.
         """
         self._positions, self._batch_size = dict(positions), batch_size
 
@@ -143,20 +145,41 @@ class TrainingStream(IterableDataset):
         index = 0 if worker is None else worker.id
         start = self._positions.get(index, WorkerPosition())
         yield from itertools.repeat(None, start.batches * self._batch_size)
+        partners = None if self.copy_paste is None else PastePartners(self.copy_paste)
         for epoch in itertools.count(start.epoch):
             rows = self.epoch_rows(epoch)
             if worker is not None and index >= rows.num_shards:
                 return  # more workers than row groups: this one has none
-            yield from self._epoch_samples(rows, epoch, index, start.rows if epoch == start.epoch else 0)
+            trained = start.rows if epoch == start.epoch else 0
+            if partners is not None and epoch == start.epoch:
+                self._recall(partners, epoch - 1, REMEMBERED - trained)
+            yield from self._epoch_samples(rows, epoch, index, trained, partners)
 
-    def _epoch_samples(self, rows: datasets.IterableDataset, epoch: int, worker: int, trained: int) -> Iterator[dict]:
+    def _recall(self, partners: PastePartners, epoch: int, count: int) -> None:
+        """Remembers the last `count` rows of a worker's share up to the end of an epoch, as if they had been trained on."""
+        if epoch < 0 or count <= 0:
+            return
+        last, read = deque(maxlen=count), 0
+        for row in self.epoch_rows(epoch):
+            read += 1
+            last.append((read, row))
+        self._recall(partners, epoch - 1, count - read)
+        for number, row in last:
+            if (sample := self.decode(row)) is not None:
+                key = key_of(self.seed, epoch, sample.image_id)
+                partners.paste(augment(sample, self.augmentation, key), sample, number, key)
+        self.decode.skipped = []  # reported before the interruption
+        partners.end_epoch(read)
+
+    def _epoch_samples(
+        self, rows: datasets.IterableDataset, epoch: int, worker: int, trained: int, partners: PastePartners | None
+    ) -> Iterator[dict]:
         """A worker's samples of an epoch, after the first `trained` rows.
 
         Raises:
             ValueError: there are no rows, or none that can be used: the stream would search for ever.
         """
         read, used = 0, 0
-        partners = None if self.copy_paste is None else PastePartners(self.copy_paste)
         unneeded = trained - (0 if partners is None else REMEMBERED)  # rows
         for row in rows:
             read += 1
@@ -184,3 +207,5 @@ class TrainingStream(IterableDataset):
             )
         if not used:
             raise ValueError(f"{self.decode.source}: none of {read} rows can be used; the first: {self.decode.skipped[0]}")
+        if partners is not None:
+            partners.end_epoch(read)

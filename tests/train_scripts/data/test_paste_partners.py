@@ -123,6 +123,30 @@ def test_a_resumed_stream_pastes_the_same(folder, workers, trained):
     assert 10 < pasted < 80
 
 
+def test_rows_of_the_epoch_before_are_partners_as_well(folder):
+    """Where a process and worker has few rows, each has partners: all but the first of the first epoch."""
+    always = dataclasses.replace(PASTE, probability=1.0)
+    share = {"world_size": 8, "rank": 3}
+
+    def first(copy_paste: CopyPaste | None) -> list[dict]:
+        return flat(batches_of(stream_of(folder, copy_paste, **share), 0, 8))
+
+    plain, pasted = first(None), first(always)
+    assert max(one["row"] for one in plain) <= 5 and plain[-1]["epoch"] > 4
+    same = [torch.equal(one["image"], two["image"]) for one, two in zip(plain, pasted, strict=True)]
+    assert sum(same) < 8  # things of few, or of none of a similar kind
+
+
+@pytest.mark.parametrize("trained", [1, 2, 3, 7])
+def test_a_resumed_stream_of_few_rows_pastes_the_same(folder, trained):
+    """The 16 rows before reach over several epochs."""
+    whole = batches_of(stream_of(folder, world_size=8, rank=3), 0, 10)
+    last = whole[trained - 1][-1]
+    stream = stream_of(folder, world_size=8, rank=3)
+    stream.resume({0: WorkerPosition(trained, last["epoch"], last["row"])}, batch_size=4)
+    assert_same(flat(batches_of(stream, 0, 10)[trained:]), flat(whole[trained:]))
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_resumed_stream_reports_no_bad_row_twice(partly_bad, workers):
     def seen(positions: dict[int, WorkerPosition]) -> list[dict]:

@@ -62,10 +62,8 @@ def prepare(
     out, options = Path(out), options or Options()
     _check(splits, options)
     of_split = {split.name: split_options(split, options) for split in splits}
-    sources = _read(splits, of_split)
-    if shared := _shared_classes({name: (split.format, source.labels) for name, (split, source) in sources.items()}):
-        of_split = {name: replace(of, classes=shared) for name, of in of_split.items()}
-        sources = _read(splits, of_split)
+    sources, of_split = _read_jointly(splits, of_split)
+    _refuse_shared_images(sources)
     if background:
         sources = {name: (split, with_background(source, background)) for name, (split, source) in sources.items()}
     labels = _joint_labels({name: source.labels for name, (_, source) in sources.items()})
@@ -116,6 +114,44 @@ def _check(splits: Sequence[Split], options: Options) -> None:
                 f"{', '.join(useless)} mean nothing for the format {split.format} of {split.annotations}; leave them out, or give "
                 "another format"
             )
+
+
+def _read_jointly(splits: Sequence[Split], of_split: dict[str, Options]) -> tuple[Sources, dict[str, Options]]:
+    """The sources of splits, and their options: where each split names its own classes, with those that they have together.
+
+    Raises:
+        ValueError: see [`_read`].
+    """
+    # stuff may be of classes that one split lacks
+    is_open = len(splits) > 1 and all(split.format in NAMES_CLASSES and of_split[split.name].stuff for split in splits)
+    sources = _read(splits, {name: replace(of, stuff=[]) for name, of in of_split.items()} if is_open else of_split)
+    shared = _shared_classes({name: (split.format, source.labels) for name, (split, source) in sources.items()})
+    if shared:
+        of_split = {name: replace(of, classes=shared) for name, of in of_split.items()}
+    return _read(splits, of_split) if shared or is_open else sources, of_split
+
+
+def _refuse_shared_images(sources: Sources) -> None:
+    """Refuses splits that share an image, so that a score would be of images that were trained on. A data file of YOLO may name a
+    folder, or a list, for two splits.
+
+    Raises:
+        ValueError: two splits have one image file.
+    """
+    if len(sources) < 2:
+        return
+    owners: dict[tuple[Path, str], Split] = {}
+    folders: dict[Path, Path] = {}  # as they are given: without links
+    for split, source in sources.values():
+        for file in (files[0] for files in map(source.files_of, source.items) if files):
+            folder = folders.get(file.parent) or folders.setdefault(file.parent, file.parent.resolve())
+            other = owners.setdefault((folder, file.name), split)
+            if other is not split and not (split.format == "yolo" and {*split.image_places} & {*other.image_places}):
+                raise ValueError(
+                    f"the image {file} is in two splits, {other.name!r} with the annotations {other.annotations} and "
+                    f"{split.name!r} with {split.annotations}. Move the files of each split into a folder of its own, or prepare "
+                    "one split at a time: --images, --annotations and --split"
+                )
 
 
 def _read(splits: Sequence[Split], of_split: dict[str, Options]) -> Sources:

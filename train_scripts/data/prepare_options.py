@@ -100,7 +100,7 @@ class PrepareOptions:
     def __post_init__(self):
         for name, value in class_options(parse_classes(self.classes)).items():  # classes, and values and colours of masks
             setattr(self, name, value)
-        self.image_list = None  # which only layouts give
+        self.image_list, self.image_folders = None, []  # which only layouts give
         self.stuff = [name for text in self.stuff for name in class_names(text)]
         pair = self.images, self.annotations
         if sum(map(bool, (self.source, self.dataset, any(pair)))) != 1 or any(pair) != all(pair):

@@ -111,6 +111,15 @@ def test_two_folders_of_one_name(ten_photos):
         prepare([split, split], ten_photos / "out", OPTIONS)
 
 
+def test_an_image_of_two_splits(ten_photos):
+    split = Split("train", "masks", ten_photos / "images", ten_photos / "masks")
+    others = ten_photos / "others"
+    others.symlink_to(ten_photos / "images")
+    with pytest.raises(ValueError, match="the image .*/0.png is in two splits, 'train' with the annotations .*/masks and 'val'"):
+        prepare([split, Split("val", "masks", others, ten_photos / "masks")], ten_photos / "out", OPTIONS)
+    assert not (ten_photos / "out").exists()
+
+
 def test_a_later_split_that_fails_leaves_no_earlier_one(ten_photos, put_mask):
     (ten_photos / "val").mkdir()
     put_mask(0, MASK)

@@ -39,7 +39,8 @@ class NamedImages:
     The image files of a folder, by the names that annotations have for them.
 
     A name may have another machine's folders, backslashes, `%20`, or be an address. The longest end of it that is a file below the
-    folder is taken; else the one file of that name in any subfolder.
+    folder is taken; else the one file of that name in any subfolder. Where the name states a subfolder that is there, the file must
+    lie in it.
 
     Args:
         folder: of the images.
@@ -70,6 +71,9 @@ class NamedImages:
             if (self.folder / end).is_file():
                 return Path(end).with_suffix("").as_posix(), self.folder / end
         files = self._by_name.get(_key(ends[-1]), [])
+        stated = {(self.folder / end).parent for end in ends} - {self.folder}
+        if homes := [home for home in stated if home.is_dir()]:
+            files = [file for file in files if any(file.is_relative_to(home) for home in homes)]
         if len(files) > 1:
             raise ValueError(
                 f"annotations={annotations} names {name}, of which {self.folder} has several: {files[0]} and {files[1]}. Write the "

@@ -15,7 +15,8 @@ from eomt.train_scripts.data.bad_sample import BadSample
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".gif")
 IMAGE_SUFFIXES += (".jp2", ".pgm", ".ppm", ".pnm")
 ORIENTATION = 0x0112  # the EXIF tag
-QUARTERS = (5, 6, 7, 8)  # orientations that swap height and width
+TURNS = range(2, 9)  # orientations that change an image; some cameras write 0, which is none
+QUARTERS = (5, 6, 7, 8)  # those that swap height and width
 _TEXT_CHUNKS = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")  # of a PNG, which may hold EXIF tags
 
 
@@ -50,6 +51,13 @@ def is_hidden(path: Path) -> bool:
 def stem_below(path: Path, folder: Path) -> str:
     """The path of a file below a folder, without its suffix; the name alone if the folder is the file itself."""
     return (Path(path.name) if path == folder else path.relative_to(folder)).with_suffix("").as_posix()
+
+
+def common_folder(folders: Iterable[Path]) -> Path:
+    """The nearest folder that is or holds each of some, of which there is one at least."""
+    folders = set(folders)
+    first = next(iter(folders))
+    return next(home for home in (first, *first.parents) if all(home == other or home in other.parents for other in folders))
 
 
 def composed(stem: str) -> str:
@@ -106,7 +114,7 @@ def encoded_file(path: Path) -> dict:
 
 
 def orientation_of(path: Path) -> int:
-    """The EXIF orientation of an image file, 1 for none. Pixels are decoded only for a PNG with tags or text.
+    """The EXIF orientation of an image file, 1 for none or an unknown one. Pixels are decoded only for a PNG with tags or text.
 
     Raises:
         BadSample: there is no such file, or it can't be read.
@@ -116,7 +124,10 @@ def orientation_of(path: Path) -> int:
         with Image.open(path) as image:
             if image.format == "PNG" and not _has_text(path):
                 return 1
-            return image.getexif().get(ORIENTATION, 1)
+            orientation = image.getexif().get(ORIENTATION, 1)
+            return orientation if orientation in TURNS else 1
+    except Image.DecompressionBombError as error:
+        raise too_large(path, error) from error
     except (OSError, SyntaxError) as error:  # PIL reports some broken files as a SyntaxError
         raise BadSample(f"{path}: can't be read as an image ({error}). Store it again, or take it away.") from error
 
@@ -131,6 +142,11 @@ def image_size(path: Path) -> tuple[int, int]:
     with Image.open(path) as image:
         # before an image is decoded, Pillow turns the size of a TIFF but not of a JPEG
         return image.size if is_turned and image.format != "TIFF" else image.size[::-1]
+
+
+def too_large(path: Path, error: Image.DecompressionBombError) -> BadSample:
+    """The error of an image that has more pixels than Pillow decodes."""
+    return BadSample(f"{path}: has too many pixels ({error}). Cut image and annotations into tiles.")
 
 
 def _check_exists(path: Path) -> None:

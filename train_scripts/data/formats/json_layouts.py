@@ -11,7 +11,7 @@ from pathlib import Path
 from eomt.train_scripts.data.formats import label_studio, labelme, via
 from eomt.train_scripts.data.formats.annotation_files import name_ends, read_json
 from eomt.train_scripts.data.formats.annotation_notes import form_fault
-from eomt.train_scripts.data.formats.image_files import is_hidden
+from eomt.train_scripts.data.formats.image_files import common_folder, is_hidden
 from eomt.train_scripts.data.formats.mask_layouts import SPLIT_FOLDERS, split_name
 from eomt.train_scripts.data.formats.split import Split
 
@@ -128,12 +128,11 @@ def _labelme_splits(homes: list[Path], folder: Path) -> list[Split]:
     by_name: dict[str, list[Path]] = {}
     for home in homes:
         by_name.setdefault(_name_of(home / "any.json", home, folder), []).append(home)
-    return [Split(name, "labelme", *_labelme_folders(inner, folder)) for name, inner in by_name.items()]
+    return [Split(name, "labelme", *_labelme_folders(common_folder(inner), folder)) for name, inner in by_name.items()]
 
 
-def _labelme_folders(homes: list[Path], folder: Path) -> tuple[Path, Path]:
-    """Of images and of annotations: the one folder, or the one above all. Images lie beside the files, or else in `images`."""
-    home = homes[0] if len(homes) == 1 else folder
+def _labelme_folders(home: Path, folder: Path) -> tuple[Path, Path]:
+    """Of images and of annotations, which lie in `home`. Images lie there, too, or else in `images` beside it."""
     beside = (home.parent / "images", home.parent / "imgs")
     images = next((inner for inner in beside if home != folder and inner.is_dir()), home)
     return images, home

@@ -10,6 +10,7 @@ import base64
 import binascii
 import io
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +69,23 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
 
 
 def _image_of(content: dict, path: Path, annotations: Path, folder: NamedImages) -> tuple[str, Path | None]:
-    """The id and the file of a json's image; no file if the json has the pixels itself."""
+    """The id and the file of a json's image; no file if the json has the pixels itself.
+
+    `imagePath` is relative to the json. A file there, or one of its base name beside the json, is the image if it is in the folder
+    of the images. Else the name may be another machine's, and the file is the one of that folder that it means there.
+    """
+    name, top = str(content["imagePath"]).replace("\\", "/"), Path(os.path.abspath(folder.folder))
+    near = [Path(os.path.abspath(path.parent / end)) for end in (name.lstrip("/"), name.rpartition("/")[2])]
+    near = [file for file in near if file.is_file()]
+    if below := [file.relative_to(top) for file in near if file.is_relative_to(top)]:
+        return below[0].with_suffix("").as_posix(), folder.folder / below[0]
     image_id, file = folder.named(str(content["imagePath"]), path)
     if file.is_file():
         return file.relative_to(folder.folder).with_suffix("").as_posix(), file
     own = path.relative_to(annotations).with_suffix("").as_posix() if annotations.is_dir() else path.stem
-    beside = [path.with_suffix(suffix) for suffix in IMAGE_SUFFIXES if path.with_suffix(suffix).is_file()]
-    if beside:
-        return own, beside[0]
+    near += [other for suffix in IMAGE_SUFFIXES if (other := path.with_suffix(suffix)).is_file()]
+    if near:
+        return own, near[0]
     return (own, None) if content.get("imageData") else (image_id, file)
 
 
@@ -147,7 +157,7 @@ def _png_mask(shape: dict, size: tuple[int, int], name: str) -> dict | None:
         with Image.open(io.BytesIO(_decoded(shape["mask"], name))) as image:
             pixels = np.asarray(image.convert("L")) > 0
         left, top = (round(float(edge)) for edge in shape["points"][0])
-    except (KeyError, IndexError, TypeError, ValueError, OSError, BadSample) as error:
+    except (KeyError, IndexError, TypeError, ValueError, OSError, BadSample, Image.DecompressionBombError) as error:
         lack = f"lacks {error}" if isinstance(error, KeyError) else f"is broken ({error})"
         message = f"{name} is a mask that {lack}. Draw it again, or take it away."
         raise BadAnnotation(message, "with a broken mask") from None

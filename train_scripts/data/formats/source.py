@@ -31,6 +31,7 @@ class Options:
         mask_orientation: whether annotations of photos with an EXIF orientation are of the "upright" photo or of the "raw" pixels.
         crowds: of COCO's instances, whether annotations with iscrowd = 1 are "crowds" or "objects".
         image_list: a text file of the stems that are taken.
+        image_folders: of YOLO, the folders and lists of images, if there are several.
     """
 
     classes: list[str] = field(default_factory=list)
@@ -50,6 +51,7 @@ class Options:
     mask_orientation: str | None = None
     crowds: str | None = None
     image_list: str | None = None
+    image_folders: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

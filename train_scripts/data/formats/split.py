@@ -21,6 +21,7 @@ class Split:
         image_list: a text file of the stems that are in the split; None if all are.
         kind: of masks, if the layout decides it. `--kind` wins.
         void: values of masks that are void in this layout, where no class has them.
+        image_folders: of YOLO, the folders and lists of images, if there are several; `images` is the folder above them.
     """
 
     name: str
@@ -31,6 +32,12 @@ class Split:
     image_list: Path | None = None
     kind: str | None = None
     void: tuple[int, ...] = ()
+    image_folders: tuple[Path, ...] = ()
+
+    @property
+    def image_places(self) -> tuple[Path, ...]:
+        """The folders or lists of its images."""
+        return self.image_folders or (self.images,)
 
 
 def split_options(split: Split, options: Options) -> Options:
@@ -46,6 +53,8 @@ def split_options(split: Split, options: Options) -> Options:
         changes["kind"] = split.kind
     if split.image_list:
         changes["image_list"] = str(split.image_list)
+    if split.image_folders:
+        changes["image_folders"] = list(map(str, split.image_folders))
     values = changes.get("values") or options.values or range(len(changes.get("classes", options.classes)))
     if split.void and not options.void and not set(split.void) & set(values):
         changes["void"] = list(split.void)

@@ -2,7 +2,8 @@
 
 A line has the class index, and x and y of each vertex as shares of width and height. An image without a text file has no segment.
 The names of the classes are those in `--classes`, or those of the dataset's `data.yaml`, `obj.data` or `classes.txt`. Images are a
-folder, or a text file that lists them.
+folder, or a text file that lists them, or several of both. Those of a list or of several folders have their text files by
+Ultralytics' rule, or else by their stems.
 
 Shapes: H, W pixels.
 """
@@ -14,11 +15,11 @@ from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.annotation_frames import frame_of
 from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes, BadAnnotation
 from eomt.train_scripts.data.formats.annotation_rows import Segment, row_of_annotations
-from eomt.train_scripts.data.formats.image_files import files_below, images_by_stem, stem_below
+from eomt.train_scripts.data.formats.image_files import common_folder, files_below, images_by_stem, stem_below
 from eomt.train_scripts.data.formats.polygons import polygon_mask
 from eomt.train_scripts.data.formats.source import Options, Source, thing_labels
-from eomt.train_scripts.data.formats.yolo_data import class_names, listed_images
-from eomt.train_scripts.data.formats.yolo_layouts import common_folder, is_label
+from eomt.train_scripts.data.formats.yolo_data import class_names, label_folder, listed_images
+from eomt.train_scripts.data.formats.yolo_layouts import is_label
 
 Item = tuple[str, Path, Path | None]  # id and file of an image, and its text file
 
@@ -28,15 +29,18 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
     Raises:
         ValueError: a folder is missing or empty, or there are no names.
     """
-    if images.suffix.lower() == ".txt":
-        files = listed_images(images)
-        folder = common_folder(files)
-        photos = {stem_below(file, folder): file for file in files}
-    else:
+    places = list(map(Path, options.image_folders)) or [images]
+    is_folder = len(places) == 1 and images.suffix.lower() != ".txt"
+    if is_folder:
         folder, photos = images, images_by_stem(images)
+    else:
+        files = [file for place in places for file in (files_below(place) if place.is_dir() else listed_images(place))]
+        folder = common_folder(file.parent for file in files)
+        photos = {stem_below(file, folder): file for file in files}
     texts = {stem_below(path, annotations): path for path in files_below(annotations, (".txt",), "annotations")}
-    lost = [texts[stem] for stem in sorted(texts.keys() - photos.keys()) if folder is images and is_label(texts[stem])]
+    lost = [texts[stem] for stem in sorted(texts.keys() - photos.keys()) if is_folder and is_label(texts[stem])]
     problems = [f"{text} has no image of the same stem in {images}. Take it away." for text in lost]
+    texts |= {} if is_folder else _texts_by_rule(photos, annotations)
     labels = thing_labels(options.classes or class_names(folder, annotations), options.stuff)
     items = [(stem, photo, texts.get(stem)) for stem, photo in photos.items()]
 
@@ -44,6 +48,14 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
         return [path for path in item[1:] if path]
 
     return Source(labels, items, lambda item: _row(*item, len(labels), options), files_of, problems=problems)
+
+
+def _texts_by_rule(photos: dict[str, Path], annotations: Path) -> dict[str, Path]:
+    """{stem: text file by Ultralytics' rule} of the photos that have one below `annotations`."""
+    homes = {home: label_folder(home) for home in {photo.parent for photo in photos.values()}}
+    texts = {stem: homes[photo.parent] / f"{photo.stem}.txt" for stem, photo in photos.items()}
+    top = annotations.resolve()
+    return {stem: text for stem, text in texts.items() if text.is_file() and text.resolve().is_relative_to(top)}
 
 
 def _row(stem: str, photo: Path, text: Path | None, num_classes: int, options: Options) -> dict:

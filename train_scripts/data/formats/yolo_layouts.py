@@ -7,7 +7,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, is_hidden
+from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, common_folder, is_hidden
 from eomt.train_scripts.data.formats.mask_layouts import SPLIT_FOLDERS, split_name
 from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.formats.yolo_data import DataFile, data_files, label_folder, listed_images, read_data_file
@@ -47,9 +47,9 @@ def yolo_splits(folder: Path) -> list[Split]:
             raise ValueError(f"source={folder} has several data files with other splits. Choose one: --source {path}")
         listed = splits or listed
     names = {split.name for split in listed}
-    images = {split.images.resolve() for split in listed}
+    images = {place.resolve() for split in listed for place in split.image_places}
     by_folders = list(_folder_splits(folder)) or list(_beside_splits(folder))
-    if any(split.images.is_file() for split in listed):  # a list leaves images out on purpose
+    if any(place.is_file() for place in images):  # a list leaves images out on purpose
         by_folders = []
     return listed + [split for split in by_folders if split.name not in names and split.images.resolve() not in images]
 
@@ -73,27 +73,24 @@ def _data_or_none(path: Path) -> DataFile | None:
 
 def _splits_of(data: DataFile) -> Iterator[Split]:
     for name, paths in data.splits.items():
-        if len(paths) > 1:
-            raise ValueError(
-                f"{data.path}: {name} has {len(paths)} folders. List their images in one text file, a path a line, and "
-                "write its name there"
-            )
-        images = paths[0]
-        if images.is_dir() and not _has_images(images) and (images / "images").is_dir():
-            images = images / "images"
-        if images.is_dir():
-            labels = label_folder(images)
-        else:
-            labels = label_folder(common_folder(listed_images(images)))
+        places = [_with_images(path) for path in paths]
+        homes = {home for place in places for home in _homes(place)}
+        labels = common_folder(map(label_folder, homes))
         if any(is_label(path) for path in _some(labels, (".txt",))):
-            yield Split(name, "yolo", images, labels)
+            several = len(places) > 1
+            images = common_folder(homes) if several else places[0]
+            yield Split(name, "yolo", images, labels, image_folders=tuple(places) if several else ())
 
 
-def common_folder(files: list[Path]) -> Path:
-    """The folder that holds all files, directly or deeper."""
-    parents = {file.parent for file in files}
-    first = next(iter(parents))
-    return next(home for home in (first, *first.parents) if all(home == parent or home in parent.parents for parent in parents))
+def _with_images(path: Path) -> Path:
+    """A list or a folder, or the `images` in it, if it has no image itself."""
+    inner = path / "images"
+    return inner if path.is_dir() and not _has_images(path) and inner.is_dir() else path
+
+
+def _homes(place: Path) -> set[Path]:
+    """The folder itself, or those of the images in a list."""
+    return {place} if place.is_dir() else {file.parent for file in listed_images(place)}
 
 
 def _folder_splits(folder: Path) -> Iterator[Split]:

@@ -201,12 +201,12 @@ def test_a_class_may_be_the_group_of_others(run, tmp_path):
 
 
 def test_splits_may_list_other_categories(photo, instances_json, tmp_path):
-    photo(tmp_path / "images" / "pets.png", SIZE)
     splits = []
     for name, categories in (("train", [(3, "cat"), (4, "dog")]), ("val", [(4, "cow"), (3, "dog"), (9, "cat")])):
         content = instances_json([CAT, BIRD], categories=[{"id": number, "name": text} for number, text in categories])
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
-        splits.append(Split(name, "coco_instances", tmp_path / "images", tmp_path / f"{name}.json"))
+        photo(tmp_path / name / "pets.png", SIZE)
+        splits.append(Split(name, "coco_instances", tmp_path / name, tmp_path / f"{name}.json"))
     reports = prepare(splits, tmp_path / "out")
     assert read_labels(tmp_path / "out").names == ["cow", "dog", "cat"]
     assert reports["train"].class_segments == {"2": 1, "1": 1} and reports["val"].class_segments == {"1": 1, "0": 1}

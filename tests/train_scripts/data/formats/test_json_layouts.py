@@ -83,6 +83,18 @@ def test_files_in_subfolders(photo, tmp_path):
         NamedImages(tmp_path).named("a.png", tmp_path)
 
 
+def test_a_file_of_another_folder_is_another_image(photo, tmp_path):
+    photo(tmp_path / "cam1" / "a.png")
+    photo(tmp_path / "cam1" / "deep" / "c.png")
+    (tmp_path / "cam2").mkdir()
+    images = NamedImages(tmp_path)
+    assert images.named("cam2/a.png", tmp_path) == ("cam2/a", tmp_path / "cam2" / "a.png")  # which is missing
+    assert images.named("C:\\set\\cam2\\a.png", tmp_path)[1] == tmp_path / "C:/set/cam2/a.png"
+    assert images.named("gone/a.png", tmp_path)[1] == tmp_path / "cam1" / "a.png"
+    assert images.named("cam1/A.PNG", tmp_path)[1] == tmp_path / "cam1" / "a.png"
+    assert images.named("cam1/c.png", tmp_path)[1] == tmp_path / "cam1" / "deep" / "c.png"
+
+
 def test_json_with_a_byte_order_mark(tmp_path):
     (tmp_path / "a.json").write_text('{"name": "é"}', encoding="utf-8-sig")
     assert read_json(tmp_path / "a.json") == {"name": "é"}

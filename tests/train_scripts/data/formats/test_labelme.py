@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eomt.train_scripts.data.dataset_folder import read_labels
+from eomt.train_scripts.data.dataset_folder import Labels, load_split, read_labels
+from eomt.train_scripts.data.formats import labelme
 from eomt.train_scripts.data.formats.detection import Split, detect_format, find_splits
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.preparation import prepare
@@ -101,3 +102,48 @@ def test_folders_of_splits_and_one_json(shapes_json, tmp_path):
     assert [split.name for split in find_splits(tmp_path / "all")] == ["train", "val"]
     with pytest.raises(ValueError, match=r"classes=\['dog'\] lacks the labels \['cat'\]"):
         prepare(find_splits(folder), tmp_path / "out", Options(classes=["dog"]))
+
+
+def test_splits_of_several_folders_have_their_own_images(shapes_json, tmp_path):
+    for home in ("train/cam1", "train/cam2", "val/cam1", "val/cam2"):
+        folder = shapes_json([CAT], f"{home}/0001", imagePath="0001.png")
+    splits = find_splits(folder)
+    assert [(split.name, split.images.name, split.annotations.name) for split in splits] == [("train",) * 3, ("val",) * 3]
+    prepare(splits, tmp_path / "out")
+    for split in ("train", "val"):
+        assert [row["image_id"] for row in load_split(tmp_path / "out", split)] == ["cam1/0001", "cam2/0001"]
+
+
+def test_a_split_in_the_folder_of_another(shapes_json, tmp_path):
+    shapes_json([CAT])
+    folder = shapes_json([CAT], "val/0001", imagePath="0001.png")
+    with pytest.raises(ValueError, match="the image .*/val/0001.png is in two splits, 'train' with .* and 'val' with "):
+        prepare(find_splits(folder), tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["0001.png", "..\\elsewhere\\0001.png", "../sub/0001.png", "/0001.png"])
+def test_the_image_beside_a_json_is_meant(shapes_json, name):
+    shapes_json([CAT], "0001")
+    folder = shapes_json([CAT], "sub/0001", imagePath=name)
+    items = labelme.read(folder, folder, Options()).items
+    assert [item[:2] for item in items] == [(stem, folder / f"{stem}.png") for stem in ("0001", "sub/0001")]
+
+
+def test_an_image_in_a_folder_beside_that_of_the_jsons(shapes_json, photo, tmp_path):
+    folder = shapes_json([CAT], "b/0001", imagePath="../../photos/b/0001.png")
+    photo(tmp_path / "photos/0001.png", SIZE)
+    photo(tmp_path / "photos/b/0001.png", SIZE)
+    [item] = labelme.read(tmp_path / "photos", folder, Options()).items
+    assert item[:2] == ("b/0001", tmp_path / "photos/b/0001.png")
+    photo(tmp_path / "others/0001.png", SIZE)  # that the user gives, so that it wins over the photos of the json
+    [item] = labelme.read(tmp_path / "others", folder / "b", Options()).items
+    assert item[:2] == ("0001", tmp_path / "others/0001.png")
+
+
+def test_stuff_that_one_split_lacks(shapes_json, tmp_path):
+    shapes_json([CAT, {**CAT, "label": "sky", "points": [[20, 2], [25, 2], [25, 6]]}], "train/a", imagePath="a.png")
+    folder = shapes_json([CAT], "val/b", imagePath="b.png")
+    prepare(find_splits(folder), tmp_path / "out", Options(stuff=["sky"]))
+    assert read_labels(tmp_path / "out") == Labels(["cat", "sky"], [True, False])
+    with pytest.raises(ValueError, match=r"stuff=\['sea'\] names \['sea'\], which are no classes; those are \['cat', 'sky'\]"):
+        prepare(find_splits(folder), tmp_path / "other", Options(stuff=["sea"]))

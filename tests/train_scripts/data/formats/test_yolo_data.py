@@ -2,8 +2,10 @@
 
 import pytest
 
-from eomt.train_scripts.data.dataset_folder import read_labels
+from eomt.train_scripts.data.dataset_folder import load_split, read_labels
 from eomt.train_scripts.data.formats.detection import find_splits
+from eomt.train_scripts.data.formats.source import Options
+from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.formats.yolo_data import class_names, read_data_file
 from eomt.train_scripts.data.preparation import prepare
 
@@ -119,10 +121,46 @@ def test_text_files_beside_images(tree, tmp_path):
     assert read_labels(tmp_path / "out").names == ["cat"]
 
 
-def test_several_folders_of_one_split_are_refused(tree):
-    folder = tree(TRAIN, VAL, **{"data.yaml": "train: [images/train, images/val]\nnames: [cat]"})
-    with pytest.raises(ValueError, match="train has 2 folders. List their images in one text file"):
-        find_splits(folder)
+def test_several_folders_of_one_split(tree, tmp_path):
+    folder = tree(("a/images/x", "a/labels/x"), ("b/images/x", "b/labels/x"), VAL)
+    tree(**{"data.yaml": "train: [a/images, b/images]\nval: images/val\nnames: [cat]"})
+    assert splits_of(folder, folder) == [("train", "."), ("val", "images/val")]
+    reports = prepare(find_splits(folder), tmp_path / "out")
+    assert {name: (report.images, report.segments) for name, report in reports.items()} == {"train": (2, 2), "val": (1, 1)}
+    assert [row["image_id"] for row in load_split(tmp_path / "out", "train")] == ["a/images/x", "b/images/x"]
+
+
+def test_a_list_over_several_folders(tree, tmp_path):
+    folder = tree(("a/images/x", "a/labels/x"), ("b/images/x", "b/labels/x"))
+    tree(**{"data.yaml": "train: train.txt\nnames: [cat]", "train.txt": "a/images/x.jpg\nb/images/x.jpg\n"})
+    report = prepare(find_splits(folder), tmp_path / "out")["train"]
+    assert (report.images, report.segments) == (2, 2)
+
+
+def test_labels_that_were_given_win_over_those_of_the_rule(tree, tmp_path):
+    folder = tree(("images/x", "labels/x"), ("images/y", "new/y"), **{"list.txt": "images/x.jpg\nimages/y.jpg\n"})
+    split = Split("train", "yolo", folder / "list.txt", folder / "new")
+    report = prepare([split], tmp_path / "out", Options(classes=["cat"]), empty="keep")["train"]
+    assert (report.images, report.segments) == (2, 1)
+
+
+@pytest.mark.parametrize("train", ["images/train", "[images/val, images/train]"])
+def test_a_folder_that_the_data_file_names_for_two_splits(tree, tmp_path, train):
+    folder = tree(TRAIN, VAL, **{"data.yaml": f"train: {train}\nval: images/train\nnames: [cat]"})
+    assert prepare(find_splits(folder / "data.yaml"), tmp_path / "out")["val"].images == 1
+
+
+def test_a_folder_inside_that_of_another_split(tree, tmp_path):
+    folder = tree(TRAIN, VAL, **{"data.yaml": "train: images\nval: images/val\nnames: [cat]"})
+    with pytest.raises(ValueError, match="the image .*/images/val/b.jpg is in two splits, 'train' with .* and 'val' with "):
+        prepare(find_splits(folder), tmp_path / "out")
+    beside = tree(("beside/a", "beside/a"), ("beside/val/b", "beside/val/b"), **{"beside__classes.txt": "cat"}) / "beside"
+    with pytest.raises(ValueError, match="the image .*/val/b.jpg is in two splits"):
+        prepare(find_splits(beside), tmp_path / "out")
+
+
+def test_data_files_that_lead_nowhere(tree):
+    folder = tree(TRAIN, VAL)
     with pytest.raises(ValueError, match="its train and val lead to no folder with labels here"):
         find_splits(tree(**{"data.yaml": "train: nowhere/images\nnames: [cat]"}) / "data.yaml")
     assert read_data_file(folder / "data.yaml").is_elsewhere

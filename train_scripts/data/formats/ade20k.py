@@ -18,7 +18,7 @@ from PIL import Image
 
 from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.image_files import encoded_file, images_by_stem
+from eomt.train_scripts.data.formats.image_files import encoded_file, images_by_stem, too_large
 from eomt.train_scripts.data.formats.index_images import read_indices
 from eomt.train_scripts.data.formats.segment_rows import encoded_ids, recoded_map
 from eomt.train_scripts.data.formats.source import Options, Source
@@ -123,6 +123,8 @@ def _read_instances(path: Path) -> tuple[np.ndarray, np.ndarray]:
                     f"{path} has the mode {image.mode}; it must be RGB, with the class in red and the instance in green."
                 )
             pixels = np.asarray(image).astype(np.int64)
+    except Image.DecompressionBombError as error:
+        raise too_large(path, error) from error
     except (OSError, SyntaxError) as error:
         raise BadSample(f"{path}: can't be read as an image ({error}). Unpack it again.") from error
     return pixels[..., 0], pixels[..., 1]

@@ -44,5 +44,5 @@ def _largest_deep(path: Path) -> int | None:
             if image.mode != "I" and not image.mode.startswith("I;16"):
                 return None
             return int(np.asarray(image).max())
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from eomt.train_scripts.data.bad_sample import BadSample
+from eomt.train_scripts.data.formats.image_files import too_large
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".npy")
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")
@@ -29,10 +30,12 @@ class Mask:
     Args:
         values: (H, W) int64; None if the image has nothing but colours.
         colours: (H, W, 3) uint8; None if it has nothing but values.
+        step: what a value is multiplied by to be a grey level of 0..255; 0 if values are none.
     """
 
     values: np.ndarray | None
     colours: np.ndarray | None
+    step: int = 0
 
 
 def read_indices(path: Path) -> np.ndarray:
@@ -65,6 +68,8 @@ def read_mask(path: Path) -> Mask:
             return _mask_of(ImageOps.exif_transpose(image), step, path)
     except BadSample:
         raise
+    except Image.DecompressionBombError as error:
+        raise too_large(path, error) from error
     except (OSError, SyntaxError, ValueError) as error:  # PIL reports some broken files as a SyntaxError
         raise BadSample(f"{path}: can't be read as an image ({error}). Store it again.") from error
 
@@ -91,12 +96,16 @@ def _grey_bits(image: Image.Image, content: bytes) -> int:
 def _mask_of(image: Image.Image, step: int, path: Path) -> Mask:
     if image.mode == "P":
         return Mask(np.asarray(image).astype(np.int64), np.asarray(image.convert("RGB")))
-    if image.mode in ("1", "L", "I") or image.mode.startswith("I;16"):
-        return Mask(np.asarray(image).astype(np.int64) // step, None)
+    if image.mode == "1":
+        return Mask(np.asarray(image).astype(np.int64), None, 255)
+    if image.mode == "L":
+        return Mask(np.asarray(image).astype(np.int64) // step, None, step)
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return Mask(np.asarray(image).astype(np.int64), None)
     if image.mode == "F":
         return Mask(_whole(np.asarray(image), path), None)
     if image.mode == "LA":
-        return Mask(np.asarray(image)[..., 0].astype(np.int64), None)
+        return Mask(np.asarray(image)[..., 0].astype(np.int64), None, 1)
     if image.mode not in ("RGB", "RGBA"):
         raise BadSample(f"{path} has the mode {image.mode}. Store the mask as 8-bit or 16-bit grey, or with a palette.")
     pixels = np.asarray(image)

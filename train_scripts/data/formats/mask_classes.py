@@ -28,13 +28,15 @@ class MaskClasses:
         names: of the classes.
         index_of: value -> class index, or `VOID`.
         index_of_colour: colour -> class index, or `VOID`; empty if colours aren't given.
-        is_map: whether the values were given, and not counted from 0.
+        is_map: whether values or colours were given, so that values may not be counted from 0.
+        has_values: whether values were given. Where colours alone were, values are positions in the list.
     """
 
     names: list[str]
     index_of: dict[int, int]
     index_of_colour: dict[Colour, int]
     is_map: bool
+    has_values: bool
 
     @property
     def is_binary(self) -> bool:
@@ -66,7 +68,7 @@ def mask_classes(options: Options) -> MaskClasses:
         )
     index_of |= dict.fromkeys(options.void, VOID)
     colours = {colour: index.get(name, VOID) for colour, name in zip(options.colours, options.classes, strict=False)}
-    return MaskClasses(names, index_of, colours, is_map)
+    return MaskClasses(names, index_of, colours, is_map, bool(options.values))
 
 
 def class_indices(
@@ -171,12 +173,18 @@ def refuse_shifted_values(names: Sequence[str], seen: Collection[str]) -> None:
 
 
 def _by_colour(mask: Mask, classes: MaskClasses) -> np.ndarray | None:
-    """(H, W) class indices by colours; None if a colour isn't listed, or a grey image has values."""
+    """(H, W) class indices by colours; None if a colour isn't listed, or a grey image has values.
+
+    A grey image may be one of colours that an optimiser has stored in fewer bits. Where classes have colours and no values, it is
+    taken so if each of its grey levels is a colour that is listed.
+    """
     table = dict(classes.index_of_colour)
     if mask.colours is None:
-        if any(len(set(colour)) > 1 for colour in table):
+        greys = {colour[0]: index for colour, index in table.items() if len(set(colour)) == 1}
+        by_level = mask.step > 0 and not classes.has_values
+        if not by_level and len(greys) < len(table):
             return None
-        keys, table = mask.values, {colour[0]: index for colour, index in table.items()}
+        keys, table = mask.values * (mask.step if by_level else 1), greys
     else:
         keys = _keys(mask.colours)
         table = {_key(colour): index for colour, index in table.items()}

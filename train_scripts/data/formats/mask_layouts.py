@@ -18,7 +18,7 @@ from pathlib import Path
 from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, is_hidden
 from eomt.train_scripts.data.formats.index_images import LOSSY_SUFFIXES, MASK_SUFFIXES
 from eomt.train_scripts.data.formats.object_masks import folders_of_images
-from eomt.train_scripts.data.formats.pairing import matched_suffix
+from eomt.train_scripts.data.formats.pairing import lists_masks, matched_suffix
 from eomt.train_scripts.data.formats.split import Split
 
 SPLIT_NAMES = {  # folder -> split
@@ -126,7 +126,13 @@ def _voc(folder: Path) -> Iterator[Split]:
         )
     base = _as_voc(Split("train", "masks", images, masks))
     lists = voc_lists(masks)
-    yield from (replace(base, name=name, image_list=path) for name, path in lists.items() if _lists_masks(path, masks))
+    filled = [name for name, path in lists.items() if lists_masks(path, masks)]  # masks of tests aren't handed out
+    if lists and not filled:
+        raise ValueError(
+            f"source={folder}: the lists {', '.join(path.name for path in lists.values())} in {folder / VOC_LIST} name no mask of "
+            f"{masks}. Write the stems of its masks there, one a line, or take the lists away to have one split of all masks"
+        )
+    yield from (replace(base, name=name, image_list=lists[name]) for name in filled)
     if not lists:
         yield base
 
@@ -137,12 +143,6 @@ def _as_voc(split: Split) -> Split:
     stems = [path.stem for path in split.annotations.glob("*.png")]
     is_voc = stems and all(VOC_NAME.fullmatch(stem) for stem in stems) and not _class_file(split, split.annotations.parent)
     return replace(split, class_file=Path(__file__).with_name("voc.yaml")) if is_voc else split
-
-
-def _lists_masks(path: Path, masks: Path) -> bool:
-    """Whether a mask of a list is there; those of tests aren't handed out."""
-    names = [line.split()[0] for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    return any(next(masks.glob(f"{Path(name).name}.*"), None) for name in names[:20])
 
 
 def _two_folders(folder: Path) -> Iterator[Split]:

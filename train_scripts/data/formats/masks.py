@@ -6,7 +6,6 @@ one class, and 0 is background; or each object has a mask of its own, see `objec
 Shapes: H, W pixels.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.choices import MASK_KINDS
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, encoded_file, image_size
+from eomt.train_scripts.data.formats.image_files import encoded_file, image_size
 from eomt.train_scripts.data.formats.index_images import MASK_SUFFIXES, read_indices, read_mask
 from eomt.train_scripts.data.formats.mask_classes import (
     VOID,
@@ -27,14 +26,13 @@ from eomt.train_scripts.data.formats.mask_classes import (
     values_of,
 )
 from eomt.train_scripts.data.formats.object_masks import object_sets, object_source, tagged_masks
-from eomt.train_scripts.data.formats.orientation import mask_turns, turned
-from eomt.train_scripts.data.formats.pairing import find_pairs
+from eomt.train_scripts.data.formats.orientation import TURNED, mask_turns, turned
+from eomt.train_scripts.data.formats.pairing import find_pairs, listed_stems
 from eomt.train_scripts.data.formats.segment_rows import encoded_ids, recoded_map
 from eomt.train_scripts.data.formats.source import Options, Source
 
 __all__ = ["MASK_SUFFIXES", "find_pairs", "read"]
 
-TURNED = "masks turned with the EXIF orientation of their photos"
 Item = tuple[str, Path, Path, int]  # stem, image, mask, and the orientation by which the mask is turned
 
 
@@ -53,13 +51,13 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
         classes = _checked_classes(options, kind)
     if (sets := object_sets(images, annotations, options.mask_suffix)) is not None:
         if options.classes and kind == "instance":
-            return object_source(*sets, classes.names[0])
+            return object_source(*sets, classes.names[0], options.mask_orientation)
         raise ValueError(
             f"annotations={annotations} has a mask for each object, not one for each image. Give --kind instance and the one name "
             "of the objects by --classes"
         )
     tagged_masks(annotations)
-    stems = _listed(options.image_list) if options.image_list else None
+    stems = listed_stems(Path(options.image_list), images) if options.image_list else None
     pairs, problems = find_pairs(images, annotations, options.mask_suffix, stems)
     files = [mask for _, _, mask in pairs]
     if not options.classes:
@@ -81,13 +79,6 @@ def _checked_classes(options: Options, kind: str) -> MaskClasses:
             f"classes={options.classes}, void={options.void}: kind='instance' has one class, and 0 is background; no void"
         )
     return classes
-
-
-def _listed(path: str) -> list[str]:
-    """The stems in a list of a split. Some tools write quotes, a suffix, or a number behind a stem."""
-    lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
-    names = [re.sub(r"\s+-?[01]$", "", line).strip('"') for line in lines if line]
-    return [Path(name).with_suffix("").as_posix() if Path(name).suffix.lower() in IMAGE_SUFFIXES else name for name in names]
 
 
 def _no_classes(annotations: Path, masks: Sequence[Path]) -> str:

@@ -7,7 +7,6 @@ Shapes: H, W pixels.
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, composed, files_below, image_size, stem_below
 from eomt.train_scripts.data.formats.index_images import MASK_SUFFIXES, read_indices
+from eomt.train_scripts.data.formats.orientation import TURNED, mask_turns, turned
 from eomt.train_scripts.data.formats.pairing import mask_files
 from eomt.train_scripts.data.formats.segment_rows import row_of_masks
 from eomt.train_scripts.data.formats.source import Source
@@ -45,16 +45,17 @@ def object_sets(images: Path, masks: Path, suffix: str | None = None) -> tuple[l
     stems = {path: composed(stem_below(path, masks)) for path in mask_files(masks)}
     if not photos or photos.keys() & set(stems.values()):
         return None
-    owners = {path: _owner(stem, photos) for path, stem in stems.items()}
-    counts = Counter(owner for owner in owners.values() if owner)
-    if max(counts.values(), default=0) < 2:
+    of_stem: dict[str | None, list[Path]] = {}
+    for path, stem in stems.items():
+        of_stem.setdefault(_owner(stem, photos), []).append(path)
+    lost = of_stem.pop(None, [])
+    if max(map(len, of_stem.values()), default=0) < 2:
         return None
     problems = [
-        f"{photos[stem]} has no mask in {masks}. Add some, or take the image away." for stem in photos if stem not in counts
+        f"{photos[stem]} has no mask in {masks}. Add some, or take the image away." for stem in photos if stem not in of_stem
     ]
-    problems += [f"{path} is named as no image in {images}. Take it away." for path, owner in owners.items() if not owner]
-    of_stem = {stem: [path for path, owner in owners.items() if owner == stem] for stem in sorted(counts)}
-    return [(stem_below(photos[stem], images), photos[stem], paths) for stem, paths in of_stem.items()], problems
+    problems += [f"{path} is named as no image in {images}. Take it away." for path in lost]
+    return [(stem_below(photos[stem], images), photos[stem], of_stem[stem]) for stem in sorted(of_stem)], problems
 
 
 def folders_of_images(folder: Path) -> list[Path]:
@@ -72,14 +73,20 @@ def _visible(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     return sorted(path for path in folder.glob("*") if path.suffix.lower() in suffixes and path.name[0] != ".")
 
 
-def object_source(sets: list[ObjectSet], problems: list[str], name: str) -> Source:
+def object_source(sets: list[ObjectSet], problems: list[str], name: str, choice: str | None = None) -> Source:
     """The source of images with a mask for each object.
 
     Args:
         sets, problems: as [`object_sets`] gives them.
         name: of the class.
+        choice: `mask_orientation`; see [`mask_turns`]. The masks of an image lie as its first one does.
+
+    Raises:
+        ValueError: how masks lie must be given.
     """
-    return Source(Labels([name], [True]), sets, _row, lambda item: [item[1], *item[2]], problems=problems)
+    turns = mask_turns([(stem, photo, masks[0]) for stem, photo, masks in sets], choice)
+    items = [(*item, turns.get(item[0], 1)) for item in sets]
+    return Source(Labels([name], [True]), items, _row, lambda item: [item[1], *item[2]], problems=problems)
 
 
 def tagged_masks(masks: Path) -> None:
@@ -121,12 +128,12 @@ def _sets_in_folders(folder: Path) -> tuple[list[ObjectSet], list[str]] | None:
     return sets, problems
 
 
-def _row(item: ObjectSet) -> dict:
-    stem, photo, paths = item
+def _row(item: tuple[str, Path, list[Path], int]) -> dict:
+    stem, photo, paths, turn = item
     size = image_size(photo)
     masks = []
     for path in paths:
-        values = read_indices(path)
+        values = turned(read_indices(path), turn)
         if values.shape != size:
             raise BadSample(
                 f"{path} is {values.shape[1]} x {values.shape[0]} pixels, but the (upright) image {photo} {size[1]} x {size[0]}. "
@@ -138,4 +145,5 @@ def _row(item: ObjectSet) -> dict:
                 "without smoothing."
             )
         masks.append(coco_mask.encode(np.asfortranarray(values != 0, dtype=np.uint8)) if values.any() else None)
-    return row_of_masks(stem, photo, size, masks, [0] * len(masks), [False] * len(masks))
+    row = row_of_masks(stem, photo, size, masks, [0] * len(masks), [False] * len(masks))
+    return {**row, "repaired": {TURNED: 1} if turn != 1 else {}}

@@ -16,6 +16,7 @@ from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.image_files import ORIENTATION, QUARTERS, orientation_of
 
 CHOICES = ("upright", "raw")
+TURNED = "masks turned with the EXIF orientation of their photos"
 
 
 def turned(values: np.ndarray, orientation: int) -> np.ndarray:
@@ -48,7 +49,7 @@ def mask_turns(pairs: Sequence[tuple[str, Path, Path]], choice: str | None) -> d
     turns, raw, upright, unclear = {}, 0, 0, []
     for stem, image, mask in pairs:
         orientation = _orientation_or_none(image)
-        if orientation == 1 or mask.suffix.lower() == ".npy" or _orientation_or_none(mask) != 1:
+        if orientation in (None, 1) or mask.suffix.lower() == ".npy" or _orientation_or_none(mask) != 1:
             continue  # a mask with a tag of its own is turned by it
         stored, of_mask = _stored_size(image), _stored_size(mask)
         if orientation not in QUARTERS or stored[0] == stored[1]:
@@ -68,12 +69,12 @@ def mask_turns(pairs: Sequence[tuple[str, Path, Path]], choice: str | None) -> d
     return turns | ({stem: orientation for stem, orientation, _ in unclear} if choice == "raw" else {})
 
 
-def _orientation_or_none(path: Path) -> int:
-    """The orientation; 1 of a file that can't be read, which is reported where its pixels are read."""
+def _orientation_or_none(path: Path) -> int | None:
+    """The orientation; None of a file that can't be read, which is reported where its pixels are read."""
     try:
         return orientation_of(path)
     except BadSample:
-        return 1
+        return None
 
 
 def _stored_size(path: Path) -> tuple[int, int]:

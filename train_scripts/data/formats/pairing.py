@@ -22,6 +22,7 @@ MASK_ENDS = re.compile(
     r"manual\d*|label_?ids?|L|P|GT|m|mask_?\d?)",
     re.IGNORECASE,
 )
+NUMBERED = re.compile(r"\s+-?[01]$")  # a line of a list, as Pascal VOC marks what an image has
 PREFIX = re.compile(r"^(images?|imgs?|photos?|masks?|labels?|gt|seg|segmentation|annotations?|sat|map)[_\- ]?(?=.)", re.IGNORECASE)
 
 
@@ -87,6 +88,30 @@ def mask_files(folder: Path) -> list[Path]:
         if not folder.is_dir():
             raise
         return files_below(folder, (*MASK_SUFFIXES, *LOSSY_SUFFIXES), "annotations")
+
+
+def listed_stems(path: Path, folder: Path) -> list[str]:
+    """The stems in a list of a split. Some tools write quotes, a suffix, or a number behind a stem, or folders that aren't there.
+
+    Args:
+        path: of the list.
+        folder: of the images or masks. A number behind a stem is a part of it if a file there has that name.
+    """
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    numbered = any(map(NUMBERED.search, lines))
+    known = {composed(stem_below(file, folder)) for file in folder.rglob("*")} if numbered else ()
+    stems = []
+    for line in lines:
+        whole, cut = (_less_suffix(text.strip('"')) for text in (line, NUMBERED.sub("", line)))
+        stem = whole if composed(whole) in known else cut
+        stems.append(stem if (folder / stem.lstrip("/")).parent.is_dir() else PurePosixPath(stem).name)
+    return stems
+
+
+def lists_masks(path: Path, masks: Path) -> bool:
+    """Whether a list of a split names a mask that is there."""
+    known = {_less_suffix(composed(stem_below(file, masks))) for file in mask_files(masks)}
+    return any(composed(stem) in known for stem in listed_stems(path, masks))
 
 
 def matched_suffix(photos: Iterable[str], masks: Iterable[str]) -> tuple[str, int]:

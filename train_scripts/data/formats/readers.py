@@ -37,12 +37,12 @@ NAMES_CLASSES = {"coco_instances", "via", "labelme", "label_studio"}  # formats 
 OPTIONS = {  # the fields of `Options` that a format has use for; formats that aren't listed have use for none
     "coco_panoptic": {"stuff"},
     "coco_instances": {"classes", "stuff", "crowds", "mask_orientation"},
-    "yolo": {"classes", "stuff", "mask_orientation"},
+    "yolo": {"classes", "stuff", "mask_orientation", "image_folders"},
     "via": {"classes", "stuff", "class_key", "mask_orientation"},
     "labelme": {"classes", "stuff", "mask_orientation"},
     "label_studio": {"classes", "stuff", "mask_orientation"},
     "masks": {"classes", "kind", "void", "values", "colours", "mask_suffix", "mask_orientation", "image_list"},
-    "panoptic_masks": {"classes", "stuff", "void", "instances", "values"},
+    "panoptic_masks": {"classes", "stuff", "void", "instances", "values", "mask_orientation"},
     "datasets": {
         *("classes", "stuff", "void", "kind", "values"),
         *("dataset_config", "image_column", "label_column", "id2label", "reduce_labels"),

@@ -5,11 +5,13 @@ import pytest
 from PIL import Image
 
 from eomt.train_scripts.data.bad_sample import BadSample
+from eomt.train_scripts.data.formats.image_depth import refuse_dark_depths
 from eomt.train_scripts.data.formats.image_files import (
     check_names_differ,
     encoded_file,
     image_size,
     images_by_stem,
+    orientation_of,
 )
 from eomt.train_scripts.data.formats.index_images import read_indices
 
@@ -39,6 +41,23 @@ def test_sizes_are_those_of_the_upright_image(tmp_path, suffix, orientation):
     exif[0x0112] = orientation
     Image.new("RGB", (30, 20)).save(tmp_path / f"a.{suffix}", exif=exif)
     assert image_size(tmp_path / f"a.{suffix}") == ((30, 20) if orientation == 6 else (20, 30))
+
+
+@pytest.mark.parametrize("orientation", [0, 9])
+def test_orientations_that_are_none(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.jpg", exif=exif)
+    assert orientation_of(tmp_path / "a.jpg") == 1 and image_size(tmp_path / "a.jpg") == (20, 30)
+
+
+def test_images_of_too_many_pixels(tmp_path, monkeypatch):
+    Image.new("I;16", (30, 20)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)  # Pillow refuses twice as many
+    for read in (orientation_of, image_size, read_indices):
+        with pytest.raises(BadSample, match="a.png: has too many pixels .* Cut image and annotations into tiles"):
+            read(tmp_path / "a.png")
+    refuse_dark_depths([tmp_path / "a.png"], "train")  # it is said where the image is read
 
 
 def test_files_that_are_missing_or_broken(tmp_path):

@@ -29,6 +29,7 @@ def few_bits(values: np.ndarray, bits: int) -> bytes:
 def test_grey_of_few_bits(tmp_path, bits):
     (tmp_path / "a.png").write_bytes(few_bits(VALUES, bits))
     assert np.array_equal(read_indices(tmp_path / "a.png"), VALUES)
+    assert read_mask(tmp_path / "a.png").step == 255 // ((1 << bits) - 1)
 
 
 def as_channels(count: int) -> Image.Image:

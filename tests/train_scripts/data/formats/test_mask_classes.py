@@ -1,6 +1,8 @@
 """Values and colours of masks stand for classes; readings that can't be meant are refused with the one that may be."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from PIL import Image
 
 from eomt.train_scripts.data.dataset_folder import read_labels
 from eomt.train_scripts.data.formats.class_list import parse_classes
+from eomt.train_scripts.data.formats.index_images import Mask
+from eomt.train_scripts.data.formats.mask_classes import class_indices, mask_classes
 from eomt.train_scripts.data.formats.source import Options
 from eomt.train_scripts.data.formats.split import class_options
 
@@ -60,6 +64,18 @@ READ = {
     "a palette of names": (palette_image([0, 1, 2]), "background,cat,dog", {}, NAMES),
     "values where colours are given": (VALUES.astype(np.uint8), "0,0,0:background,128,0,0:cat,0,128,0:dog", {}, NAMES),
     "0 and 255": (np.where(VALUES == 0, 0, 255).astype(np.uint8), "background,cat", {}, ["background", "cat", "cat"]),
+    "colours of one bit": (
+        Image.fromarray(VALUES > 0),
+        "255,255,255:road,0,0,0:background",
+        {},
+        ["background", "road", "road"],
+    ),
+    "grey colours of a table": (
+        np.where(VALUES > 0, 128, 0).astype(np.uint8),
+        "128,128,128:sky,0,0,0:ground,128,0,0:house",
+        {},
+        ["ground", "sky", "sky"],
+    ),
     "grey levels as colours": (
         (VALUES * 100).astype(np.uint8),
         "0,0,0:background,100,100,100:cat,200,200,200:dog",
@@ -73,6 +89,25 @@ READ = {
 def test_what_masks_mean(classes_of, case):
     image, words, options, names = READ[case]
     assert classes_of(image, words, **options) == named(names)
+
+
+GREY = Options(classes=["sky", "ground", "house"], colours=[(170, 170, 170), (0, 0, 0), (128, 0, 0)])
+
+
+@pytest.mark.parametrize(
+    ("values", "step", "options", "expected"),
+    [
+        ([[0, 0]], 1, GREY, [[1, 1]]),  # black
+        ([[0, 2]], 85, GREY, [[1, 0]]),  # two bits a sample
+        ([[0, 2]], 1, GREY, [[0, 2]]),  # 2 is no colour: positions
+        ([[0, 0]], 0, GREY, [[0, 0]]),  # an array has no grey levels
+        ([[0, 0]], 1, replace(GREY, values=[0, 1, 2]), [[0, 0]]),
+    ],
+)
+def test_grey_levels_are_colours_where_no_values_are_given(values, step, options, expected):
+    mask = Mask(np.array(values), None, step)
+    indices, repair = class_indices(mask, mask_classes(options), Path("a.png"), lambda: [])
+    assert indices.tolist() == expected and repair is None
 
 
 ADVISED = {  # what is refused, and what the advice names

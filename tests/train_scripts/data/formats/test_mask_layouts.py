@@ -99,6 +99,18 @@ def test_masks_of_cvat(tree, colours):
     assert prepared_stems(tree(voc("my photo", "b", "c"), texts, colours)) == {"train": ["b", "my photo"]}
 
 
+@pytest.mark.parametrize("stem", ["my photo 1", "cam 1/a b", "shot [2]", "x.y"])
+def test_names_in_the_lists_of_voc(tree, stem):
+    lists = {"ImageSets/Segmentation/train.txt": f"{stem}\n", "ImageSets/Segmentation/val.txt": '"d e"\nf 1\n'}
+    assert prepared_stems(tree(voc(stem, "d e", "f"), lists), GIVEN) == {"train": [stem], "val": ["d e", "f"]}
+
+
+def test_lists_of_voc_that_name_no_mask(tree):
+    folder = tree(voc("a"), {"ImageSets/Segmentation/train.txt": "b\n", "ImageSets/Segmentation/val.txt": ""})
+    with pytest.raises(ValueError, match="the lists train.txt, val.txt in .* name no mask of .*SegmentationClass. Write"):
+        find_splits(folder)
+
+
 def test_the_lists_of_voc_are_its_splits(tree, photo):
     lists = {
         f"ImageSets/Segmentation/{name}.txt": "\n".join(stems) for name, stems in (("train", "a"), ("val", "b"), ("trainval", "ab"))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import load_split
 from eomt.train_scripts.data.formats.orientation import turned
 from eomt.train_scripts.data.formats.source import Options
@@ -85,3 +86,17 @@ def test_a_mask_with_an_orientation_of_its_own_is_turned_by_it(labels):
     mask = Image.fromarray(SQUARE)
     mask.getexif()[0x0112] = 6
     assert np.array_equal(labels({"a": (6, SQUARE, mask)})["a"], turned(SQUARE, 6))
+
+
+def test_a_broken_mask_is_reported_where_it_is_read(tmp_path, photo, prepared, index_image):
+    photo(tmp_path / "images/a.jpg", VALUES.shape, exif=exif(6))
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks/a.png").write_bytes(b"x")
+    for name in "bc":
+        photo(tmp_path / f"images/{name}.jpg", VALUES.shape)
+        index_image(tmp_path / f"masks/{name}.png", VALUES)
+    options = Options(kind="semantic", classes=NAMES)
+    with pytest.raises(BadSample, match="masks/a.png: can't be read as an image"):
+        prepared("masks", tmp_path / "images", tmp_path / "masks", options)
+    samples = prepared("masks", tmp_path / "images", tmp_path / "masks", options, bad_samples="skip")
+    assert [sample.image_id for sample in samples] == ["b", "c"]

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from eomt.train_scripts.data.formats.pairing import find_pairs
+from eomt.train_scripts.data.formats.pairing import find_pairs, listed_stems
 
 
 @pytest.fixture
@@ -115,3 +115,12 @@ def test_names_that_have_nothing_in_common(files):
 def test_one_image_and_one_mask(files):
     folder = files("photo.jpg", "drawing.png")
     assert find_pairs(folder / "photo.jpg", folder / "drawing.png")[0] == [("photo", folder / "photo.jpg", folder / "drawing.png")]
+
+
+def test_stems_of_a_list(tmp_path, photo):
+    for name in ("photo 1", "a b", "c", "sub/d"):
+        photo(tmp_path / "images" / f"{name}.JPG")
+    lines = ["photo 1", '"a b" 1', "c.jpg  -1", "c 0", "sub/d", "elsewhere/c", "sub/c", "", "gone 1"]
+    (tmp_path / "list.txt").write_text("\n".join(lines), encoding="utf-8-sig")
+    expected = ["photo 1", "a b", "c", "c", "sub/d", "c", "sub/c", "gone"]
+    assert listed_stems(tmp_path / "list.txt", tmp_path / "images") == expected

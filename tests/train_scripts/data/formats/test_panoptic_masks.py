@@ -1,5 +1,7 @@
 """Masks of classes with masks of instances."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -52,3 +54,13 @@ def test_files_without_partners(pair, prepared, photo, index_image):
         prepared("panoptic_masks", pair / "images", pair / "masks", OPTIONS)
     with pytest.raises(ValueError, match="instances=nowhere: no such folder"):
         prepared("panoptic_masks", pair / "images", pair / "masks", Options(classes=["sky"], instances="nowhere"))
+
+
+def test_both_masks_of_a_photo_that_exif_turns(pair, photo, prepared):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    photo(pair / "images" / "a.jpg", (2, 4), exif=exif)
+    with pytest.raises(ValueError, match="1 photos, .*/a.jpg, are turned .* give --mask_orientation upright or --mask_orientation"):
+        prepared("panoptic_masks", pair / "images", pair / "masks", OPTIONS)
+    [sample] = prepared("panoptic_masks", pair / "images", pair / "masks", replace(OPTIONS, mask_orientation="raw"))
+    assert sample.id_map.tolist() == [[2, 2, 3, 3], [0, 1, 1, 1]]

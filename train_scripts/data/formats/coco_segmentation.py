@@ -54,18 +54,21 @@ def _drawn(polygons: list[list[float]], area: Any, size: tuple[int, int], notes:
     """The union of polygons, as pycocotools draws it, unless a polygon inside another one is a hole.
 
     In a union a polygon inside another one changes nothing. Several tools write holes so. COCO's own annotations state the area of
-    the union, and then that is what is drawn.
+    the union, and then that is what is drawn, unless the area without the holes is nearer.
     """
     masks = coco_mask.frPyObjects(polygons, *size)
     union = coco_mask.merge(masks)
     depths = _depths(masks)
-    if not any(depth % 2 for depth in depths) or _is_close(area, int(coco_mask.area(union))):
+    if not any(depth % 2 for depth in depths):
         return union
     pixels = np.zeros(size, dtype=np.uint8)
     for depth, mask in sorted(zip(depths, masks, strict=True), key=lambda entry: entry[0]):
         pixels[coco_mask.decode(mask).astype(bool)] = depth % 2 == 0
+    cut_out = coco_mask.encode(np.asfortranarray(pixels))
+    if _is_nearest(area, int(coco_mask.area(union)), int(coco_mask.area(cut_out))):
+        return union
     notes.repaired[CUT_OUT] += int(sum(depth % 2 for depth in depths))
-    return coco_mask.encode(np.asfortranarray(pixels))
+    return cut_out
 
 
 def _depths(masks: list[dict]) -> list[int]:
@@ -88,8 +91,11 @@ def _depths(masks: list[dict]) -> list[int]:
     ]
 
 
-def _is_close(stated: Any, area: int) -> bool:
-    return isinstance(stated, int | float) and abs(stated - area) <= SAME_AREA * area
+def _is_nearest(stated: Any, area: int, other: int) -> bool:
+    """Whether a stated area is about an area, and is no nearer to another one."""
+    if not isinstance(stated, int | float):
+        return False
+    return abs(stated - area) <= min(SAME_AREA * area, abs(stated - other))
 
 
 def _run_length_mask(segmentation: dict, box: Any, size: tuple[int, int], name: str, notes: AnnotationNotes) -> dict:

@@ -129,7 +129,8 @@ def _names(split: HubSplit, columns: Columns, options: Options, name: str) -> La
         return LabelNames(given_values(options)[0])
     if options.id2label:
         given = _names_of_column(split, options.id2label) if options.id2label in features else None
-        if path := None if given else _file_of(name, options.id2label):
+        here = Path(options.id2label)
+        if path := None if given else here if here.is_file() else _file_of(name, options.id2label):
             return names_of_json(path)
         if not given:
             raise ValueError(f"id2label={options.id2label!r} is no json file here or in {name}, and no column of it with names")
@@ -155,10 +156,10 @@ def _names_of_column(split: HubSplit, column: str) -> dict[int, str] | None:
 
 
 def _file_of(dataset: str, file: str) -> Path | None:
-    """A file here, else in the dataset's folder, else in its repository on the Hub."""
-    for path in (Path(file), Path(dataset) / file):
-        if path.is_file():
-            return path
+    """A file in the dataset's folder, else in its repository on the Hub."""
+    path = Path(dataset) / file
+    if path.is_file():
+        return path
     if Path(dataset).exists():
         return None
     try:

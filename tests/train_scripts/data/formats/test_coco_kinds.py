@@ -144,6 +144,15 @@ def test_a_polygon_inside_another_is_a_hole_unless_the_area_is_that_of_the_union
     assert int((sample.id_map > 0).sum()) == pixels
 
 
+@pytest.mark.parametrize(("area", "pixels"), [(120, 120), (119.6, 120), (119, 119), (118, 119)])
+def test_a_small_hole_goes_by_the_nearest_area(run, area, pixels):
+    def spoil(content):
+        content["annotations"][0].update(segmentation=[CAT, [5.0, 5.0, 6.0, 5.0, 6.0, 6.0, 5.0, 6.0]], area=area)
+
+    [sample] = run(spoil, polygons=[CAT])
+    assert int((sample.id_map > 0).sum()) == pixels
+
+
 def test_run_lengths_as_python_prints_bytes(run):
     counts = coco_mask.frPyObjects({"size": list(SIZE), "counts": [5, 100, 495]}, *SIZE)["counts"]
     [sample] = run(changed("segmentation", {"size": list(SIZE), "counts": str(counts)}), polygons=[CAT])

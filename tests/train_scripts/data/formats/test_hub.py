@@ -111,6 +111,17 @@ def test_names_of_a_json_beside_the_data_and_value_0_as_void(parquet, samples, t
     assert sample.id_map.tolist() == [[0, 0, 1], [2, 2, 1]] and sample.class_labels.tolist() == [0, 1]
 
 
+def test_names_in_the_current_folder_are_of_another_dataset(parquet, samples, tmp_path, monkeypatch):
+    folder = parquet(rows())
+    (folder / "id2label.json").write_text(json.dumps(PETS))
+    (tmp_path / "id2label.json").write_text(json.dumps(["a", "b", "c"]))
+    monkeypatch.chdir(tmp_path)
+    samples(folder)
+    assert read_labels(tmp_path / "out").names == PETS
+    samples(folder, "--id2label", "id2label.json", out="given")
+    assert read_labels(tmp_path / "given").names == ["a", "b", "c"]
+
+
 def test_class_in_red_and_instance_in_green(parquet, samples, tmp_path):
     mapping = {"background": 0, "cat": 1, "dog": 2}
     features = {"semantic_class_to_id": {name: datasets.Value("int64") for name in mapping}}

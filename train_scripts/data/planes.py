@@ -6,9 +6,8 @@ Shapes: n segments of an image, P planes, H, W pixels.
 from collections.abc import Sequence
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
-from eomt.train_scripts.data.run_lengths import mask_areas
+from eomt.train_scripts.data.run_lengths import mask_areas, mask_columns
 
 VOID = 0  # the id of no segment
 
@@ -30,12 +29,12 @@ def stack_rles(rles: Sequence[dict], ids: Sequence[int], size: tuple[int, int]) 
     smallest_first = np.argsort(mask_areas(rles), kind="stable")
     planes = [np.zeros(size, dtype=np.int32)]
     for index in smallest_first:
-        mask = coco_mask.decode(rles[index]).astype(bool)
-        overlapped = [number for number, plane in enumerate(planes) if plane[mask].any()]
+        columns, mask = mask_columns(rles[index], size)
+        overlapped = [number for number, plane in enumerate(planes) if plane[:, columns][mask].any()]
         number = max(overlapped, default=-1) + 1
         if number == len(planes):
             planes.append(np.zeros(size, dtype=np.int32))
-        planes[number][mask] = ids[index]
+        planes[number][:, columns][mask] = ids[index]
     return planes[0] if len(planes) == 1 else np.stack(planes)
 
 

@@ -73,6 +73,41 @@ def rle_to_edges(rle: dict, size: Sequence[int], name: str) -> np.ndarray:
     raise ValueError(f"{name} has broken counts: their runs must fill {size[0]} x {size[1]} pixels. Encode masks with pycocotools.")
 
 
+def mask_columns(rle: dict, size: Sequence[int]) -> tuple[slice, np.ndarray]:
+    """The columns in which a mask has pixels, and these (H, w) bool. A small mask in a large image costs little.
+
+    Args:
+        rle: checked.
+        size: (H, W).
+    """
+    edges, height = rle_to_edges(rle, size, "a mask"), size[0]
+    first, last = (int(edges[0]) // height, -(-int(edges[-1]) // height)) if len(edges) else (0, 0)
+    lengths = np.diff(edges, prepend=first * height, append=last * height)
+    pixels = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    return slice(first, last), pixels.reshape(last - first, height).T
+
+
+def rles_to_ids(rles: Sequence[dict], size: Sequence[int]) -> np.ndarray | None:
+    """Masks -> (H, W) int32, the index of each pixel's mask, counted from 1, and 0 where there is none. None if masks overlap.
+
+    Args:
+        rles: n, checked.
+        size: (H, W).
+    """
+    runs = [rle_to_edges(rle, size, f"masks[{index}]").reshape(-1, 2) for index, rle in enumerate(rles)]
+    ids = np.repeat(np.arange(1, len(runs) + 1, dtype=np.int32), [len(of_mask) for of_mask in runs])
+    edges = np.concatenate([np.zeros((0, 2), dtype=np.int64), *runs])
+    kept = np.flatnonzero(edges[:, 0] < edges[:, 1])
+    order = kept[np.argsort(edges[kept, 0], kind="stable")]
+    edges = edges[order]
+    if (edges[1:, 0] < edges[:-1, 1]).any():
+        return None
+    lengths = np.diff(edges.ravel(), prepend=0, append=size[0] * size[1])  # gaps and masks by turns
+    values = np.zeros(len(lengths), dtype=np.int32)
+    values[1::2] = ids[order]
+    return np.repeat(values, lengths).reshape(size[1], size[0]).T
+
+
 def _decode_counts(encoded: bytes) -> np.ndarray | None:
     """The run lengths in COCO's compressed form, int64; None if the bytes aren't of that form.
 

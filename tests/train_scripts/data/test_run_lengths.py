@@ -5,7 +5,14 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from eomt.train_scripts.data.run_lengths import edges_to_rle, mask_areas, rle_to_edges, segments_to_rles
+from eomt.train_scripts.data.run_lengths import (
+    edges_to_rle,
+    mask_areas,
+    mask_columns,
+    rle_to_edges,
+    rles_to_ids,
+    segments_to_rles,
+)
 
 
 def encoded(mask: np.ndarray) -> dict:
@@ -55,3 +62,31 @@ def test_broken_ones_are_refused():
 def test_areas_of_any_number_of_masks(count):
     mask = coco_mask.encode(np.asfortranarray(np.ones((20, 30), np.uint8)))
     assert mask_areas([mask] * count).tolist() == [600] * count
+
+
+@pytest.mark.parametrize("density", [0, 0.02, 0.5, 1])
+def test_the_columns_that_a_mask_touches(density):
+    mask = np.random.default_rng(0).random((9, 40)) < density
+    mask[:, :7] = mask[:, 31:] = False
+    columns, pixels = mask_columns(encoded(mask), mask.shape)
+    assert np.array_equal(mask[:, columns], pixels) and pixels.sum() == mask.sum()
+    assert pixels.shape[1] <= 24 and (density < 0.5 or pixels.shape[1] == 24)
+
+
+@pytest.mark.parametrize("density", [0.001, 0.3, 1])
+def test_masks_that_do_not_overlap_become_ids(density):
+    rng = np.random.default_rng(0)
+    ids = rng.integers(1, 300, (30, 50)) * (rng.random((30, 50)) < density)
+    found = rles_to_ids([encoded(ids == index) for index in range(1, 300)], ids.shape)
+    assert np.array_equal(found, ids)
+    assert not rles_to_ids([], (30, 50)).any() and rles_to_ids([], (30, 50)).shape == (30, 50)
+
+
+def test_ids_of_masks_with_empty_runs_and_of_masks_that_overlap():
+    masks = np.zeros((3, 4, 6), bool)
+    masks[0, :, :2] = masks[1, :, 2:4] = masks[2, 3, 1:3] = True
+    split = coco_mask.frPyObjects({"size": [4, 6], "counts": [2, 0, 0, 3, 0, 5, 14]}, 4, 6)  # some runs have no pixel
+    assert rles_to_ids([split], (4, 6)).T.ravel().tolist() == [0, 0] + [1] * 8 + [0] * 14
+    assert rles_to_ids([encoded(mask) for mask in masks[:2]], (4, 6)).tolist() == [[1, 1, 2, 2, 0, 0]] * 4
+    assert rles_to_ids([encoded(mask) for mask in masks], (4, 6)) is None
+    assert rles_to_ids([encoded(masks[0])] * 2, (4, 6)) is None

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from eomt.train_scripts.data.formats.image_files import encoded_file
-from eomt.train_scripts.data.run_lengths import mask_areas
+from eomt.train_scripts.data.run_lengths import rles_to_ids
 
 
 def encoded_ids(ids: np.ndarray) -> dict:
@@ -59,15 +58,7 @@ def row_of_masks(
         ],
         "dropped": len(masks) - len(kept),
     }
-    # an id map has no room for more ids than 16 bits
-    if _overlap(kept) or len(kept) >= 1 << 16:
+    ids = rles_to_ids(kept, size) if len(kept) < 1 << 16 else None  # an id map has no room for more ids than 16 bits
+    if ids is None:
         return {**row, "id_map": None, "rles": [mask["counts"].decode() for mask in kept]}
-    ids = np.zeros(size, dtype=np.int64)
-    for index, mask in enumerate(kept):
-        ids[coco_mask.decode(mask).astype(bool)] = index + 1
     return {**row, "id_map": encoded_ids(ids), "rles": None}
-
-
-def _overlap(masks: list[dict]) -> bool:
-    """Whether the union has fewer pixels than the masks have in all."""
-    return bool(masks) and coco_mask.area(coco_mask.merge(masks)) < mask_areas(masks).sum()

@@ -43,16 +43,31 @@ def mark_whole(folder: str | Path) -> None:
     """
     folder = Path(folder)
     sizes = _sizes(folder)
-    part = folder / f"{MARK}.partial"
-    part.write_text(json.dumps(sizes, indent=1))
-    for name in (*sizes, part.name):
+    for name in sizes:
         _sync(folder / name)
-    os.replace(part, folder / MARK)
-    _sync(folder)
+    write_whole(folder / MARK, json.dumps(sizes, indent=1))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file that is never half-written, and waits until the disk has it."""
+    part = path.with_name(f".{path.name}.partial")
+    part.write_text(text)
+    _sync(part)
+    os.replace(part, path)
+    _sync(path.parent)
+
+
+def sync_files(folder: Path) -> None:
+    """Waits until the disk has the files of a folder, without those of folders in it."""
+    for path in folder.iterdir():
+        if path.is_file():
+            _sync(path)
 
 
 def _sync(path: Path) -> None:
     """Waits until the disk has a file, or the entries of a folder."""
+    if os.name == "nt":  # which syncs no folder, and no file that is open for reading
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -97,5 +112,5 @@ def last_whole(output_dir: str | Path) -> Path | None:
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.name not in (MARK, f"{MARK}.partial"))
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name not in (MARK, f".{MARK}.partial"))
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}

@@ -11,7 +11,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from eomt.train_scripts.evaluation.checkpoints import AUTO, check_whole
 from eomt.train_scripts.evaluation.precision import fast_dtype
 from eomt.train_scripts.training.deciding import Deciding
-from eomt.train_scripts.training.option_checks import check_schedules, refuse_replaced
+from eomt.train_scripts.training.option_checks import check_schedules, check_steps, refuse_replaced
 from eomt.train_scripts.training.option_groups import OutputOption, TrainingOption
 from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP, MASKING_MODES, share_of_training
 
@@ -122,6 +122,7 @@ class EomtTrainingArguments(TrainingArguments):
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()  # or bf16 is refused where there is only a CPU
         self._choose_precision()
         refuse_replaced(self)
+        check_steps(self)
         best = self.metric_for_best_model, self.greater_is_better
         asked = self.per_device_train_batch_size
         self._share_out(asked, int(os.environ.get("WORLD_SIZE", 1)))  # DeepSpeed's configuration is filled in from these
@@ -230,6 +231,11 @@ class EomtTrainingArguments(TrainingArguments):
         if not has_images:
             self.eval_strategy, self.load_best_model_at_end = IntervalStrategy.NO, False
             self.save_strategy = SaveStrategy.NO if self.save_strategy == SaveStrategy.BEST else self.save_strategy
+        if self.load_best_model_at_end and self.save_strategy == SaveStrategy.STEPS and self.save_steps != self.eval_steps:
+            raise ValueError(
+                f"save_steps={self.save_steps}, eval_steps={self.eval_steps}: load_best_model_at_end=True needs a checkpoint of "
+                "each evaluation; give save_strategy='best', or the same steps"
+            )
         if self.metric_for_best_model is None:
             self.metric_for_best_model, self.greater_is_better = main_score, True
         self.metric_for_best_model = f"eval_{self.metric_for_best_model.removeprefix('eval_')}"

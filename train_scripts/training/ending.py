@@ -26,7 +26,7 @@ def end_run(trainer: EomtTrainer, metrics: Mapping[str, float]) -> None:
         remove_results(args.output_dir)
         trainer.validation.overlays.remove(args)
     trainer.finished_mark.write(args)
-    trainer.saver.remove_interim(args)
+    trainer.saver.remove_interim(args, trainer.state.best_model_checkpoint)
     trainer.save_metrics("train", metrics)
     if before := scores_before(trainer.state.log_history):
         trainer.save_metrics("before", before)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from transformers import TrainingArguments
 
-from eomt.train_scripts.evaluation.checkpoints import FINISHED
+from eomt.train_scripts.evaluation.checkpoints import FINISHED, sync_files, write_whole
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.run_record import RunRecord
 from eomt.train_scripts.training.skipped_samples import SkippedSamples
@@ -26,15 +26,16 @@ class FinishedMark:
         self.record, self.progress, self.skipped = record, progress, skipped
 
     def write(self, args: TrainingArguments) -> None:
-        """To be called when the model has been stored."""
+        """To be called when the model has been stored: the mark comes when the disk has it."""
         if args.should_save:
+            sync_files(Path(args.output_dir))
             self.record.write(Path(args.output_dir) / FINISHED, self.progress.total, self.skipped.total)
 
     def complete(self, args: TrainingArguments) -> None:
         """To be called when all that a run leaves has been written."""
         if args.should_save:
             path = Path(args.output_dir) / FINISHED
-            path.write_text(json.dumps({**json.loads(path.read_text()), COMPLETE: True}, indent=1))
+            write_whole(path, json.dumps({**json.loads(path.read_text()), COMPLETE: True}, indent=1))
 
 
 def is_complete(output_dir: str | Path) -> bool:

@@ -51,6 +51,10 @@ class TimelyCheckpoints(TrainerCallback):
         if control.should_save:
             self._writing_since = time.monotonic()
 
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
+        if self._writing_since is not None:  # an evaluation comes before the checkpoint of its step
+            self._writing_since = time.monotonic()
+
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         """Must come after the callback that completes the checkpoint.
 

@@ -23,6 +23,19 @@ REPLACED = {  # option: the default, and what to do instead
     "dataloader_prefetch_factor": (None, "use dataloader_num_workers"),
     "enable_jit_checkpoint": (False, "leave it out: SIGTERM saves a checkpoint as it is"),
     "ignore_data_skip": (False, "leave it out: a resumed stream reads nothing again as it is"),
+    "label_smoothing_factor": (0.0, "leave it out: the loss is the paper's"),
+    "lr_scheduler_kwargs": (None, "use poly_power"),
+    "average_tokens_across_devices": (True, "leave it out: the loss has one divisor over all processes as it is"),
+    "train_sampling_strategy": ("random", "leave it out: the stream shuffles by itself"),
+    "length_column_name": ("length", "leave it out: the stream shuffles by itself"),
+    "dataloader_persistent_workers": (False, "leave it out: workers stay as it is"),
+    "dataloader_in_order": (True, "leave it out: runs resume by the order of batches"),
+    "prediction_loss_only": (False, "leave it out: evaluations compute scores"),
+    "eval_accumulation_steps": (None, "leave it out: results are made image by image"),
+    "eval_do_concat_batches": (True, "leave it out: results are made image by image"),
+    "eval_use_gather_object": (False, "leave it out: processes join their counts"),
+    "include_for_metrics": ([], "leave it out: metrics see images and results"),
+    "batch_eval_metrics": (False, "leave it out: metrics add image by image"),
 }
 
 
@@ -51,6 +64,14 @@ def check_lora(args: "ModelArguments") -> None:
         raise ValueError(f"lora_targets is empty; give one or more of {', '.join(LORA_TARGETS)}")
     for target in args.lora_targets:
         check_choice("lora_targets", target, LORA_TARGETS)
+
+
+def check_steps(args: "EomtTrainingArguments") -> None:
+    """Raises ValueError for a step of no images, or a first evaluation that minutes leave open."""
+    if args.total_batch_size < 1:
+        raise ValueError(f"total_batch_size={args.total_batch_size} must be at least 1 image, such as 16")
+    if args.minutes is not None and args.eval_delay:
+        raise ValueError(f"eval_delay={args.eval_delay} counts steps, which minutes={args.minutes} leave open; leave it out")
 
 
 def check_schedules(args: "EomtTrainingArguments") -> None:

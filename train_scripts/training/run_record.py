@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eomt.train_scripts.data.training_stream import WorkerPosition
+from eomt.train_scripts.evaluation.checkpoints import write_whole
 from eomt.train_scripts.training.deciding import with_absolute_paths
 
 
@@ -39,7 +40,7 @@ class RunRecord:
         self.positions[worker] = WorkerPosition(batches, last["epoch"], last["row"])
 
     def write(self, path: Path, seconds: float, skipped: int) -> None:
-        """Stores the record.
+        """Stores the record, whole or not at all.
 
         Args:
             path: of a JSON file.
@@ -48,7 +49,7 @@ class RunRecord:
         """
         places = {worker: vars(position) for worker, position in self.positions.items()}
         content = {"order": self.order, "settings": self.settings, "places": places, "seconds": seconds, "skipped": skipped}
-        path.write_text(json.dumps(content, indent=1))
+        write_whole(path, json.dumps(content, indent=1))
 
     @classmethod
     def read(cls, path: Path) -> "RunRecord":

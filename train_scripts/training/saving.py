@@ -69,19 +69,23 @@ class CheckpointSaver(TrainerCallback):
         if args.should_save:
             rotate_checkpoints(args.output_dir, self.limit, state.best_model_checkpoint, use_mtime=True)
 
-    def remove_interim(self, args: TrainingArguments) -> None:
-        """To be called when the run has finished: checkpoints that were only to go on from go, if no others were asked for."""
-        if args.should_save and args.save_strategy == SaveStrategy.NO:
-            for folder in checkpoints_of(args.output_dir):
-                shutil.rmtree(folder)
+    def remove_interim(self, args: TrainingArguments, best: str | None) -> None:
+        """To be called when the run has finished: checkpoints that were only to go on from go.
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
-        """Of a limit of 1 the best checkpoint is the one: the last, which was kept for resuming, goes."""
-        if not args.should_save or self.limit != 1 or state.best_model_checkpoint is None:
+        These are all, if no others were asked for. Of a limit of 1 it is the last, if another is the best.
+
+        Args:
+            args: of the run.
+            best: the best checkpoint; None if there is none.
+        """
+        if not args.should_save:
             return
-        for folder in checkpoints_of(args.output_dir):
-            if not folder.samefile(state.best_model_checkpoint):
-                shutil.rmtree(folder, ignore_errors=True)
+        folders = checkpoints_of(args.output_dir)
+        if args.save_strategy != SaveStrategy.NO:
+            of_limit = self.limit == 1 and best is not None and Path(best).is_dir()
+            folders = [folder for folder in folders if of_limit and not folder.samefile(best)]
+        for folder in folders:
+            shutil.rmtree(folder)
 
 
 class LogsEndWithCheckpoints(TrainerCallback):

@@ -37,6 +37,7 @@ def _best(trainer: EomtTrainer) -> str:
     state, name = trainer.state, trainer.args.metric_for_best_model or ""
     if state.best_metric is None or not state.best_global_step:
         return ""
-    kept = "its weights" if trainer.args.load_best_model_at_end else "the weights are the last ones"
+    loaded = trainer.args.load_best_model_at_end and state.best_model_checkpoint is not None
+    kept = "its weights" if loaded else "the weights are the last ones"
     score = score_name(name.removeprefix("eval_"))
     return f" (best {score} {state.best_metric:.1f} at step {state.best_global_step} of {state.global_step}; {kept})"

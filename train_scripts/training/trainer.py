@@ -36,6 +36,7 @@ from eomt.train_scripts.training.loss_terms import LossTermMeans
 from eomt.train_scripts.training.model_card import RunDescription, write_model_card
 from eomt.train_scripts.training.parameter_groups import optimizer_groups, rate_groups
 from eomt.train_scripts.training.progress_bar import TrainingBar
+from eomt.train_scripts.training.resumed_options import ResumedOptions
 from eomt.train_scripts.training.resuming import Resumption, Start
 from eomt.train_scripts.training.saving import CheckpointSaver, LogsEndWithCheckpoints
 from eomt.train_scripts.training.schedules import learning_rate_factor
@@ -98,6 +99,7 @@ class EomtTrainer(Trainer):
         self.adapters = finished_model.adapters
         self.progress, self.record, self.skipped = saver.progress, saver.record, saver.skipped
         self._term_means = LossTermMeans()
+        self._resumed_options = ResumedOptions()
         self._head_rate = 0.0
         self._bar: TrainingBar | None = None
         super().__init__(
@@ -122,6 +124,7 @@ class EomtTrainer(Trainer):
         """Within an event Trainer calls them in this order: each may rely on what those before it have done."""
         handler = self.callback_handler
         handler.callbacks.insert(0, self.saver)  # before callbacks that upload checkpoints, such as W&B's: they must be complete
+        self.add_callback(self._resumed_options)
         self.add_callback(self.progress)  # decides with a time budget when to save and evaluate
         self.add_callback(
             self.timely
@@ -151,6 +154,7 @@ class EomtTrainer(Trainer):
             num_workers=workers,
             persistent_workers=workers > 0,
             worker_init_fn=WorkerShield(self.signals.listening),
+            multiprocessing_context=self.args.dataloader_multiprocessing_context if workers else None,
             pin_memory=self.args.dataloader_pin_memory and torch.cuda.is_available(),
         )
 
@@ -161,6 +165,7 @@ class EomtTrainer(Trainer):
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(args, self.model)
             options.pop("lr", None)  # each group has its own
             self.optimizer = optimizer_class(optimizer_groups(groups), weight_decay=args.weight_decay, **options)
+            self._resumed_options.note(self.optimizer)
         return self.optimizer
 
     def create_scheduler(

@@ -23,7 +23,7 @@ WRITTEN += (
     "model.safetensors.index.json",
 )
 WRITTEN += tuple(f"{name}_results.json" for name in RESULTS)
-LOGS = (".log", ".out")  # suffixes of what a shell or a job scheduler may have put there before the run began
+LOGS = (".log", ".out", ".err")  # suffixes of what a shell or a job scheduler may have put there before the run began
 
 
 def is_run(folder: Path) -> bool:

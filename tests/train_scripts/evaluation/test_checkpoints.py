@@ -2,7 +2,7 @@
 
 import pytest
 
-from eomt.train_scripts.evaluation.checkpoints import MARK, check_whole, last_whole, mark_whole, unmark
+from eomt.train_scripts.evaluation.checkpoints import MARK, check_whole, last_whole, mark_whole, unmark, write_whole
 
 
 @pytest.fixture
@@ -41,3 +41,17 @@ def test_what_is_not_whole_is_refused_and_passed_over(run_folder, harm, caplog):
 def test_a_path_that_is_no_checkpoint(tmp_path):
     with pytest.raises(ValueError, match="no such folder; give a checkpoint-N of the output folder, or auto"):
         check_whole(tmp_path / "checkpoint-3")
+
+
+def test_a_text_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    write_whole(tmp_path / "a.json", "before")
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
+        patch.setattr("eomt.train_scripts.evaluation.checkpoints.os.fsync", full)
+        write_whole(tmp_path / "a.json", "after")
+    assert (tmp_path / "a.json").read_text() == "before"
+    write_whole(tmp_path / "a.json", "after")
+    assert (tmp_path / "a.json").read_text() == "after" and len(list(tmp_path.iterdir())) == 1

@@ -16,9 +16,10 @@ class Recorder:
         self.calls, self.first = [], first
         self.eval_dataset = [] if evaluates else None
         self.state = SimpleNamespace(log_history=[{"step": 0, "eval_pq": 1.0}, {"step": 4, "eval_pq": 2.0}])
+        self.state.best_model_checkpoint = "checkpoint-2"
         note = self.calls.append
         self.finished_mark = SimpleNamespace(write=lambda args: note("mark"), complete=lambda args: note("complete"))
-        self.saver = SimpleNamespace(remove_interim=lambda args: note("remove interim"))
+        self.saver = SimpleNamespace(remove_interim=lambda args, best: note(f"remove interim, not {best}"))
         self.validation = SimpleNamespace(overlays=SimpleNamespace(remove=lambda args: self.calls.append("remove picture")))
 
     def is_world_process_zero(self):
@@ -44,7 +45,7 @@ STORED = [
     "save_state",
     "remove picture",
     "mark",
-    "remove interim",
+    "remove interim, not checkpoint-2",
     ("train", {"train_loss": 5.0}),
     ("before", {"before_pq": 1.0}),
 ]

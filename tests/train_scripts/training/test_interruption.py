@@ -70,6 +70,17 @@ def test_where_writing_one_takes_long_they_are_rarer(clock):
     assert step(timely)
 
 
+def test_an_evaluation_before_it_is_no_time_of_writing(clock):
+    timely = begun()
+    assert step(timely, should_save=True, should_evaluate=True)
+    clock[0] += 600
+    timely.on_evaluate(arguments(), TrainerState(global_step=3), TrainerControl())
+    clock[0] += 1
+    saved(timely)
+    clock[0] += 600
+    assert step(timely)
+
+
 def test_zero_minutes_are_none_by_the_clock_and_other_processes_have_no_clock(clock):
     without, other = begun(0), begun()
     clock[0] += 1e6

@@ -51,6 +51,18 @@ def test_accumulation_follows_from_the_total_batch_size(recipe):
         parse_arguments(CLASSES, [*recipe("total_batch_size: 12\n"), "--per_device_train_batch_size", "5"])
 
 
+def test_steps_that_cannot_be_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="total_batch_size=0 must be at least 1 image"):
+        EomtTrainingArguments(total_batch_size=0)
+    with pytest.raises(ValueError, match="eval_delay=5.0? counts steps, which minutes=1 leave open"):
+        EomtTrainingArguments(minutes=1, eval_delay=5)
+    options = {"eval_strategy": "steps", "eval_steps": 100, "load_best_model_at_end": True, "output_dir": str(tmp_path)}
+    with pytest.raises(ValueError, match="save_steps=200, eval_steps=100: .* give save_strategy='best'"):
+        EomtTrainingArguments(save_strategy="steps", save_steps=200, **options).settle("pq", True)
+    EomtTrainingArguments(save_strategy="steps", save_steps=100, **options).settle("pq", True)
+    EomtTrainingArguments(save_strategy="best", save_steps=200, **options).settle("pq", True)
+
+
 @pytest.mark.parametrize(
     ("total", "processes", "of_pass", "passes"),
     [(16, 1, 4, 4), (16, 8, 2, 1), (2, 1, 2, 1), (6, 2, 3, 1), (15, 3, 1, 5), (7, 1, 1, 7)],
@@ -134,6 +146,11 @@ def test_the_defaults_are_the_papers_recipe(recipe):
         ("dataloader_drop_last: true", "leave it out"),
         ("dataloader_num_workers: 1\ndataloader_prefetch_factor: 4", "dataloader_num_workers"),
         ("ignore_data_skip: true", "leave it out"),
+        ("label_smoothing_factor: 0.1", "leave it out"),
+        ("lr_scheduler_kwargs: {power: 2}", "poly_power"),
+        ("dataloader_num_workers: 1\ndataloader_persistent_workers: true", "leave it out"),
+        ("prediction_loss_only: true", "leave it out"),
+        ("include_for_metrics: [loss]", "leave it out"),
     ],
 )
 def test_options_of_trainer_that_would_be_ignored_are_refused(recipe, line, instead):

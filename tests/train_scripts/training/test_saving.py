@@ -120,15 +120,24 @@ def test_older_ones_stay_while_a_new_one_is_written(model, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("limit", "best", "kept"), [(1, 2, [2]), (1, None, [2, 4]), (2, 2, [2, 4])], ids=["one", "one without a best", "two"]
+    ("limit", "best", "strategy", "kept"),
+    [
+        (1, 2, "steps", [2]),
+        (1, None, "steps", [2, 4]),
+        (2, 2, "steps", [2, 4]),
+        (1, 3, "best", [2, 4]),
+        (1, 2, "no", []),
+        (0, None, "no", []),
+    ],
 )
-def test_at_the_end_a_limit_of_one_leaves_the_best(model, tmp_path, limit, best, kept):
+def test_when_the_run_has_finished_interim_ones_go(model, tmp_path, limit, best, strategy, kept):
+    """Of a limit of one the best stays, if it is still there."""
     for step in (2, 4):
         save(saver_of(), arguments(tmp_path), model, step)
-    state = TrainerState(best_model_checkpoint=best and str(checkpoint_of(tmp_path, best)))
-    saver_of(limit).on_train_end(arguments(tmp_path, should_save=False), state, None)
+    best = best and str(checkpoint_of(tmp_path, best))
+    saver_of(limit).remove_interim(arguments(tmp_path, should_save=False, save_strategy=strategy), best)
     assert names(tmp_path) == ["checkpoint-2", "checkpoint-4"]
-    saver_of(limit).on_train_end(arguments(tmp_path), state, None)
+    saver_of(limit).remove_interim(arguments(tmp_path, save_strategy=strategy), best)
     assert names(tmp_path) == [f"checkpoint-{step}" for step in kept]
 
 

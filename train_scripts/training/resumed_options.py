@@ -45,3 +45,4 @@ class ResumedOptions(TrainerCallback):
             group.update({**own, "lr": group["lr"], "initial_lr": own["lr"]})
         if lr_scheduler is not None:
             lr_scheduler.base_lrs = [own["lr"] for own in self._groups]
+            lr_scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]  # which is logged

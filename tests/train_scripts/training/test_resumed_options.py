@@ -79,7 +79,7 @@ def test_a_run_from_a_named_checkpoint_learns_at_its_own_rate(tiny_run, tmp_path
 
 
 def test_a_moved_run_ends_with_its_best_model(tiny_run, tmp_path):
-    words = ["--recipe", "panoptic", "--max_steps", "4", "--eval_steps", "2", "--save_total_limit", "0"]
+    words = ["--recipe", "panoptic", "--save_strategy", "best", "--max_steps", "4", "--eval_steps", "2", "--save_total_limit", "0"]
     words += ["--save_minutes", "1e-9", "--overlays", "0"]
     tiny_run(*words, "--output_dir", str(tmp_path / "first"))
     shutil.rmtree(tmp_path / "first/checkpoint-4", ignore_errors=True)

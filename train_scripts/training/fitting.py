@@ -141,13 +141,14 @@ def _grid(model: ModelArguments, image_size: int) -> int:
     """Pixels of which the sides of the model's input must be multiples."""
     from transformers import AutoConfig  # which takes a second to load
 
+    from eomt import EomtConfig
     from eomt.configuration import EomtBaseConfig
 
     fields = {"image_size": image_size, **model.config_fields}
     if model.checkpoint and not _is_encoder(model.checkpoint):
         config = AutoConfig.from_pretrained(model.checkpoint, **fields)
     else:
-        config = AutoConfig.for_model(**{"model_type": "eomt", **fields})
+        config = AutoConfig.for_model(**{"model_type": EomtConfig.model_type, **fields})
     return math.lcm(*config.size_multiples_hw) if isinstance(config, EomtBaseConfig) else PATCH
 
 

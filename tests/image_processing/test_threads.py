@@ -1,6 +1,7 @@
 """Post-processing works in threads that don't share steps, with the same results, and leaves the number of threads as it was."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -24,6 +25,43 @@ def test_one_within_and_as_many_as_before_after_it(three_threads):
     assert torch.get_num_threads() == 3
     with pytest.raises(ZeroDivisionError), one_thread():
         raise ZeroDivisionError
+    assert torch.get_num_threads() == 3
+
+
+def test_calls_that_overlap_in_two_threads_leave_the_number_as_it_was(three_threads):
+    """The second begins within the first, whose 1 it finds, and ends after it."""
+    first_began, second_began, first_ended = (threading.Event() for _ in range(3))
+
+    def first():
+        with one_thread():
+            first_began.set()
+            assert second_began.wait(60)
+        return torch.get_num_threads()
+
+    def second():
+        assert first_began.wait(60)
+        with one_thread():
+            second_began.set()
+            assert first_ended.wait(60)
+            with one_thread():
+                pass
+            assert torch.get_num_threads() == 1
+        return torch.get_num_threads()
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = pool.submit(first), pool.submit(second)
+        counts = [ends[0].result()]
+        first_ended.set()
+        counts.append(ends[1].result())
+    with ThreadPoolExecutor(1) as pool:
+        counts.append(pool.submit(torch.get_num_threads).result())
+    assert counts == [3, 3, 3] and torch.get_num_threads() == 3
+
+
+def test_a_thread_that_begins_within_anothers_call_works_in_as_many_threads_as_ever(three_threads):
+    with one_thread(), ThreadPoolExecutor(1) as pool:
+        assert len(pool.submit(side_by_side, list, range(10), torch.device("cpu")).result()) == 3
+        assert len(side_by_side(list, range(10), torch.device("cpu"))) == 1  # in the call's own thread
     assert torch.get_num_threads() == 3
 
 

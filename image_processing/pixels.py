@@ -5,10 +5,10 @@ Shapes: C channels, H, W pixels.
 
 import base64
 import binascii
+import http.client
 import os
 import urllib.request
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,43 +17,51 @@ from transformers.image_utils import ChannelDimension
 
 URL_SCHEMES = ("http://", "https://", "data:image/")
 URL_TIMEOUT = 60  # seconds
+UNREADABLE = (  # PIL reports some broken files as a SyntaxError
+    OSError,
+    SyntaxError,
+    binascii.Error,
+    http.client.HTTPException,
+    Image.DecompressionBombError,
+)
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 
 
-def load_pil(source: str | os.PathLike | Image.Image, name: str) -> Image.Image:
+def load_pil(source: str | os.PathLike | Image.Image, name: str, timeout: float | None = None) -> Image.Image:
     """Opens and decodes an image file, upright.
 
     Args:
         source: a path, a URL (http, https, data), base64 text, or a PIL image that may not have been decoded yet.
         name: what error messages call it, such as `images[3]`.
+        timeout: seconds to wait for the server of a URL; None: `URL_TIMEOUT`.
 
     Returns:
         The decoded image in the mode of the file, with its EXIF orientation applied.
 
     Raises:
-        ValueError: the file is missing, isn't an image, or is cut off.
+        ValueError: the file is missing, isn't an image, is cut off, or has more pixels than PIL decodes.
     """
     source = os.fspath(source) if isinstance(source, os.PathLike) else source
     file = source if isinstance(source, str) else getattr(source, "filename", "") or "a PIL image"
     shown = str(file) if len(str(file)) <= 200 else f"{str(file)[:200]}..."
     try:
-        image = Image.open(_open(source)) if isinstance(source, str) else source
+        image = Image.open(_open(source, timeout)) if isinstance(source, str) else source
         image.load()
         return ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, binascii.Error) as error:  # PIL reports some broken files as a SyntaxError
+    except UNREADABLE as error:
         missing = isinstance(error, FileNotFoundError | binascii.Error)
         problem = "no such file, and neither a URL nor base64 text" if missing else f"can't be read as an image ({error})"
         raise ValueError(f"{name}: {shown}: {problem}. Pass the path or URL of a complete image file.") from error
 
 
-def _open(source: str) -> BytesIO | Path:
+def _open(source: str, timeout: float | None) -> BytesIO | str:
     if source.startswith(URL_SCHEMES):
         request = urllib.request.Request(source, headers={"User-Agent": "eomt-transformers"})
-        with urllib.request.urlopen(request, timeout=URL_TIMEOUT) as response:
+        with urllib.request.urlopen(request, timeout=URL_TIMEOUT if timeout is None else timeout) as response:
             return BytesIO(response.read())
-    if len(source) < 4096 and Path(source).exists():  # longer than any path: base64
-        return Path(source)
-    return BytesIO(base64.b64decode(source, validate=True))
+    if os.path.exists(source):  # False for text that is longer than any path, where Path.exists raises an error
+        return source
+    return BytesIO(base64.b64decode(source.encode(), validate=True))
 
 
 def flat_list(images: object) -> list:

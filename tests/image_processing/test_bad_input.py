@@ -1,5 +1,6 @@
 """Each bad input: a ValueError that names what is wrong."""
 
+import base64
 import io
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from eomt import EomtImageProcessor
+from eomt.image_processing.pixels import load_pil
 
 IMAGE = np.zeros((40, 60, 3), np.uint8)
 MAP = np.ones((40, 60), np.uint8)
@@ -33,11 +35,23 @@ def text_file(folder):
     return str(path)
 
 
+def huge_file(folder):
+    path = folder / "huge.ppm"
+    path.write_text("P6 30000 30000 255\n")
+    return str(path)
+
+
 TABLE = {
     "missing file": (lambda d: dict(images=str(d / "gone.jpg")), r"gone\.jpg: no such file"),
     "truncated JPEG": (lambda d: dict(images=truncated_jpeg(d)), r"cut\.jpg: can't be read as an image"),
     "truncated JPEG, opened": (lambda d: dict(images=[IMAGE, Image.open(truncated_jpeg(d))]), r"images\[1\]: .*cut\.jpg"),
     "no image": (lambda d: dict(images=text_file(d)), r"notes\.txt: can't be read"),
+    "missing file, not ASCII": (lambda d: dict(images=str(d / "größe.jpg")), r"größe\.jpg: no such file"),
+    "more pixels than PIL decodes": (lambda d: dict(images=huge_file(d)), r"huge\.ppm: can't be read as an image \(Image size"),
+    "URL with a blank": (
+        lambda d: dict(images="http://127.0.0.1/a b.jpg"),
+        r"images\[0\]: http://127.0.0.1/a b.jpg: can't be read as an image \(URL can't",
+    ),
     "missing map": (lambda d: dict(images=IMAGE, segmentation_maps=[str(d / "gone.png")]), r"segmentation_maps\[0\].*gone"),
     "no image at all": (lambda d: dict(images=[IMAGE, None]), r"images\[1\] is a NoneType"),
     "NaN pixels": (lambda d: dict(images=[IMAGE, nan_image()]), r"images\[1\] has pixels that are NaN"),
@@ -98,6 +112,14 @@ def test_error_names_what_is_wrong(processor_class, case, tmp_path):
     processor = processor_class(size={"shortest_edge": 64, "longest_edge": 64})
     with pytest.raises(ValueError, match=message):
         processor(**arguments(tmp_path), return_tensors="pt")
+
+
+def test_base64_text_longer_than_a_file_name_is_read():
+    buffer = io.BytesIO()
+    Image.fromarray(IMAGE[:8, :20]).save(buffer, "PPM")
+    text = base64.b64encode(buffer.getvalue()).decode()
+    assert 255 < len(text) < 4096 and "/" not in text
+    assert load_pil(text, "images").size == (20, 8)
 
 
 def test_size_is_checked_when_built():

@@ -1,4 +1,6 @@
-"""The pipeline reads images as the image processor does, and leaves other models' pipelines alone."""
+"""The pipeline reads images as the image processor does, runs batches, and leaves other models' pipelines alone."""
+
+import urllib.request
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from transformers import SegformerConfig, SegformerForSemanticSegmentation, Segf
 from transformers.pipelines.image_segmentation import ImageSegmentationPipeline
 
 from eomt import EomtImageProcessor
+from eomt.image_processing.pixels import URL_TIMEOUT
 from eomt.pipeline import EomtImageSegmentationPipeline
 
 
@@ -53,6 +56,33 @@ def test_a_file_that_is_no_image_is_named(segmenter, tmp_path):
         segmenter(str(tmp_path / "x.png"))
 
 
+def test_a_masked_model_takes_more_images_a_batch_than_it_has_masked_blocks(tiny_model):
+    processor = EomtImageProcessor(size={"shortest_edge": 64, "longest_edge": 64})
+    segmenter = pipeline("image-segmentation", model=tiny_model(probs=1.0, num_blocks=2), image_processor=processor)
+    photos, options = list(images().values()), {"threshold": 0.0, "overlap_mask_area_threshold": 0.0}
+    results = segmenter(photos, batch_size=4, **options)
+    assert len(results) == 5 and all(results)
+    for segments, expected in zip(results, segmenter(photos, batch_size=1, **options), strict=True):
+        assert [segment["label"] for segment in segments] == [segment["label"] for segment in expected]
+        assert [segment["score"] for segment in segments] == pytest.approx([segment["score"] for segment in expected], abs=1e-4)
+        for segment, other in zip(segments, expected, strict=True):
+            assert np.mean(np.array(segment["mask"]) != np.array(other["mask"])) < 0.01
+
+
+def test_the_timeout_is_that_of_the_request(segmenter, monkeypatch):
+    timeouts = []
+
+    def urlopen(request, timeout):
+        timeouts.append(timeout)
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    for options in ({"timeout": 3}, {}):
+        with pytest.raises(ValueError, match="inputs: http://localhost/x.png: can't be read as an image"):
+            segmenter("http://localhost/x.png", **options)
+    assert timeouts == [3, URL_TIMEOUT]
+
+
 def test_other_models_keep_transformers_pipeline():
     model = SegformerForSemanticSegmentation(SegformerConfig(depths=[1, 1, 1, 1], hidden_sizes=[8, 8, 8, 8], decoder_hidden_size=8))
     processor = SegformerImageProcessor(size={"height": 64, "width": 64})
@@ -61,3 +91,4 @@ def test_other_models_keep_transformers_pipeline():
     image = images()["transparent"]
     theirs = ImageSegmentationPipeline.preprocess(segmenter, image)
     assert torch.equal(segmenter.preprocess(image)["pixel_values"], theirs["pixel_values"])
+    assert segmenter(image)

@@ -59,7 +59,8 @@ class EomtPreTrainedModel(PreTrainedModel):
         - a folder with a LoRA adapter and its configuration gives the merged model, see `eomt.adapter_folder`.
 
         Raises:
-            ValueError: the folder is an export, and weights are asked for by `output_loading_info` or `ignore_mismatched_sizes`.
+            ValueError: the folder is an export, and weights are asked for by `output_loading_info` or `ignore_mismatched_sizes`;
+                the folder is an adapter's, and `device_map` or `quantization_config` is given.
         """
         if is_adapter_folder(pretrained_model_name_or_path):
             return cls._from_adapter(pretrained_model_name_or_path, config, **kwargs)
@@ -86,11 +87,30 @@ class EomtPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def _from_adapter(
-        cls, folder, config=None, output_loading_info=False, dtype=None, attn_implementation=None, device_map=None, **kwargs
+        cls,
+        folder,
+        config=None,
+        output_loading_info=False,
+        dtype=None,
+        torch_dtype=None,
+        attn_implementation=None,
+        device_map=None,
+        quantization_config=None,
+        **kwargs,
     ):
-        """[`from_pretrained`] of an adapter's folder; `kwargs` may have fields of the configuration."""
+        """[`from_pretrained`] of an adapter's folder; `kwargs` may have fields of the configuration.
+
+        Raises:
+            ValueError: `device_map` or `quantization_config` is given, or `dtype` is none of PyTorch.
+        """
         if device_map is not None:
             raise ValueError(f"device_map={device_map!r} is not for an adapter, which is merged on the CPU; move the model by to()")
+        if quantization_config is not None:
+            raise ValueError(
+                f"quantization_config={type(quantization_config).__name__} is not for an adapter, which is merged in float32; "
+                "give it with the run's own folder, which has the merged model"
+            )
+        dtype = _torch_dtype(torch_dtype if dtype is None else dtype)
         if not isinstance(config, EomtBaseConfig):
             fields = {name: kwargs[name] for name in kwargs if name in cls.config_class.__dataclass_fields__}
             config = cls.config_class.from_pretrained(folder, **fields)
@@ -98,7 +118,7 @@ class EomtPreTrainedModel(PreTrainedModel):
         model.name_or_path = os.fspath(folder)
         if attn_implementation is not None:
             model.set_attn_implementation(attn_implementation)
-        model = model if dtype in (None, "auto") else model.to(dtype)
+        model = model if dtype is None else model.to(dtype)
         none = {"missing_keys": set(), "unexpected_keys": set(), "mismatched_keys": set(), "error_msgs": []}
         return (model, none) if output_loading_info else model
 
@@ -133,6 +153,20 @@ class EomtEva02PreTrainedModel(EomtPreTrainedModel):
     config: EomtEva02Config
     base_model_prefix = "eomt_eva02"
     _no_split_modules = ["EomtEva02Layer"]
+
+
+def _torch_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    """A data type or its name -> the data type; None for None and "auto".
+
+    Raises:
+        ValueError: PyTorch has no such data type.
+    """
+    if dtype in (None, "auto"):
+        return None
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype):
+        raise ValueError(f"dtype={dtype!r} is no data type of PyTorch; give one, its name such as 'bfloat16', or 'auto'")
+    return found
 
 
 def _plain_size(image_size: int | Sequence[int]) -> int | tuple[int, int]:

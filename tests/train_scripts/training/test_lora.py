@@ -10,7 +10,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from timm.models.vision_transformer import VisionTransformer
-from transformers import AutoModel, AutoModelForUniversalSegmentation, pipeline
+from transformers import AutoModel, AutoModelForUniversalSegmentation, BitsAndBytesConfig, pipeline
 from transformers.models.eomt import EomtForUniversalSegmentation as StockModel
 
 from eomt import EomtForUniversalSegmentation
@@ -113,12 +113,24 @@ def test_the_output_folder_loads_in_stock_and_the_adapter_by_itself(whole):
         torch.testing.assert_close(masks_of(loaded), expected)
 
 
-def test_arguments_of_loading_hold_for_an_adapter(whole):
-    model = AutoModel.from_pretrained(whole[1] / FOLDER, dtype=torch.bfloat16, attn_implementation="eager")
+@pytest.mark.parametrize("dtype", [{"dtype": torch.bfloat16}, {"dtype": "bfloat16"}, {"torch_dtype": "bfloat16"}], ids=str)
+def test_arguments_of_loading_hold_for_an_adapter(whole, dtype):
+    model = AutoModel.from_pretrained(whole[1] / FOLDER, **dtype, attn_implementation="eager")
     assert model.dtype == torch.bfloat16 and model.attn_mask_probs.dtype == torch.float32
     assert model.config._attn_implementation == "eager"
-    with pytest.raises(ValueError, match="device_map='auto' is not for an adapter"):
-        EomtForUniversalSegmentation.from_pretrained(whole[1] / FOLDER, device_map="auto")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device_map": "auto"}, "device_map='auto' is not for an adapter"),
+        ({"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}, "BitsAndBytesConfig is not for an adapter"),
+        ({"dtype": "bf16"}, "dtype='bf16' is no data type of PyTorch; give one"),
+    ],
+)
+def test_arguments_that_an_adapter_can_not_follow_are_refused(whole, options, message):
+    with pytest.raises(ValueError, match=message):
+        EomtForUniversalSegmentation.from_pretrained(whole[1] / FOLDER, **options)
 
 
 def test_peft_itself_loads_the_adapter(whole, start):

@@ -36,7 +36,7 @@ def test_a_file_becomes_a_folder_with_names_and_image_processor_and_a_file_again
     assert EomtImageProcessor.from_pretrained(folder).stuff_classes == stored.stuff_classes
     convert.main(["--checkpoint", str(folder), "--output", str(again)])
     first, last = read_tensors(official_file), read_tensors(again)
-    assert first.keys() == last.keys() and all(last[name].equal(first[name]) for name in first if "attn_mask" not in name)
+    assert first.keys() == last.keys() and all(last[name].equal(first[name]) for name in first)
 
 
 def test_positions_are_resized_if_asked_for(official_file, tmp_path):
@@ -98,6 +98,4 @@ def test_differences_of_a_dinov3_are_told_from_a_whole_file(tmp_path, capsys):
     assert "differences to a released DINOv3: give that encoder as base" in capsys.readouterr().err
     convert.main([*back, *given])
     again = AutoModel.from_pretrained(tmp_path / "again").state_dict()
-    assert all(
-        torch.allclose(tensor, again[name], atol=1e-6) for name, tensor in model.state_dict().items() if "attn_mask" not in name
-    )
+    assert all(torch.allclose(tensor, again[name], atol=1e-6) for name, tensor in model.state_dict().items())

@@ -11,7 +11,7 @@ from eomt import EomtForUniversalSegmentation
 from eomt.exported import refuse_exported
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.evaluation.convert_options import FILES, ConvertOptions
-from eomt.train_scripts.evaluation.loading import load_model, stored_model
+from eomt.train_scripts.evaluation.loading import check_architecture, load_config, load_stored, stored_model
 from eomt.train_scripts.evaluation.tasks import Task, task_of
 from eomt.weights.dinov3_vit import from_dinov3_vit
 from eomt.weights.files import read_tensors
@@ -55,7 +55,8 @@ def _to_folder(options: ConvertOptions, task: Task, labels: Labels | None) -> Eo
 def _to_file(options: ConvertOptions) -> EomtForUniversalSegmentation:
     checkpoint = stored_model(options.checkpoint)
     refuse_exported(checkpoint)
-    model = load_model(checkpoint, masked=False)
+    check_architecture(load_config(checkpoint), checkpoint)
+    model = load_stored(checkpoint)
     if options.image_size is not None:
         model.resize_position_embeddings(options.image_size)
     base = None if options.base is None else _base(options.base)

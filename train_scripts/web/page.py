@@ -84,7 +84,7 @@ def write_page(
     """
     folder, source = Path(folder), stored_model(checkpoint)
     model, processor = load_model_and_processor(source, masked)
-    settings = page_settings(processor, class_names(model), model.config.patch_size)
+    settings = page_settings(processor, class_names(model), model.config.size_multiples_hw)
     inputs = model_inputs(processor, check_images(images))
     pictures = [load_pil(path, f"examples[{index}]") for index, path in enumerate(examples)]
     runtime = runtime_folder(runtime)

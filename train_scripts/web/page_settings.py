@@ -13,18 +13,18 @@ from eomt.image_processing.sizes import canvas_size
 LONGEST_SHOWN = 2048  # pixels; the map of a larger photo has this long side
 
 
-def page_settings(processor: EomtImageProcessor, names: Sequence[str], patch_size: int) -> dict[str, Any]:
+def page_settings(processor: EomtImageProcessor, names: Sequence[str], multiples: Sequence[int]) -> dict[str, Any]:
     """The settings that `page_files/segmentation.js` and `page_files/page.js` read.
 
     Args:
         processor: the checkpoint's.
         names: of the classes, by index.
-        patch_size: of the model, pixels.
+        multiples: height and width in pixels, of which the sides of the model's inputs are multiples.
 
     Raises:
         ValueError: the page can't process images as the processor does.
     """
-    check_processor(processor, patch_size)
+    check_processor(processor, multiples)
     stuff = processor.stuff_classes or []
     isthing = [label not in stuff for label in range(len(names))]
     return {
@@ -44,8 +44,8 @@ def page_settings(processor: EomtImageProcessor, names: Sequence[str], patch_siz
     }
 
 
-def check_processor(processor: EomtImageProcessor, patch_size: int) -> None:
-    """Raises ValueError unless every image becomes one bilinearly resized input of one size, a multiple of the patch size."""
+def check_processor(processor: EomtImageProcessor, multiples: Sequence[int]) -> None:
+    """Raises ValueError unless every image becomes one bilinearly resized input of one size, whose sides are such multiples."""
     size = {name: edge for name, edge in dict(processor.size).items() if edge is not None}
     if not processor.do_resize or processor.resample != PILImageResampling.BILINEAR:
         raise ValueError(
@@ -62,10 +62,12 @@ def check_processor(processor: EomtImageProcessor, patch_size: int) -> None:
             f"do_pad={processor.do_pad} with size={size} gives inputs of many sizes, the page has one; set do_pad to true and give "
             "size a shortest_edge and a longest_edge in preprocessor_config.json"
         )
-    if wrong := [edge for edge in canvas_size(size) if edge % patch_size]:
-        raise ValueError(
-            f"size={size} has {wrong[0]}, which is no multiple of the model's patch_size={patch_size}; give one that is"
-        )
+    for name, edge, multiple in zip(("height", "width"), canvas_size(size), multiples, strict=True):
+        if edge % multiple:
+            raise ValueError(
+                f"size={size} makes a {name} of {edge}, which must be a multiple of {multiple} for the model; set size so in "
+                "preprocessor_config.json"
+            )
 
 
 def _stretches(processor: EomtImageProcessor) -> bool:

@@ -7,11 +7,15 @@ from importlib.metadata import requires, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
+
+from eomt.adapter_folder import is_adapter_folder
+from eomt.exported import refuse_exported
 from eomt.train_scripts.evaluation.loading import load_config, stored_model
 
 PACKAGES = ("eomt", "eomt.configuration", "eomt.image_processing", "eomt.model_cards", "eomt.train_scripts")
 DISTRIBUTION = "eomt-transformers"
-MODEL_FILES = ("config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json")
+MODEL_FILES = ("config.json", "preprocessor_config.json", "model*.safetensors", SAFE_WEIGHTS_INDEX_NAME)
 APP = '''"""The demo app of an EoMT checkpoint. `eomt serve --space` has written this folder."""
 
 from pathlib import Path
@@ -56,15 +60,17 @@ def write_space(checkpoint: str | Path, folder: str | Path, examples: Sequence[s
         The path of `app.py`.
 
     Raises:
-        ValueError: the folder has files.
+        ValueError: the folder has files, or a local checkpoint is an export, an adapter, or has no weights as safetensors.
         OSError: there is no such checkpoint.
     """
     folder, source = Path(folder), stored_model(checkpoint)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"space={str(folder)!r} has files; give a new folder, or remove it")
     load_config(source)  # raises where there is none
-    folder.mkdir(parents=True, exist_ok=True)
     is_local = Path(source).is_dir()
+    if is_local:
+        _check_weights(source)
+    folder.mkdir(parents=True, exist_ok=True)
     if is_local:
         _copy_model(Path(source), folder / "model")
     for package in PACKAGES:
@@ -79,6 +85,18 @@ def write_space(checkpoint: str | Path, folder: str | Path, examples: Sequence[s
     (folder / "requirements.txt").write_text(requirements(), encoding="utf-8")
     (folder / "README.md").write_text(_readme(source, is_local), encoding="utf-8")
     return folder / "app.py"
+
+
+def _check_weights(source: str) -> None:
+    """Raises ValueError unless a folder has what [`_copy_model`] makes a whole model of."""
+    refuse_exported(source)
+    if any((Path(source) / name).is_file() for name in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)):
+        return
+    if is_adapter_folder(source):
+        remedy = "it is an adapter: give the run's own folder, which has the merged model"
+    else:
+        remedy = "load it by from_pretrained, store it by save_pretrained in a new folder, and give that"
+    raise ValueError(f"checkpoint={source!r} has no {SAFE_WEIGHTS_NAME}, which a Space needs; {remedy}")
 
 
 def _copy_model(source: Path, target: Path) -> None:

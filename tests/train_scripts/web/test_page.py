@@ -85,23 +85,38 @@ def check_equal(found: dict, expected: dict) -> None:
     assert [segment["score"] for segment in found["segments"]] == pytest.approx([info["score"] for info in infos], abs=1e-4)
 
 
-def test_the_folder_has_everything_and_names_no_other_server(checkpoint, pictures, tmp_path, monkeypatch):
+@pytest.fixture
+def no_onnx(tmp_path, monkeypatch) -> Path:
+    """A folder with stand-ins for ONNX Runtime Web; and as many bytes are written as the input is wide, in place of a graph."""
+    folder = tmp_path / "runtime"
+    folder.mkdir()
     for name in FILES:
-        (tmp_path / name).write_text(name)
+        (folder / name).write_text(name)
 
     def write_onnx(model, inputs, path, int8):
         path.write_bytes(bytes(inputs[0].shape[-1] + int8))
         return None, None
 
     monkeypatch.setattr(module, "write_onnx", write_onnx)
+    return folder
+
+
+def test_the_folder_has_everything_and_names_no_other_server(checkpoint, pictures, tmp_path, no_onnx):
     folder = tmp_path / "site"
-    report = write_page(checkpoint, folder, int8=True, runtime=tmp_path, examples=[pictures / "square.png", pictures / "tall.jpg"])
+    report = write_page(checkpoint, folder, int8=True, runtime=no_onnx, examples=[pictures / "square.png", pictures / "tall.jpg"])
     assert report.index == folder / "index.html" and all((folder / "onnxruntime" / name).is_file() for name in FILES.values())
     settings = json.loads((folder / "settings.json").read_text())
     assert settings["precision"] == "int8" and settings["model_bytes"] == 65
     assert settings["examples"] == ["examples/1.png", "examples/2.png"]
     assert Image.open(folder / "examples/2.png").size == (61, 112)
     assert not [name for name in SCRIPTS if "https:" in (folder / name).read_text()]
+
+
+def test_a_patch_size_of_two_numbers_is_taken(checkpoint, tmp_path, no_onnx):
+    source = shutil.copytree(checkpoint, tmp_path / "source")
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps({**config, "patch_size": [8, 8]}))
+    assert write_page(source, tmp_path / "site", runtime=no_onnx).index.is_file()
 
 
 def test_a_model_of_windows_is_refused(checkpoint, tmp_path):

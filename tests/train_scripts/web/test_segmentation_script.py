@@ -22,7 +22,7 @@ return segmentation.panoptic(outputs, given.layout, given.target, given.threshol
 
 
 def settings(size, **fields):
-    return page_settings(EomtImageProcessor(size=size, **fields), ["a", "b"], 8)
+    return page_settings(EomtImageProcessor(size=size, **fields), ["a", "b"], (8, 8))
 
 
 @pytest.mark.parametrize("size", [FITTED, WIDE, STRETCHED])

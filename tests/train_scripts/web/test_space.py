@@ -1,6 +1,7 @@
 """The folder of a Space: what is in it, and that its app starts from it alone."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -40,6 +41,26 @@ def test_it_needs_what_the_package_needs():
 def test_a_folder_with_files_is_refused(checkpoint, space):
     with pytest.raises(ValueError, match="has files; give a new folder"):
         write_space(checkpoint, space)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["adapter_config.json", "adapter_model.safetensors"], "no model.safetensors.* give the run's own folder"),
+        (["pytorch_model.bin"], "no model.safetensors.* store it by save_pretrained"),
+        (["export.json", "model.onnx"], "is an export"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_folder_without_weights_that_a_space_gets_is_refused_before_anything_is_written(checkpoint, tmp_path, files, message):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in files:
+        (source / name).touch()
+    shutil.copyfile(checkpoint / "config.json", source / "config.json")
+    with pytest.raises(ValueError, match=message):
+        write_space(source, tmp_path / "space")
+    assert not (tmp_path / "space").exists()
 
 
 @pytest.mark.slow

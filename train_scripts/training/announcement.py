@@ -1,5 +1,6 @@
 """What a run is about to do, in a few lines before it begins."""
 
+import math
 import sys
 
 from eomt.configuration import EomtBaseConfig
@@ -41,20 +42,24 @@ def announcement(model_args: ModelArguments, data_args: DataArguments, args: Eom
     most = most_segments(data_args)
     if most > config.num_queries:
         lines["queries"] = (
-            f"{config.num_queries}, but an image may have {most} segments, of which a crop may show fewer. It is trained on "
-            f"with as many as there are queries; for all, give --config '{{\"num_queries\": {most}}}'"
+            f"{config.num_queries}, but a crop may show {most} segments, and is trained on with as many of them as there are "
+            f"queries; for all, give --config '{{\"num_queries\": {most}}}'"
         )
     return "\n".join(f"{name + ':':<13}{text}" for name, text in lines.items())
 
 
 def most_segments(data_args: DataArguments) -> int:
-    """That a training image has at most, by the report beside the data; 0 without one. What is pasted over it counts."""
+    """That a crop shows at most, about, by the report beside the data; 0 without one.
+
+    At twice the scale it shows a quarter of an image. What is pasted over it counts.
+    """
     report = SplitReport.beside(data_args.data, data_args.train_split)
     if report is None:
         return 0
     if data_args.task == "semantic":
         return min(report.most_segments, len(read_labels(data_args.data)))
-    return report.most_segments * (2 if data_args.copy_paste else 1)
+    enlarged = max(1.0, data_args.min_scale) if data_args.augment else 1.0
+    return math.ceil(report.most_segments / enlarged**2) * (2 if data_args.copy_paste else 1)
 
 
 def _bold(text: str) -> str:

@@ -28,6 +28,7 @@ def test_too_few_queries_are_said(tmp_path):
     counts = {"instance": 30, "panoptic": 30, "semantic": 2}
     assert {task: most_segments(DataArguments(str(tmp_path), task=task)) for task in counts} == counts
     assert most_segments(DataArguments(str(tmp_path), task="instance", copy_paste=0.5)) == 60
+    assert most_segments(DataArguments(str(tmp_path), task="instance", copy_paste=0.5, min_scale=2.0, max_scale=3.0)) == 16
 
 
 def test_a_run_says_that_its_queries_are_too_few(tiny_run, few_scenes, tmp_path, capsys):
@@ -35,7 +36,7 @@ def test_a_run_says_that_its_queries_are_too_few(tiny_run, few_scenes, tmp_path,
     SplitReport(images=8, most_segments=500).save(tmp_path / "data/train_report.json")
     trainer = tiny_run(*words)
     queries = trainer.model.config.num_queries
-    assert f"queries:     {queries}, but an image may have 500 segments" in capsys.readouterr().out
+    assert f"queries:     {queries}, but a crop may show 500 segments" in capsys.readouterr().out
 
 
 def test_a_start_from_a_checkpoint_and_a_budget_of_minutes(tiny_run, capsys, tmp_path):

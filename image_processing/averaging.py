@@ -19,7 +19,7 @@ from transformers.image_utils import ImageInput
 
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.image_processing.model_outputs import ModelOutputs
-from eomt.image_processing.pixels import flat_list, image_to_tensor
+from eomt.image_processing.pixels import single_image
 from eomt.image_processing.scales import check_scales
 from eomt.image_processing.semantic import View, ViewedImage
 from eomt.image_processing.sizes import Size, check_target_sizes, content_size, split, window_side
@@ -82,10 +82,7 @@ class AveragingProcessor:
         Raises:
             ValueError: another number of images than one, or pixels of floats.
         """
-        images = flat_list(images)
-        if len(images) != 1:
-            raise ValueError(f"images has {len(images)} entries, but views are made of one image at a time")
-        pixels = image_to_tensor(images[0], "images[0]")
+        pixels = single_image(images, "views")
         if pixels.dtype != torch.uint8:
             raise ValueError(
                 f"images[0] has {pixels.dtype} pixels, but views are resized in 8 bits a channel; pass integers in 0..255"

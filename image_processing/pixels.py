@@ -73,6 +73,22 @@ def flat_list(images: object) -> list:
     return [images]
 
 
+def single_image(images: object, makes: str) -> torch.Tensor:
+    """The only one of some images, see [`flat_list`], as [`image_to_tensor`] gives it.
+
+    Args:
+        images: one image, alone or in a list.
+        makes: what is made of it, for the error message.
+
+    Raises:
+        ValueError: there is another number of images than one, or it can't be read.
+    """
+    images = flat_list(images)
+    if len(images) != 1:
+        raise ValueError(f"images has {len(images)} entries, but {makes} are made of one image at a time; give one")
+    return image_to_tensor(images[0], "images[0]")
+
+
 def image_to_tensor(
     image: str | os.PathLike | Image.Image | np.ndarray | torch.Tensor,
     name: str,

@@ -19,7 +19,7 @@ from eomt.image_processing.defaults import MASK_THRESHOLD
 from eomt.image_processing.image_processing_eomt import EomtImageProcessor
 from eomt.image_processing.instance import Mask, find_instances
 from eomt.image_processing.model_outputs import ModelOutputs
-from eomt.image_processing.pixels import flat_list, image_to_tensor
+from eomt.image_processing.pixels import single_image
 from eomt.image_processing.sizes import Size, image_layout
 from eomt.image_processing.tile_merging import Box, Candidate, merge_views
 
@@ -75,10 +75,7 @@ class TiledProcessor:
         Raises:
             ValueError: another number of images than one.
         """
-        images = flat_list(images)
-        if len(images) != 1:
-            raise ValueError(f"images has {len(images)} entries, but tiles are made of one image at a time")
-        image = image_to_tensor(images[0], "images[0]")
+        image = single_image(images, "tiles")
         views = [image, *(image[:, top:bottom, left:right] for left, top, right, bottom in self.tiles(tuple(image.shape[1:])))]
         return self.processor(images=views, return_tensors=return_tensors)
 

@@ -159,9 +159,7 @@ class EomtTrainingArguments(TrainingArguments):
     def _share_out(self, asked: int | None, processes: int) -> None:
         """Sets the images of a forward pass, if none are asked for, and the number of passes of a step."""
         share = self.total_batch_size // processes
-        self.per_device_train_batch_size = asked or next(
-            size for size in (4, 3, 2, 1) if share % size == 0 and (share or size == 1)
-        )
+        self.per_device_train_batch_size = asked or next(size for size in (4, 3, 2, 1) if max(1, share) % size == 0)
         self.gradient_accumulation_steps = max(1, share // self.per_device_train_batch_size)
 
     def _choose_precision(self) -> None:

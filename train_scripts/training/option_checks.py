@@ -28,13 +28,13 @@ REPLACED = {  # option: the default, and what to do instead
     "average_tokens_across_devices": (True, "leave it out: the loss has one divisor over all processes as it is"),
     "train_sampling_strategy": ("random", "leave it out: the stream shuffles by itself"),
     "length_column_name": ("length", "leave it out: the stream shuffles by itself"),
-    "dataloader_persistent_workers": (False, "leave it out: workers stay as it is"),
+    "dataloader_persistent_workers": (False, "leave it out: workers live as long as the run"),
     "dataloader_in_order": (True, "leave it out: runs resume by the order of batches"),
     "prediction_loss_only": (False, "leave it out: evaluations compute scores"),
     "eval_accumulation_steps": (None, "leave it out: results are made image by image"),
     "eval_do_concat_batches": (True, "leave it out: results are made image by image"),
     "eval_use_gather_object": (False, "leave it out: processes join their counts"),
-    "include_for_metrics": ([], "leave it out: metrics see images and results"),
+    "include_for_metrics": ([], "leave it out: metrics are given images and results"),
     "batch_eval_metrics": (False, "leave it out: metrics add image by image"),
 }
 

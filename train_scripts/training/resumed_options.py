@@ -40,7 +40,7 @@ class ResumedOptions(TrainerCallback):
         if optimizer is None or len(optimizer.param_groups) != len(self._groups):  # DeepSpeed makes groups of its own
             return
         for group, own in zip(optimizer.param_groups, self._groups, strict=True):
-            if group["initial_lr"] != own["lr"]:
+            if group["initial_lr"] not in (own["lr"], 0):  # after 0 the schedule sets the rate of the second step
                 group["lr"] *= own["lr"] / group["initial_lr"]
             group.update({**own, "lr": group["lr"], "initial_lr": own["lr"]})
         if lr_scheduler is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eomt.train_scripts.data.formats.cityscapes import CLASSES
+from eomt.train_scripts.data.formats.image_files import walk
 
 CLASS_NAMES = tuple(CLASSES.values())
 VOID = 255  # in labels
@@ -66,7 +67,9 @@ def bravo_images(subset: Subset, truth: Path, predictions: Path) -> Iterator[Bra
     Raises:
         ValueError: a file of an image is missing.
     """
-    for label in sorted((truth / subset.folder).rglob(f"*{subset.label_end}")):
+    for label in walk(truth / subset.folder):
+        if not label.name.endswith(subset.label_end):
+            continue
         below = label.relative_to(truth).as_posix()
         if subset.weather is not None and subset.weather not in Path(below).parts:
             continue

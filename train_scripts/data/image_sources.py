@@ -6,7 +6,7 @@ Shapes: W windows of an image, S pixels of a window's side; of a [`NamedImage`],
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ from torch.utils.data import IterableDataset
 
 from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import SHARD_NAME, load_split, shard_paths
-from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, images_by_stem
+from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, images_by_stem, walk
 from eomt.train_scripts.data.input_paths import LABELS_FILE
-from eomt.train_scripts.data.samples import decode_image
+from eomt.train_scripts.data.samples import decode_image, file_name
 
 AHEAD = 4  # inputs of the model that each thread may be ahead of it; an image is one, or all its windows and tiles
 
@@ -54,13 +54,14 @@ class ImageSource:
     left_out: Sequence[str] = ()
 
 
-def open_source(name: str, split: str = "val", column: str = "image") -> ImageSource:
+def open_source(name: str, split: str = "val", column: str = "image", without: Collection[Path] = ()) -> ImageSource:
     """
     Args:
         name: an image file; a folder of images and subfolders of images; a prepared dataset or any other folder of parquet files; a
             parquet file; or a dataset on the Hub.
         split: of a dataset. In a folder, parquet files that aren't named as shards of splits are all taken.
-        column: of a dataset, that has the images. Their names are those in the column `image_id` or `id`, or else numbers.
+        column: of a dataset, that has the images. Their names are those in `image_id`, `id` or `__key__`, or else numbers.
+        without: subfolders of a folder of images that are passed over, such as that of the predictions.
 
     Raises:
         ValueError: there are no images, or nothing of that name.
@@ -69,8 +70,8 @@ def open_source(name: str, split: str = "val", column: str = "image") -> ImageSo
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageSource(lambda: iter([_file_row(path.stem, path, path.parent)]), 1)
     if path.is_dir() and not any(path.glob("*.parquet")):
-        files = images_by_stem(path)
-        others = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() not in IMAGE_SUFFIXES)
+        files = images_by_stem(path, without=without)
+        others = (file for file in walk(path, without) if file.suffix.lower() not in IMAGE_SUFFIXES)
         left_out = [file.relative_to(path).as_posix() for file in others]
         return ImageSource(lambda: (_file_row(stem, file, path) for stem, file in files.items()), len(files), left_out)
     if path.is_dir() and (path / LABELS_FILE).is_file():
@@ -80,6 +81,8 @@ def open_source(name: str, split: str = "val", column: str = "image") -> ImageSo
         rows = _parquet_rows(shard_paths(path, split) if any(SHARD_NAME.fullmatch(file.name) for file in files) else files, split)
     elif path.is_file() and path.suffix == ".parquet":
         rows = _parquet_rows([path], split)
+    elif path.is_file():
+        raise ValueError(f"images={name} ends in none of {', '.join((*IMAGE_SUFFIXES, '.parquet'))}; store it as one of these")
     else:
         try:
             rows = datasets.load_dataset(name, split=split, streaming=True)
@@ -102,12 +105,12 @@ def _rows_of(rows: datasets.IterableDataset, column: str, source: str) -> Iterat
     for number, row in enumerate(rows.decode(False)):
         if column not in row:
             raise ValueError(f"images={source} has no column {column!r}, but {sorted(row)}. Choose one by column.")
-        name = next((row[key] for key in ("image_id", "id") if row.get(key) is not None), f"{number:08d}")
-        encoded = row[column]
+        name = next((row[key] for key in ("image_id", "id", "__key__") if row.get(key) is not None), f"{number:08d}")
+        encoded = {"bytes": row[column], "path": None} if isinstance(row[column], bytes) else row[column]
         if not isinstance(encoded, dict | None):
             raise ValueError(f"images={source} has {type(encoded).__name__} in the column {column!r}, not images. Choose another.")
         path = (encoded or {}).get("path")
-        yield str(name), Path(path).name if path else str(name), encoded
+        yield str(name), file_name(path) if path else str(name), encoded
 
 
 class ImageStream(IterableDataset):

@@ -4,10 +4,13 @@ Shapes: n segments of an image, P planes of segments that don't overlap, H, W pi
 """
 
 import io
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
+import fsspec
 import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageOps
@@ -20,6 +23,9 @@ from eomt.train_scripts.data.run_lengths import rle_to_edges
 
 Pixels = TypeVar("Pixels", Tensor, np.ndarray)
 MAX_ID = (1 << 24) - 1  # the largest id that an RGB map can hold
+SAID: set[str] = set()  # formats of which a file with several images has been reported
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -134,11 +140,28 @@ def _open(encoded: dict | None, name: str) -> Image.Image:
     if not content and not path:
         raise BadSample(f"{name} is empty. Store an image file's bytes.")
     try:
-        image = Image.open(io.BytesIO(content) if content else path)
+        image = Image.open(io.BytesIO(content or read_bytes(path)))
         image.load()
-        return image
     except (OSError, SyntaxError) as error:  # PIL reports some broken files as a SyntaxError
         raise BadSample(f"{name} {path or ''}: can't be decoded ({error}). Store a complete image file.") from error
+    count = getattr(image, "n_frames", 1)
+    if count > 1 and image.format not in SAID and image.format != "MPO":  # a camera's MPO has previews beside its photo
+        SAID.add(image.format)
+        logger.warning(f"{name} {path or ''} holds {count} images: of such a {image.format} the first alone is taken")
+    return image
+
+
+def file_name(path: str) -> str:
+    """The name of a file, also of one in an archive: a.png of `zip://photos/a.png::hf://datasets/org/name/photos.zip`."""
+    return path.split("::")[0].rsplit("/", 1)[-1] if "://" in path else Path(path).name
+
+
+def read_bytes(path: str) -> bytes:
+    """The content of a file here, or of one that fsspec reads: `datasets` names images in archives and on the Hub by such paths."""
+    if "://" in path:
+        with fsspec.open(path, "rb") as file:
+            return file.read()
+    return Path(path).read_bytes()
 
 
 def _rgb(image: Image.Image, name: str) -> Tensor:

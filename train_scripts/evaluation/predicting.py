@@ -46,16 +46,16 @@ def predict(options: PredictOptions) -> dict[str, int]:
         ValueError: an argument is wrong, or the output folder has something else.
     """
     state = PartialState(cpu=not torch.accelerator.is_available())
-    source = open_source(options.images, options.split, options.column)
+    outputs = {options.output: (options.task, options.checkpoint)}
+    for also in options.also:
+        task, checkpoint = also.split("=", 1)
+        outputs[f"{options.output.rstrip('/')}_{Path(checkpoint).name}"] = (task, checkpoint)
+    source = open_source(options.images, options.split, options.column, without=[Path(output) for output in outputs])
     if source.left_out and state.is_main_process:
         logger.warning(
             "left out: %d files that are no images by their suffix, such as %s", len(source.left_out), source.left_out[0]
         )
-    runs = {options.output: _run_of(options, options.checkpoint, options.task, options.output, state)}
-    for also in options.also:
-        task, checkpoint = also.split("=", 1)
-        output = f"{options.output.rstrip('/')}_{Path(checkpoint).name}"
-        runs[output] = _run_of(options, checkpoint, task, output, state)
+    runs = {output: _run_of(options, checkpoint, task, output, state) for output, (task, checkpoint) in outputs.items()}
     if len(runs) > 1:
         share_processing(runs)
     state.wait_for_everyone()  # all have looked at the folders before one writes to them

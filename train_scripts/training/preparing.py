@@ -20,6 +20,7 @@ from eomt.train_scripts.data.command import USER_ERRORS
 from eomt.train_scripts.data.command_line import parse_options
 from eomt.train_scripts.data.dataset_folder import split_names
 from eomt.train_scripts.data.formats.archives import remove_unpacked
+from eomt.train_scripts.data.formats.image_files import walk
 from eomt.train_scripts.data.input_paths import HUB_NAME, LABELS_FILE
 from eomt.train_scripts.data.preparation import prepare
 from eomt.train_scripts.data.prepare_options import PrepareOptions
@@ -104,11 +105,11 @@ class Preparation:
 
     def _state(self, ignored: Sequence[Path]) -> str:
         """A digest of names, sizes and times of all files that `data` and `words` name; a dataset on the Hub has none."""
-        skipped, digest = {path.resolve() for path in ignored}, hashlib.sha256()
+        digest = hashlib.sha256()
         for name in (self.data, *self.words):
             if os.path.exists(name):
-                for file in _files(Path(name), skipped):
-                    stat = file.stat()
+                for file in _files(Path(name), ignored):
+                    stat = file.stat(follow_symlinks=file.exists())
                     digest.update(f"{os.path.relpath(file, name)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
         return digest.hexdigest()[:16]
 
@@ -198,11 +199,8 @@ def _is_complete(folder: Path) -> bool:
     return (folder / LABELS_FILE).is_file() and not any(folder.glob(".*.partial"))
 
 
-def _files(path: Path, skipped: set[Path]) -> Iterator[Path]:
-    """The file, or those of a folder and its subfolders in order, but for hidden ones and folders that are skipped."""
+def _files(path: Path, skipped: Sequence[Path]) -> Iterator[Path]:
+    """The file, or those of a folder but for folders that are skipped."""
     if path.is_file():
         yield path
-        return
-    for folder, names, files in os.walk(path):
-        names[:] = sorted(name for name in names if name[0] != "." and (Path(folder) / name).resolve() not in skipped)
-        yield from (Path(folder) / name for name in sorted(files) if name[0] != ".")
+    yield from walk(path, skipped)

@@ -12,6 +12,7 @@ from eomt.train_scripts.training.model_card import CURVES
 from eomt.train_scripts.training.overlays import FILE as PICTURE
 from eomt.train_scripts.training.run_record import RunRecord, differences
 
+LOCK = "_lock"  # while a run uses the folder; Trainer uploads no file whose name begins like this
 RUN = "run.json"  # written when a training begins: what decides its result
 RESULTS = ("before", "train", "eval", "all")  # `{name}_results.json`
 WRITTEN = (FINISHED, PICTURE, CURVES, BROKEN_LOSS, "README.md", "training_args.bin", "trainer_state.json")
@@ -79,7 +80,7 @@ def remove_run(folder: Path) -> None:
 def _content(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
-    return sorted(path.name for path in folder.iterdir() if path.name[0] != "." and path.suffix not in LOGS)
+    return sorted(path.name for path in folder.iterdir() if path.name[0] != "." and path.name != LOCK and path.suffix not in LOGS)
 
 
 def _deciding(record: RunRecord) -> Mapping:

@@ -1,6 +1,7 @@
 """Images to predict on: every kind of source gives names and images, shares have each once, and broken ones are set aside."""
 
 import io
+import zipfile
 
 import datasets
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from eomt.train_scripts.data import scenes
 from eomt.train_scripts.data.dataset_folder import write_labels
 from eomt.train_scripts.data.image_sources import ImageSource, ImageStream, image_number, open_source
+from eomt.train_scripts.data.samples import decode_image
 from eomt.train_scripts.data.shard_writer import write_split
 
 
@@ -62,6 +64,37 @@ def test_a_column_of_no_images(tmp_path):
             ValueError, match=f"images=.*data.parquet has {kind} in the column '{column}', not images. Choose another"
         ):
             names_of(open_source(str(tmp_path / "data.parquet"), column=column))
+
+
+def test_image_files_in_an_archive_as_datasets_streams_them(tmp_path, monkeypatch):
+    """`datasets` gives such rows, of a dataset of loose files on the Hub too: no bytes, and a path that fsspec reads."""
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for value in (3, 9):
+            archive.writestr(f"{value}.png", encoded(value)["bytes"])
+    load, files = datasets.load_dataset, {"val": str(tmp_path / "photos.zip")}
+    monkeypatch.setattr(
+        datasets,
+        "load_dataset",
+        lambda name, split, streaming: load("imagefolder", data_files=files, split=split, streaming=streaming),
+    )
+    rows = list(open_source("org/photos").rows())
+    assert [row[:2] for row in rows] == [("00000000", "3.png"), ("00000001", "9.png")]
+    assert [row[2]["bytes"] for row in rows] == [None, None]
+    assert [decode_image(row[2], row[0]).unique().tolist() for row in rows] == [[3], [9]]
+
+
+def test_a_column_of_bytes_named_by_keys(tmp_path):
+    rows = {"__key__": ["a", "b"], "image": [encoded(value)["bytes"] for value in (3, 9)]}
+    datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "data.parquet")
+    rows = list(open_source(str(tmp_path)).rows())
+    assert [row[0] for row in rows] == ["a", "b"]
+    assert [decode_image(row[2], row[0]).unique().tolist() for row in rows] == [[3], [9]]
+
+
+def test_a_file_that_is_no_image(tmp_path):
+    (tmp_path / "clip.mp4").touch()
+    with pytest.raises(ValueError, match=r"images=.*clip.mp4 ends in none of .jpg, .*, .parquet; store it as one of these"):
+        open_source(str(tmp_path / "clip.mp4"))
 
 
 def test_nothing_of_that_name(tmp_path):

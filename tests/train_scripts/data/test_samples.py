@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from eomt.train_scripts.data.bad_sample import BadSample
-from eomt.train_scripts.data.samples import decode_row, present_segments
+from eomt.train_scripts.data.samples import SAID, decode_image, decode_row, present_segments
 
 IDS = np.array([[0, 1, 1], [7, 7, 2]])
 
@@ -116,6 +116,17 @@ def test_a_bad_row_is_named(kind):
     with pytest.raises(ValueError, match=message) as caught:
         decode_row(row(**changes), 3, "data/coco, split train")
     assert str(caught.value).startswith("data/coco, split train: image_id 'scene 9'")
+
+
+def test_of_several_images_in_a_file_the_first_is_taken_with_a_word(tmp_path, caplog):
+    pages = [Image.new("RGB", (6, 4), (value,) * 3) for value in (3, 9)]
+    for name in ("a.tif", "b.tif", "c.gif", "d.mpo"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+    SAID.clear()
+    images = [decode_image({"bytes": None, "path": str(tmp_path / name)}, name) for name in ("a.tif", "b.tif", "c.gif", "d.mpo")]
+    assert all(image.float().mean().round() == 3 for image in images)
+    said = [record.getMessage().split(" holds ")[1] for record in caplog.records]  # once for a format; a camera's MPO has one photo
+    assert said == [f"2 images: of such a {form} the first alone is taken" for form in ("TIFF", "GIF")]
 
 
 def test_a_map_that_claims_to_be_huge_is_a_bad_sample():

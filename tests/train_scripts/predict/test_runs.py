@@ -42,6 +42,12 @@ def test_an_interrupted_run_goes_on_with_what_is_not_done(checkpoints, photos, t
     assert run(checkpoints, photos, "panoptic", tmp_path / "out") == {"predicted": 0, "done": 5, "broken": 0}
 
 
+def test_pictures_below_the_images_are_not_segmented_again(checkpoints, photos, tmp_path):
+    images = shutil.copytree(photos, tmp_path / "images")
+    for counts in ({"predicted": 5, "done": 0, "broken": 0}, {"predicted": 0, "done": 5, "broken": 0}):
+        assert predict(str(checkpoints / "panoptic"), str(images), "panoptic", images / "out", overlays=True, bf16=False) == counts
+
+
 def test_other_folders_and_names_are_refused(checkpoints, photos, tmp_path):
     run(checkpoints, photos, "panoptic", tmp_path / "out")
     with pytest.raises(ValueError, match="has predictions of another run, with {'threshold': 0.05}. Choose another folder"):

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from eomt.train_scripts.data.formats.converters import advice_for_file
-from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, composed, is_hidden
+from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, composed, walk
 
 
 def read_json(path: Path) -> Any:
@@ -85,8 +85,8 @@ class NamedImages:
     @functools.cached_property
     def _by_name(self) -> dict[str, list[Path]]:
         by_name: dict[str, list[Path]] = {}
-        for path in sorted(self.folder.rglob("*")):
-            if path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path.relative_to(self.folder)):
+        for path in walk(self.folder):
+            if path.suffix.lower() in IMAGE_SUFFIXES:
                 by_name.setdefault(_key(path.name), []).append(path)
         return by_name
 

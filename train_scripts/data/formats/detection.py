@@ -10,7 +10,7 @@ from eomt.train_scripts.data.formats.annotation_files import read_json
 from eomt.train_scripts.data.formats.archives import only_entry
 from eomt.train_scripts.data.formats.converters import BOXES, UNKNOWN, advice_for, advice_for_layout
 from eomt.train_scripts.data.formats.hub_rows import is_hub_folder, names_labels, open_splits
-from eomt.train_scripts.data.formats.image_files import is_hidden
+from eomt.train_scripts.data.formats.image_files import walk
 from eomt.train_scripts.data.formats.index_images import LOSSY_SUFFIXES, MASK_SUFFIXES
 from eomt.train_scripts.data.formats.json_layouts import format_of_json, has_labelme, json_splits
 from eomt.train_scripts.data.formats.mask_layouts import SPLIT_FOLDERS, mask_splits, split_name
@@ -69,7 +69,7 @@ def _advice_above(annotations: Path) -> str | None:
 
 
 def _format_of_folder(folder: Path) -> str | None:
-    names = [path.name for path in folder.rglob("*") if path.is_file() and not is_hidden(path.relative_to(folder))]
+    names = [path.name for path in walk(folder)]
     if any(name.endswith((f"{cityscapes.LABEL_END}.png", f"{cityscapes.TRAIN_END}.png")) for name in names):
         return "cityscapes"
     if names and all(re.fullmatch(r"ADE_(train|val)_\d+\.png", name) for name in names):

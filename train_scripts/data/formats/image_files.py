@@ -5,7 +5,7 @@ Shapes: H, W pixels.
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -20,14 +20,16 @@ QUARTERS = (5, 6, 7, 8)  # those that swap height and width
 _TEXT_CHUNKS = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")  # of a PNG, which may hold EXIF tags
 
 
-def files_below(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, name: str = "images") -> list[Path]:
-    """The files of a folder and its subfolders, or the one file that is given, sorted. Hidden files and folders, and those that
-    archives of a Mac add, are passed over.
+def files_below(
+    folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, name: str = "images", without: Collection[Path] = ()
+) -> list[Path]:
+    """The files of a folder and its subfolders, or the one file that is given, sorted; see [`walk`].
 
     Args:
         folder: in which they lie.
         suffixes: that they may have, in lower case.
         name: of the argument that is the folder, for error messages.
+        without: folders that are passed over.
 
     Raises:
         ValueError: the folder is missing or has no such file.
@@ -36,11 +38,36 @@ def files_below(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, name: st
         return [folder]
     if not folder.is_dir():
         raise ValueError(f"{name}={folder}: no such folder.")
-    files = [path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file()]
-    files = sorted(path for path in files if not is_hidden(path.relative_to(folder)))
+    files = [path for path in walk(folder, without) if path.suffix.lower() in suffixes]
     if not files:
         raise ValueError(f"{name}={folder} has no file that ends in {', '.join(suffixes)}.")
     return files
+
+
+def walk(folder: Path, without: Collection[Path] = ()) -> Iterator[Path]:
+    """The files of a folder and its subfolders, in the order of their paths; none if there is no such folder.
+
+    Links to folders are followed, but for one to a folder that holds it. Hidden files and folders, and those that archives of a Mac
+    add, are passed over. A link to nothing is given too, so that who opens it says that it is broken.
+
+    Args:
+        folder: in which they lie.
+        without: folders that are passed over.
+    """
+    yield from _walk(folder, frozenset(path.resolve() for path in without))
+
+
+def _walk(folder: Path, without: frozenset[Path]) -> Iterator[Path]:
+    real = folder.resolve()
+    if real in without or not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if is_hidden(Path(path.name)):
+            continue
+        if path.is_dir():
+            yield from _walk(path, without | {real})
+        else:
+            yield path
 
 
 def is_hidden(path: Path) -> bool:
@@ -65,7 +92,9 @@ def composed(stem: str) -> str:
     return unicodedata.normalize("NFC", stem)
 
 
-def images_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, name: str = "images") -> dict[str, Path]:
+def images_by_stem(
+    folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, name: str = "images", without: Collection[Path] = ()
+) -> dict[str, Path]:
     """The files of a folder and its subfolders, by their stems; see [`files_below`].
 
     Returns:
@@ -75,7 +104,7 @@ def images_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, name:
         ValueError: the folder is missing or empty, or two files differ in their suffix alone.
     """
     by_stem = {}
-    for path in files_below(folder, suffixes, name):
+    for path in files_below(folder, suffixes, name, without):
         stem = stem_below(path, folder)
         if stem in by_stem:
             raise ValueError(

@@ -6,12 +6,13 @@ by its folder or by the folder of the images, where one of them has the name of 
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from eomt.train_scripts.data.formats import label_studio, labelme, via
 from eomt.train_scripts.data.formats.annotation_files import name_ends, read_json
 from eomt.train_scripts.data.formats.annotation_notes import form_fault
-from eomt.train_scripts.data.formats.image_files import common_folder, is_hidden
+from eomt.train_scripts.data.formats.image_files import common_folder, is_hidden, walk
 from eomt.train_scripts.data.formats.mask_layouts import SPLIT_FOLDERS, split_name
 from eomt.train_scripts.data.formats.split import Split
 
@@ -37,8 +38,8 @@ def format_of_json(content: object) -> str | None:
 
 def has_labelme(folder: Path) -> bool:
     """Whether the first json files below a folder are LabelMe's."""
-    files = sorted(path for path in folder.rglob("*.json") if not is_hidden(path.relative_to(folder)))
-    return any(_format_or_none(path) == "labelme" for path in files[:3])
+    files = (path for path in walk(folder) if path.suffix == ".json")
+    return any(_format_or_none(path) == "labelme" for path in islice(files, 3))
 
 
 def json_splits(folder: Path) -> list[Split]:

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
 import numpy as np
 from PIL import Image
 
@@ -23,7 +22,7 @@ from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.class_and_instance import segment_columns
 from eomt.train_scripts.data.formats.class_values import ClassValues
 from eomt.train_scripts.data.formats.segment_rows import recoded_map
-from eomt.train_scripts.data.samples import decode_id_map
+from eomt.train_scripts.data.samples import decode_id_map, file_name, read_bytes
 
 LOSSY = ("JPEG", "MPO")
 
@@ -62,10 +61,7 @@ def encoded_image(value: Any, source: str) -> dict:
     if not isinstance(value, dict) or not (value.get("bytes") or value.get("path")):
         raise BadSample(f"{source} holds no image, but {value!r:.80}. Leave such rows out, or their split by choosing another.")
     content, path = value.get("bytes"), value.get("path")
-    if not content:
-        with fsspec.open(path, "rb") as file:
-            content = file.read()
-    return {"bytes": content, "path": path and path.rsplit("/", 1)[-1]}
+    return {"bytes": content or read_bytes(path), "path": path and file_name(path)}
 
 
 def read_label(value: Any, source: str) -> LabelImage:

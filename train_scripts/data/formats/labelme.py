@@ -23,7 +23,7 @@ from eomt.train_scripts.data.formats.annotation_files import NamedImages, check_
 from eomt.train_scripts.data.formats.annotation_frames import Frame, frame_of, stated_size
 from eomt.train_scripts.data.formats.annotation_notes import AnnotationNotes, BadAnnotation
 from eomt.train_scripts.data.formats.annotation_rows import Segment, row_of_annotations
-from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, encoded_file, files_below, is_hidden
+from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, encoded_file, files_below, walk
 from eomt.train_scripts.data.formats.outlines import ellipse
 from eomt.train_scripts.data.formats.polygons import polygon_mask
 from eomt.train_scripts.data.formats.source import Options, Source, thing_labels
@@ -54,9 +54,7 @@ def read(images: Path, annotations: Path, options: Options) -> Source:
         names |= dict.fromkeys(str(shape["label"]) for shape in content["shapes"] if isinstance(shape, dict) and shape.get("label"))
     check_images_differ([(name, file or path) for name, file, path in items], annotations)
     annotated = {file for _, file, _ in items}
-    photos = [
-        path for path in images.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path.relative_to(images))
-    ]
+    photos = [path for path in walk(images) if path.suffix.lower() in IMAGE_SUFFIXES]
     notes.repaired["images without a json were passed over"] += sum(path not in annotated for path in photos)
     if options.classes and (unknown := [name for name in names if name not in options.classes]):
         raise ValueError(f"classes={options.classes} lacks the labels {unknown[:10]} of {annotations}. Add them, or give none")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, is_hidden
+from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, is_hidden, walk
 from eomt.train_scripts.data.formats.index_images import LOSSY_SUFFIXES, MASK_SUFFIXES
 from eomt.train_scripts.data.formats.object_masks import folders_of_images
 from eomt.train_scripts.data.formats.pairing import lists_masks, matched_suffix
@@ -109,7 +109,7 @@ def voc_lists(masks: Path) -> dict[str, Path]:
 
 def has_masks(folder: Path) -> bool:
     """Whether a folder has files that masks may be, and no text files of labels."""
-    names = [path for path in folder.rglob("*") if path.is_file() and not is_hidden(path.relative_to(folder))]
+    names = list(walk(folder))
     masks = [path for path in names if path.suffix.lower() in (*MASK_SUFFIXES, *LOSSY_SUFFIXES)]
     texts = {path.stem for path in names if path.suffix.lower() in (".txt", ".json", ".xml")}
     return bool(masks) and not any(path.stem in texts for path in masks)

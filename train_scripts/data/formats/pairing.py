@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, composed, files_below, stem_below
+from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, composed, files_below, stem_below, walk
 from eomt.train_scripts.data.formats.index_images import LOSSY_SUFFIXES, MASK_SUFFIXES
 
 Pair = tuple[str, Path, Path]  # stem of the image, image, mask
@@ -99,7 +99,7 @@ def listed_stems(path: Path, folder: Path) -> list[str]:
     """
     lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     numbered = any(map(NUMBERED.search, lines))
-    known = {composed(stem_below(file, folder)) for file in folder.rglob("*")} if numbered else ()
+    known = {composed(stem_below(file, folder)) for file in walk(folder)} if numbered else ()
     stems = []
     for line in lines:
         whole, cut = (_less_suffix(text.strip('"')) for text in (line, NUMBERED.sub("", line)))

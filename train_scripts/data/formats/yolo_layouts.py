@@ -5,9 +5,10 @@
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
-from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, common_folder, is_hidden
+from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, common_folder, is_hidden, walk
 from eomt.train_scripts.data.formats.mask_layouts import SPLIT_FOLDERS, split_name
 from eomt.train_scripts.data.formats.split import Split
 from eomt.train_scripts.data.formats.yolo_data import DataFile, data_files, label_folder, listed_images, read_data_file
@@ -122,13 +123,10 @@ def _has_images(folder: Path) -> bool:
 
 def _some(folder: Path, suffixes: tuple[str, ...], deep: bool = True) -> list[Path]:
     """The first files of a folder that have one of the suffixes."""
-    files: list[Path] = []
-    for path in folder.rglob("*") if deep else folder.glob("*"):
-        if path.suffix.lower() in suffixes and path.is_file() and not is_hidden(path.relative_to(folder)):
-            files.append(path)
-            if len(files) == LOOKED_AT:
-                break
-    return files
+    paths = (
+        walk(folder) if deep else (path for path in sorted(folder.glob("*")) if path.is_file() and not is_hidden(Path(path.name)))
+    )
+    return list(islice((path for path in paths if path.suffix.lower() in suffixes), LOOKED_AT))
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -9,9 +9,11 @@ from eomt.train_scripts.data.formats.image_depth import refuse_dark_depths
 from eomt.train_scripts.data.formats.image_files import (
     check_names_differ,
     encoded_file,
+    files_below,
     image_size,
     images_by_stem,
     orientation_of,
+    walk,
 )
 from eomt.train_scripts.data.formats.index_images import read_indices
 
@@ -26,6 +28,27 @@ def test_images_by_stem(photo, tmp_path):
     photo(tmp_path / "b/1.png")
     with pytest.raises(ValueError, match=r"b/1.jpg and .*b/1.png have one stem"):
         images_by_stem(tmp_path)
+
+
+def test_links_to_folders_are_followed_and_links_to_nothing_are_named(photo, tmp_path):
+    store, images = tmp_path / "store", tmp_path / "images"
+    paths = [photo(store / "far/1.png"), photo(images / "2.png")]
+    (images / "cam").symlink_to(store)
+    (store / "far" / "back").symlink_to(images)  # a ring
+    (images / "gone.png").symlink_to(tmp_path / "nothing.png")
+    found = [path.relative_to(images).as_posix() for path in walk(images)]
+    assert found == ["2.png", "cam/far/1.png", "gone.png"]
+    assert [path.resolve() for path in files_below(images)][:2] == [paths[1], paths[0]]
+    with pytest.raises(BadSample, match="gone.png: no such file"):
+        encoded_file(images_by_stem(images)["gone"])
+
+
+def test_what_is_hidden_or_left_out_is_passed_over(photo, tmp_path):
+    for name in ("b.png", "c.png", "a/b.png", "pred/b.png", ".trash/b.png", "__MACOSX/b.png", ".b.png"):
+        photo(tmp_path / name)
+    names = [path.relative_to(tmp_path).as_posix() for path in walk(tmp_path, without=[tmp_path / "a" / ".." / "pred"])]
+    assert names == ["a/b.png", "b.png", "c.png"]
+    assert list(walk(tmp_path / "nowhere")) == []
 
 
 def test_names_that_differ_in_their_suffix_alone(tmp_path):

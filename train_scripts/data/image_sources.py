@@ -19,7 +19,7 @@ from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import SHARD_NAME, load_split, shard_paths
 from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, images_by_stem, walk
 from eomt.train_scripts.data.input_paths import LABELS_FILE
-from eomt.train_scripts.data.samples import decode_image, file_name
+from eomt.train_scripts.data.samples import decode_image, name_of_file
 
 AHEAD = 4  # inputs of the model that each thread may be ahead of it; an image is one, or all its windows and tiles
 
@@ -110,7 +110,7 @@ def _rows_of(rows: datasets.IterableDataset, column: str, source: str) -> Iterat
         if not isinstance(encoded, dict | None):
             raise ValueError(f"images={source} has {type(encoded).__name__} in the column {column!r}, not images. Choose another.")
         path = (encoded or {}).get("path")
-        yield str(name), file_name(path) if path else str(name), encoded
+        yield str(name), name_of_file(path) if path else str(name), encoded
 
 
 class ImageStream(IterableDataset):

@@ -151,7 +151,7 @@ def _open(encoded: dict | None, name: str) -> Image.Image:
     return image
 
 
-def file_name(path: str) -> str:
+def name_of_file(path: str) -> str:
     """The name of a file, also of one in an archive: a.png of `zip://photos/a.png::hf://datasets/org/name/photos.zip`."""
     return path.split("::")[0].rsplit("/", 1)[-1] if "://" in path else Path(path).name
 

@@ -22,7 +22,7 @@ from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.formats.class_and_instance import segment_columns
 from eomt.train_scripts.data.formats.class_values import ClassValues
 from eomt.train_scripts.data.formats.segment_rows import recoded_map
-from eomt.train_scripts.data.samples import decode_id_map, file_name, read_bytes
+from eomt.train_scripts.data.samples import decode_id_map, name_of_file, read_bytes
 
 LOSSY = ("JPEG", "MPO")
 
@@ -61,7 +61,7 @@ def encoded_image(value: Any, source: str) -> dict:
     if not isinstance(value, dict) or not (value.get("bytes") or value.get("path")):
         raise BadSample(f"{source} holds no image, but {value!r:.80}. Leave such rows out, or their split by choosing another.")
     content, path = value.get("bytes"), value.get("path")
-    return {"bytes": content or read_bytes(path), "path": path and file_name(path)}
+    return {"bytes": content or read_bytes(path), "path": path and name_of_file(path)}
 
 
 def read_label(value: Any, source: str) -> LabelImage:

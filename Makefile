@@ -1,4 +1,4 @@
-# make demo                      trains, scores, draws and serves a small EoMT, 7 to 9 minutes on 2 cores after the installation
+# make demo                      trains, scores, draws and serves a small EoMT, 6.5 to 8.5 minutes on 2 cores after the installation
 # make demo BACKBONE=<timm name>  the same from pretrained weights, which needs a network
 # make test                      the whole suite, in two processes; make test-fast leaves out what takes minutes
 # make docs                      the site, in build/docs

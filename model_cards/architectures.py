@@ -136,7 +136,7 @@ def _figures(name: str, results: list[Mapping[str, Any]]) -> str:
     return "\n".join(rows) + (
         "\n\n*Published*: by the paper's authors, in the table named or in their model zoo, and not reproduced here; their images "
         "a second are on an NVIDIA H100. *Measured*: counted on this package's model for one input, as "
-        "`python benchmarks/paper_tables.py` counts all of the paper's. Speed was not measured here."
+        "`python benchmarks/paper_tables.py` counts all of the paper's. This package's is in docs/benchmarks.md."
     )
 
 

@@ -21,7 +21,7 @@ COMMANDS = {
     "serve": "serves a model as an app in the browser",
     "bravo": "scores predictions and their confidence on the BRAVO challenge",
     "convert": "turns checkpoints of the authors' repository into this format, or back",
-    "demo": "does all of this on made-up scenes, in a few minutes",
+    "demo": "trains a small model on scenes that it makes, scores and draws it, in 6 to 9 minutes",
 }
 HELP = "\n".join(f"  {name:<9} {what}" for name, what in COMMANDS.items())
 

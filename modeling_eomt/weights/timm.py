@@ -175,7 +175,7 @@ def _known(name: str, argument: str) -> PretrainedCfg:
     if known is None:
         near = difflib.get_close_matches(name, timm.list_models(["vit_*", "deit3_*", "eva02_*"]), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() has them all."
-        raise ValueError(f"{argument}={name!r} is no model of timm, nor a .safetensors file; {hint}")
+        raise ValueError(f"{argument}={name!r} is no model of timm, nor a file of weights here; {hint}")
     return known
 
 

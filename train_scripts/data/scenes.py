@@ -50,7 +50,10 @@ def sprites() -> list[list[Image.Image]]:
 @cache
 def textures() -> list[np.ndarray]:
     """One (H, W, 3) uint8 texture for each stuff class."""
-    import skimage.data  # here, since it is an extra that only the demo's scenes need
+    try:
+        import skimage.data
+    except ImportError as error:
+        raise ImportError("the scenes need scikit-image; pip install 'eomt-transformers[demo]'") from error
 
     arrays = [np.atleast_3d(getattr(skimage.data, name)()) for name in STUFF]
     return [np.broadcast_to(array, (*array.shape[:2], 3)) for array in arrays]

@@ -64,6 +64,7 @@ class EomtTrainingArguments(TrainingArguments):
     minutes: TrainingOption[Deciding[float | None]] = field(
         default=None, metadata={"help": "train for this long, with schedules by the clock, in place of epochs or max_steps"}
     )
+    max_steps: int = field(default=-1, metadata={"help": "number of steps, in place of num_train_epochs"})
     total_batch_size: TrainingOption[int] = field(
         default=16, metadata={"help": "images a step over all processes and accumulated batches"}
     )
@@ -109,6 +110,9 @@ class EomtTrainingArguments(TrainingArguments):
     disable_tqdm: bool = field(default=False, metadata={"help": "print the logged values, line by line, in place of a bar"})
     report_to: OutputOption[list[str]] = field(
         default_factory=lambda: ["none"], metadata={"help": "none, tensorboard, wandb, or several"}
+    )
+    push_to_hub: bool = field(
+        default=False, metadata={"help": "upload the output folder, at the end of the run or as hub_strategy says"}
     )
     hub_strategy: str = field(
         default="end", metadata={"help": "when push_to_hub uploads: end, every_save, checkpoint, all_checkpoints"}

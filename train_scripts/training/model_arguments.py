@@ -14,10 +14,10 @@ class ModelArguments:
 
     checkpoint: StartOption[Deciding[str | None]] = field(
         default=None,
-        metadata={"help": "EoMT checkpoint to start from, or a DINOv3 of transformers: a folder or a Hub name"},
+        metadata={"help": "EoMT checkpoint to start from, or a DINOv2 or DINOv3 of transformers: a folder or a Hub name"},
     )
     timm_model: StartOption[Deciding[str | None]] = field(
-        default=None, metadata={"help": "ViT to start from: a timm name, or a safetensors file with timm's names"}
+        default=None, metadata={"help": "ViT to start from: a timm name, or a file of weights with timm's names or Meta's"}
     )
     attn_implementation: str | None = field(
         default=None,

@@ -61,6 +61,12 @@ def test_instance_files_are_read_by_pycocotools(checkpoints, photos, direct, tmp
     assert Image.open(tmp_path / "out" / "overlays" / "more" / "x.jpg").size == (50, 50)
 
 
+def test_of_a_panoptic_model_the_things_alone_are_instances(checkpoints, photos, tmp_path):
+    predict(checkpoints / "panoptic", photos / f"{NAMES[0]}.png", "instance", tmp_path / "out", bf16=False)
+    entries = json.loads((tmp_path / "out" / "instances.json").read_text())
+    assert {entry["category_id"] for entry in entries} <= set(range(8)) and len(entries) > 3
+
+
 def test_files_hold_what_is_beyond_the_best_100(photos, tmp_path):
     """Of a model with 150 queries for one class, most of them sure."""
     torch.manual_seed(0)

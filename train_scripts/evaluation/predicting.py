@@ -13,6 +13,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from eomt.configuration import EomtBaseConfig
+from eomt.image_processing.defaults import THRESHOLD
 from eomt.token_merging import merge_tokens
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
@@ -108,7 +109,7 @@ def _run_of(options: PredictOptions, given: str, task_name: str, output: str, st
     plan = {
         "checkpoint": given,
         "version": _version(checkpoint, model.config),
-        "threshold": options.threshold,
+        "threshold": _threshold(options),
         "masked": bool(model.attn_mask_probs.all()),
         "confidence": options.confidence,
         "format": options.format,
@@ -129,6 +130,10 @@ def _run_of(options: PredictOptions, given: str, task_name: str, output: str, st
     return _Run(model.eval(), processor, WithConfidence(task, options.confidence), files, dtype)
 
 
+def _threshold(options: PredictOptions) -> float:
+    return THRESHOLD if options.threshold is None else options.threshold
+
+
 def _results(
     runs: Mapping[str, _Run], stream: ImageStream, options: PredictOptions, state: PartialState
 ) -> Iterator[tuple[NamedImage, dict[str, tuple[Result, dict[str, Tensor]]]]]:
@@ -136,11 +141,11 @@ def _results(
     dtype, show = next(iter(runs.values())).dtype, state.is_main_process
     context = partial(autocast, state.device, dtype)
     if len(runs) > 1:
-        yield from joint_predictions(runs, stream, options.batch_size, options.threshold, context, show)
+        yield from joint_predictions(runs, stream, options.batch_size, _threshold(options), context, show)
         return
     ((output, run),) = runs.items()
     for image, result in predictions(
-        run.model, run.processor, stream, run.task, options.batch_size, options.threshold, context, show_progress=show
+        run.model, run.processor, stream, run.task, options.batch_size, _threshold(options), context, show_progress=show
     ):
         yield image, {output: result}
 

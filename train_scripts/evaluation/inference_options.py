@@ -133,8 +133,8 @@ class PredictOptions:
     categories: str | None = field(
         default=None,
         metadata={
-            "help": "a json of COCO, whose category ids are used, by name; it also says what is stuff, for checkpoints that don't, "
-            "as those of transformers, whose classes are all things without it"
+            "help": "a json of COCO, or a list of its categories, whose ids are used, by name; it also says what is stuff, for "
+            "checkpoints that don't, as those of transformers, whose classes are all things without it"
         },
     )
     threads: int = field(default=2, metadata={"help": "threads that decode images, a process"})

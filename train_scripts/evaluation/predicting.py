@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,8 @@ from eomt.image_processing.defaults import THRESHOLD
 from eomt.token_merging import merge_tokens
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.annotation_files import read_json
 from eomt.train_scripts.data.image_sources import ImageStream, NamedImage, open_source
+from eomt.train_scripts.evaluation.category_ids import Category, categories_of, read_categories
 from eomt.train_scripts.evaluation.confidence_maps import WithConfidence
 from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.inference_options import PredictOptions
@@ -47,16 +47,17 @@ def predict(options: PredictOptions) -> dict[str, int]:
         ValueError: an argument is wrong, or the output folder has something else.
     """
     state = PartialState(cpu=not torch.accelerator.is_available())
+    categories = read_categories(options.categories)
     source = open_source(options.images, options.split, options.column)
     if source.left_out and state.is_main_process:
         logger.warning(
             "left out: %d files that are no images by their suffix, such as %s", len(source.left_out), source.left_out[0]
         )
-    runs = {options.output: _run_of(options, options.checkpoint, options.task, options.output, state)}
+    runs = {options.output: _run_of(options, categories, options.checkpoint, options.task, options.output, state)}
     for also in options.also:
         task, checkpoint = also.split("=", 1)
         output = f"{options.output.rstrip('/')}_{Path(checkpoint).name}"
-        runs[output] = _run_of(options, checkpoint, task, output, state)
+        runs[output] = _run_of(options, categories, checkpoint, task, output, state)
     if len(runs) > 1:
         share_processing(runs)
     state.wait_for_everyone()  # all have looked at the folders before one writes to them
@@ -93,7 +94,14 @@ class _Run(TaskModel):
     dtype: torch.dtype
 
 
-def _run_of(options: PredictOptions, given: str, task_name: str, output: str, state: PartialState) -> _Run:
+def _run_of(
+    options: PredictOptions,
+    categories: dict[str, Category] | None,
+    given: str,
+    task_name: str,
+    output: str,
+    state: PartialState,
+) -> _Run:
     """Loads a checkpoint, and checks its output folder."""
     task, method = task_of(task_name).of_files(), merging_method(options)
     checkpoint = stored_model(given)
@@ -102,7 +110,7 @@ def _run_of(options: PredictOptions, given: str, task_name: str, output: str, st
     if method is not None:
         merge_tokens(model, method)
     names = class_names(model)
-    category_ids, things = _read_categories(options.categories, names)
+    category_ids, things = categories_of(names, categories, options.categories)
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), Labels(names, things))
     stuff = set(processor.stuff_classes)
     labels = Labels(names, [index not in stuff for index in range(len(names))])
@@ -148,18 +156,6 @@ def _results(
         run.model, run.processor, stream, run.task, options.batch_size, _threshold(options), context, show_progress=show
     ):
         yield image, {output: result}
-
-
-def _read_categories(path: str | Path | None, names: Sequence[str]) -> tuple[list[int], list[bool]]:
-    """The category id of each class, and whether it is a thing."""
-    if path is None:
-        return list(range(len(names))), [True] * len(names)
-    categories = {entry["name"]: (entry["id"], bool(entry.get("isthing", True))) for entry in read_json(Path(path))["categories"]}
-    if unknown := sorted(set(names) - categories.keys()):
-        raise ValueError(
-            f"categories={path} lacks the model's classes {unknown[:10]}. Give the json of the data it was trained on."
-        )
-    return [categories[name][0] for name in names], [categories[name][1] for name in names]
 
 
 def _version(checkpoint: str, config: EomtBaseConfig) -> str | dict[str, list[int]] | None:

@@ -123,6 +123,9 @@ def test_category_ids_of_coco(checkpoints, photos, tmp_path):
     content = json.loads((tmp_path / "out" / "panoptic.json").read_text())
     used = {info["category_id"] for entry in content["annotations"] for info in entry["segments_info"]}
     assert used <= set(range(0, 140, 10)) and max(used) > 13
+    (tmp_path / "list.json").write_text(json.dumps(entries))  # as panoptic_coco_categories.json
+    run(checkpoints, photos, "panoptic", tmp_path / "listed", categories=str(tmp_path / "list.json"))
+    assert (tmp_path / "listed" / "panoptic.json").read_bytes() == (tmp_path / "out" / "panoptic.json").read_bytes()
     (tmp_path / "coco.json").write_text(json.dumps({"categories": entries[1:]}))
     with pytest.raises(ValueError, match=r"lacks the model's classes \['bee'\]"):
         run(checkpoints, photos, "panoptic", tmp_path / "other", categories=tmp_path / "coco.json")

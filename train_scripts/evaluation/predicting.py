@@ -15,6 +15,7 @@ from torch import Tensor
 from eomt.configuration import EomtBaseConfig
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.token_merging import merge_tokens
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.image_sources import ImageStream, NamedImage, open_source
@@ -71,12 +72,15 @@ def predict(options: PredictOptions) -> dict[str, int]:
 
     processor = next(iter(runs.values())).processor
     stream = ImageStream(source, processor, is_done, state.num_processes, state.process_index, options.threads)
-    predicted = 0
+    predicted, unwritten = 0, {}
     for image, results in _results(runs, stream, options, state):
-        for output, (result, confidences) in results.items():
-            runs[output].files.add(image, result, confidences)
-        predicted += 1
-    counts = gather_object([(predicted, stream.finished, stream.broken)])  # of each process
+        try:
+            for output, (result, confidences) in results.items():
+                runs[output].files.add(image, result, confidences)
+            predicted += 1
+        except BadSample as error:
+            unwritten[image.image_id] = str(error)
+    counts = gather_object([(predicted, stream.finished, stream.broken | unwritten)])  # of each process
     broken = {name: reason for _, _, reasons in counts for name, reason in reasons.items()}
     if state.is_main_process:
         for output, run in runs.items():

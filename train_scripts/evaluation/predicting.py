@@ -19,6 +19,7 @@ from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.image_sources import ImageStream, NamedImage, open_source
+from eomt.train_scripts.data.window_limit import within_limit
 from eomt.train_scripts.evaluation.category_ids import Category, categories_of, read_categories
 from eomt.train_scripts.evaluation.confidence_maps import WithConfidence
 from eomt.train_scripts.evaluation.inference import predictions
@@ -71,7 +72,7 @@ def predict(options: PredictOptions) -> dict[str, int]:
         return all(run.files.is_done(name) for run in runs.values())
 
     processor = next(iter(runs.values())).processor
-    stream = ImageStream(source, processor, is_done, state.num_processes, state.process_index, options.threads)
+    stream = ImageStream(source, within_limit(processor), is_done, state.num_processes, state.process_index, options.threads)
     predicted, unwritten = 0, {}
     for image, results in _results(runs, stream, options, state):
         try:

@@ -121,6 +121,16 @@ def test_an_image_whose_files_cant_have_its_name_is_reported_and_the_others_go_o
         run(checkpoints, tmp_path / "photos", "panoptic", tmp_path / "other")
 
 
+def test_an_image_of_too_many_windows_is_reported(checkpoints, photos, tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (5000, 1)).save(tmp_path / "photos" / "a.png")
+    shutil.copy(photos / "more" / "x.png", tmp_path / "photos" / "b.png")
+    assert run(checkpoints, tmp_path / "photos", "semantic", tmp_path / "out") == {"predicted": 1, "done": 0, "broken": 1}
+    assert json.loads((tmp_path / "out" / "broken.json").read_text()) == {
+        "a": "the image is 5000 x 1 and needs 5000 windows, of 64 at most; crop it"
+    }
+
+
 def test_pictures_of_images_that_are_longer_than_a_jpeg(checkpoints, tmp_path):
     Image.new("RGB", (66_000, 2)).save(tmp_path / "wide.png")
     assert run(checkpoints, tmp_path / "wide.png", "panoptic", tmp_path / "out", overlays=True)["predicted"] == 1

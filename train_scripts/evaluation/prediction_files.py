@@ -15,6 +15,7 @@ from eomt.image_processing.pictures import draw_segments
 from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.image_sources import NamedImage, image_number
+from eomt.train_scripts.data.input_paths import absolute_if_here
 from eomt.train_scripts.evaluation.prediction_formats import PredictionFormat, save_image
 from eomt.train_scripts.evaluation.tasks import Result, Task
 from eomt.train_scripts.evaluation.whole_files import PARTIAL, written_whole
@@ -33,7 +34,8 @@ class PredictionFiles:
         task: whose results are written.
         labels: the model's classes.
         form: of the files.
-        plan: what decides the results; a folder with those of another plan is refused.
+        plan: what decides the results; a folder with those of another plan is refused. `checkpoint`, `images` and `together`, which
+            lists task=checkpoint, may name something on this machine, by any path.
         overlays: whether pictures are drawn as well.
 
     Raises:
@@ -52,17 +54,22 @@ class PredictionFiles:
         self.folder, self.task, self.labels, self.overlays = Path(folder), task, labels, overlays
         self.format = form
         classes = {"classes": labels.names, "isthing": labels.isthing, "category_ids": list(form.category_ids)}
-        self.plan = json.dumps({**plan, "task": task.name, "overlays": overlays, **classes}, indent=1)
+        self.plan = json.dumps(_with_absolute_paths({**plan, "task": task.name, "overlays": overlays, **classes}), indent=1)
         self._check_plan()
 
     def _check_plan(self) -> None:
         stored = self.folder / PLAN
         paths = self.folder.iterdir() if self.folder.exists() else ()
         others = {path.name for path in paths if path.suffix != PARTIAL} - {PLAN}
-        if others and stored.is_file() and stored.read_text() != self.plan:
-            old, new = json.loads(stored.read_text()), json.loads(self.plan)
-            differing = {name: old.get(name) for name in new if old.get(name) != new[name]}
-            raise ValueError(f"output={self.folder} has predictions of another run, with {differing}. Choose another folder.")
+        if others and stored.is_file():
+            old, new = _with_absolute_paths(json.loads(stored.read_text())), json.loads(self.plan)
+            names = [name for name in {**new, **old} if old.get(name) != new.get(name)]
+            if names:
+                differing = ", ".join(f"{name}={new.get(name)} instead of {old.get(name)}" for name in names)
+                raise ValueError(
+                    f"output={self.folder} has predictions of another run, this one having {differing}. Choose another folder, or "
+                    "give the same options to go on with it"
+                )
         if not stored.is_file() and others:
             raise ValueError(f"output={self.folder} exists and holds something else. Choose another folder.")
 
@@ -132,6 +139,15 @@ class PredictionFiles:
     def _records(self) -> Iterator[dict]:
         for path in sorted((self.folder / "records").rglob("*.json")):
             yield json.loads(path.read_text())
+
+
+def _with_absolute_paths(plan: Mapping) -> dict:
+    """A plan in which what is on this machine has one name, wherever the command is given."""
+    named = {name: absolute_if_here(plan[name]) for name in ("checkpoint", "images") if name in plan}
+    if "together" in plan:
+        pairs = (one.split("=", 1) for one in plan["together"])
+        named["together"] = [f"{task}={absolute_if_here(checkpoint)}" for task, checkpoint in pairs]
+    return {**plan, **named}
 
 
 def _write(path: Path, text: str) -> None:

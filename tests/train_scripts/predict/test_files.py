@@ -110,7 +110,7 @@ def test_maps_of_confidence_of_16_bits_beside_the_same_predictions(checkpoints, 
             (expected,) = processor.post_process_semantic_segmentation(outputs, [image.size[::-1]], output_confidence=score)
             assert written.dtype == np.uint16 and written.shape == image.size[::-1]
             assert np.abs(written - 65536 * expected.confidence.numpy()).max() < 2  # rounded down, and other sums of floats
-    with pytest.raises(ValueError, match="has predictions of another run, with {'confidence': "):
+    with pytest.raises(ValueError, match=r"another run, this one having confidence=\['max'\] instead of \['rba', 'max'\]\. Choose"):
         run(checkpoints, photos, task, tmp_path / "out", confidence=["max"])
     with pytest.raises(ValueError, match="confidence='sure' is unknown; choose one of max, entropy, msp, rba"):
         run(checkpoints, photos, task, tmp_path / "other", confidence=["sure"])
@@ -155,7 +155,7 @@ def test_a_model_that_was_trained_masked_is_predicted_with_masked(checkpoints, p
         run(checkpoints, photos, "instance", tmp_path / str(masked), masked=masked)
     entries = [json.loads((tmp_path / str(masked) / "instances.json").read_text()) for masked in (False, True)]
     assert sum(entry["score"] for entry in entries[0]) != pytest.approx(sum(entry["score"] for entry in entries[1]), abs=1e-4)
-    with pytest.raises(ValueError, match="has predictions of another run, with {'masked': True}"):
+    with pytest.raises(ValueError, match="another run, this one having masked=False instead of True. Choose"):
         run(checkpoints, photos, "instance", tmp_path / "True")
 
 
@@ -166,7 +166,7 @@ def test_tokens_are_merged(checkpoints, photos, tmp_path):
     entries = [json.loads((tmp_path / name / "instances.json").read_text()) for name in ("plain", "merged")]
     assert sum(entry["score"] for entry in entries[0]) != pytest.approx(sum(entry["score"] for entry in entries[1]), abs=1e-4)
     with pytest.raises(
-        ValueError, match=r"has predictions of another run, with {'merge_tokens': 'ALGM\(threshold=0.0, local_block=1"
+        ValueError, match=r"another run, this one having merge_tokens=None instead of ALGM\(threshold=0.0, local_block=1"
     ):
         run(checkpoints, photos, "instance", tmp_path / "merged")
 

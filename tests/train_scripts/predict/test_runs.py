@@ -1,5 +1,6 @@
 """Runs that are interrupted and gone on with, refused, or shared by processes."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -45,7 +46,7 @@ def test_an_interrupted_run_goes_on_with_what_is_not_done(checkpoints, photos, t
 
 def test_other_folders_and_names_are_refused(checkpoints, photos, tmp_path):
     run(checkpoints, photos, "panoptic", tmp_path / "out")
-    with pytest.raises(ValueError, match="has predictions of another run, with {'threshold': 0.05}. Choose another folder"):
+    with pytest.raises(ValueError, match="another run, this one having threshold=0.7 instead of 0.05. Choose another folder"):
         predict(str(checkpoints / "panoptic"), str(photos), "panoptic", tmp_path / "out", threshold=0.7, bf16=False)
     with pytest.raises(ValueError, match="exists and holds something else"):
         run(checkpoints, photos, "panoptic", photos)
@@ -54,6 +55,29 @@ def test_other_folders_and_names_are_refused(checkpoints, photos, tmp_path):
         PredictionFiles(tmp_path / "new", task_of("panoptic"), scenes.LABELS, form, {}).is_done("../x")
     with pytest.raises(ValueError, match="images=.*no such file"):
         run(checkpoints, tmp_path / "gone.parquet", "panoptic", tmp_path / "new")
+
+
+def test_a_run_is_known_by_what_its_paths_lead_to(tmp_path, monkeypatch):
+    def files(**plan) -> PredictionFiles:
+        form = PanopticFormat(tmp_path / "out", scenes.LABELS, range(14))
+        return PredictionFiles(tmp_path / "out", task_of("panoptic"), scenes.LABELS, form, plan)
+
+    for folder in ("a/photos", "a/model", "b/photos"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a")
+    plan = {"checkpoint": "model", "images": "photos", "together": ["panoptic=model", "semantic=org/other"]}
+    first = files(**plan)
+    first.start()
+    (tmp_path / "out" / "panoptic").mkdir()
+    for images in ("photos/", str(tmp_path / "a" / "photos"), "../a/photos"):
+        assert files(**{**plan, "images": images, "checkpoint": "model/", "together": ["panoptic=./model", "semantic=org/other"]})
+    stored = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert stored["images"] == str(tmp_path / "a" / "photos") and stored["together"][1] == "semantic=org/other"
+    with pytest.raises(ValueError, match=r"this one having together=None instead of \['panoptic=.*\. Choose another folder"):
+        files(checkpoint="model", images="photos")  # the whole of what the other run had is compared
+    monkeypatch.chdir(tmp_path / "b")
+    with pytest.raises(ValueError, match="this one having images=.*b/photos instead of .*a/photos"):
+        files(**{**plan, "checkpoint": "../a/model", "together": stored["together"]})
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -72,7 +96,7 @@ def test_predictions_of_earlier_weights_are_not_gone_on_with(checkpoints, photos
     predict(*words, threshold=0.05, bf16=False)
     assert predict(*words, threshold=0.05, bf16=False)["done"] == 5
     os.utime(tmp_path / "model" / "model.safetensors")  # trained on
-    with pytest.raises(ValueError, match="has predictions of another run, with {'version'"):
+    with pytest.raises(ValueError, match="another run, this one having version={.* instead of {"):
         predict(*words, threshold=0.05, bf16=False)
 
 

@@ -4,7 +4,7 @@ Shapes: Q queries, C classes, n instances, H, W pixels of the target.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -68,6 +68,7 @@ def find_instances(
     top_k: int | None,
     keep: Callable[[Mask], Any] = lambda mask: mask,
     beyond: float | None = None,
+    stuff_classes: Collection[int] = (),
 ) -> list[Instance]:
     """The instances of an image whose score is at least `threshold`.
 
@@ -81,6 +82,7 @@ def find_instances(
             each query with its best class, in the queries' order, as in transformers.
         keep: is called with each mask in turn and returns what is kept of it. The masks of a large image don't all fit in memory.
         beyond: the least score of further instances, of pairs beyond the best `top_k`; None: there are none.
+        stuff_classes: classes without instances, which are no candidates.
 
     Raises:
         ValueError: `mask_threshold` is not between 0 and 1, `top_k` is below 1, or `beyond` is given without it.
@@ -91,7 +93,7 @@ def find_instances(
         raise ValueError(f"top_k is {top_k}, but must be at least 1, or None for one class a query.")
     if beyond is not None and top_k is None:
         raise ValueError(f"beyond is {beyond}, but goes beyond the best top_k, which is None. Give both, or neither.")
-    class_scores, labels, queries = _candidates(class_logits.softmax(-1)[:, :-1], top_k, beyond)
+    class_scores, labels, queries = _candidates(class_logits.softmax(-1)[:, :-1], top_k, beyond, stuff_classes)
     further = torch.arange(len(queries), device=queries.device) >= (len(queries) if top_k is None else top_k)
     level = math.log(mask_threshold / (1 - mask_threshold))  # logits above it have probabilities above the threshold
     # Upsampling is most of the work, so candidates that can't pass are dropped before it: a score is at most the class score, since
@@ -116,18 +118,24 @@ def find_instances(
     return instances if top_k is None else sorted(instances, key=lambda instance: -instance.score)
 
 
-def _candidates(probs: torch.Tensor, top_k: int | None, beyond: float | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _candidates(
+    probs: torch.Tensor, top_k: int | None, beyond: float | None, stuff_classes: Collection[int]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(Q, C) class probabilities -> class score, class and query of each candidate, those beyond the best `top_k` last."""
+    kept = [label for label in range(probs.shape[1]) if label not in stuff_classes]
+    things = torch.tensor(kept, dtype=torch.int64, device=probs.device)
     if top_k is None:
         scores, labels = probs.max(-1)
-        return scores, labels, torch.arange(len(scores), device=scores.device)
+        queries = torch.isin(labels, things).nonzero().flatten()
+        return scores[queries], labels[queries], queries
+    probs = probs[:, things]
     scores, pairs = probs.flatten().topk(min(top_k, probs.numel()))
     if beyond is not None:
         further = probs.flatten() >= beyond
         further[pairs] = False
         pairs = torch.cat([pairs, further.nonzero().flatten()])
         scores = probs.flatten()[pairs]
-    return scores, pairs % probs.shape[1], pairs // probs.shape[1]
+    return scores, things[pairs % probs.shape[1]], pairs // probs.shape[1]
 
 
 def _cut_mask(mask_logits: torch.Tensor, layout: Layout, target: Size, level: float) -> Mask | None:

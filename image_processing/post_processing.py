@@ -81,7 +81,7 @@ class PostProcessing:
         if outputs.offsets:
             results = [segments_of_classes(image, confident) for image in _viewed_images(outputs, target_sizes, settings)]
         else:
-            stuff = frozenset((self.stuff_classes if stuff_classes is None else stuff_classes) or ())
+            stuff = self._stuff(stuff_classes)
             thresholds = threshold, mask_threshold, overlap_mask_area_threshold
             images = outputs.whole_images(target_sizes, settings)
             results = [
@@ -106,6 +106,7 @@ class PostProcessing:
         do_pad: bool | None = None,
         output_confidence: str | None = None,
         beyond: float | None = None,
+        stuff_classes: list[int] | None = None,
     ) -> list[dict]:
         """Instances, each scored by its class probability times the mean mask probability inside its mask.
 
@@ -122,6 +123,8 @@ class PostProcessing:
                 and scores are not rounded. With this format and the last, one mask is in memory at a time.
             beyond: with `top_k`, pairs beyond the best so many are instances too if their score is at least this. None: they
                 aren't.
+            stuff_classes: classes without instances: with `top_k` they are in no pair; else a query whose best class is one of
+                them is left out. None: the stored setting; [] leaves none out.
 
         Returns:
             For each image `segmentation`, unless changed as above float32 (H, W) of ids with -1 for none, where the best
@@ -147,12 +150,14 @@ class PostProcessing:
                 "Preprocess with do_split_image=False, or use post_process_semantic_segmentation."
             )
         results = []
-        settings = self._resize_settings(size, do_resize, do_pad)
+        settings, stuff = self._resize_settings(size, do_resize, do_pad), self._stuff(stuff_classes)
         images = outputs.whole_images(target_sizes, settings)
         streamed = Mask.rle if return_rles else Mask.runs if return_coco_annotation else None
         keep = {} if streamed is None else {"keep": streamed}
         for masks, classes, (layout, target) in zip(outputs.mask_logits, outputs.class_logits, images, strict=True):
-            instances = find_instances(masks, classes, layout, target, threshold, mask_threshold, top_k, beyond=beyond, **keep)
+            instances = find_instances(
+                masks, classes, layout, target, threshold, mask_threshold, top_k, beyond=beyond, stuff_classes=stuff, **keep
+            )
             if streamed is not None:
                 segmentation = [instance.mask for instance in instances]
             else:
@@ -211,6 +216,10 @@ class PostProcessing:
                 maps["confidence"] = pixel_confidence(image, output_confidence)
             results.append(maps["segmentation"] if len(maps) == 1 else SemanticSegmentationPostProcessorOutput(maps))
         return results
+
+    def _stuff(self, stuff_classes: list[int] | None) -> frozenset[int]:
+        """The argument of a call, and where it is None the stored setting."""
+        return frozenset((self.stuff_classes if stuff_classes is None else stuff_classes) or ())
 
     def _resize_settings(self, size: dict[str, int] | None, do_resize: bool | None, do_pad: bool | None) -> ResizeSettings:
         """The arguments of a call, and for those that are None the stored settings."""

@@ -63,7 +63,8 @@ class EomtProcessorBase(PostProcessing):
         ignore_index: the value of void pixels in maps, which belong to no mask (default None). Unlike in transformers, it doesn't
             reduce the other labels.
         do_reduce_labels: label 0 is void, and the other labels are reduced by one (default False).
-        stuff_classes: classes that `post_process_panoptic_segmentation` merges to one segment each (default None).
+        stuff_classes: classes that `post_process_panoptic_segmentation` merges to one segment each, and that
+            `post_process_instance_segmentation` leaves out (default None).
 
     Raises:
         ValueError: `size` has neither `shortest_edge` nor `height` and `width`, or an edge below 1.

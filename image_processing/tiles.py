@@ -102,7 +102,8 @@ class TiledProcessor:
                 none.
 
         Returns:
-            As [`EomtImageProcessor.post_process_instance_segmentation`] with `return_rles`.
+            As [`EomtImageProcessor.post_process_instance_segmentation`] with `return_rles`, without the processor's
+            `stuff_classes`.
 
         Raises:
             ValueError: outputs, sizes and tiles don't belong together, or another format is asked for.
@@ -128,6 +129,7 @@ class TiledProcessor:
                 top_k,
                 keep=lambda mask, frame=frame: _placed(mask, frame, size).rle(),
                 beyond=beyond,
+                stuff_classes=self.processor.stuff_classes or (),
             )
             views.append([Candidate.of(instance, number, frame, size) for instance in found])
         merged = merge_views(views, tiles, size)

@@ -7,4 +7,5 @@ NAMES = ["000000000100", "000000000101", "000000000102", "000000000104", "more/x
 
 
 def run(checkpoints, photos, task: str, out, **options) -> dict[str, int]:
-    return predict(checkpoints / task, photos, task, out, threshold=0.05, bf16=False, **options)
+    limits = {"threshold": 0.05} if task == "panoptic" else {}
+    return predict(checkpoints / task, photos, task, out, bf16=False, **limits, **options)

@@ -3,8 +3,9 @@
     eomt predict --checkpoint outputs/street --images photos --task semantic --output predictions --overlays
     accelerate launch -m eomt.train_scripts.predict --checkpoint ... --images ... --task ... --output ...     (several GPUs)
 
-Interrupted, the same command goes on with the images that are not done. An image that can't be read is reported in
-`broken.json`, tried again by the next run, and the others go on. Names of digits alone are COCO's image ids.
+Interrupted, the same command goes on with the images that are not done. An image that can't be read, or whose
+name no file can have, is reported in `broken.json`, tried again by the next run, and the others go on. Names of digits alone are
+COCO's image ids.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ def main(words: Sequence[str]) -> None:
         if options.overlays:
             print(f"pictures: {Path(options.output) / 'overlays'}")
         if counts["broken"]:
-            print(f"what couldn't be read is in {Path(options.output) / 'broken.json'}")
+            print(f"what couldn't be read or written is in {Path(options.output) / 'broken.json'}")
 
 
 if __name__ == "__main__":

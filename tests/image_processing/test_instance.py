@@ -133,6 +133,26 @@ def test_instances_beyond_the_best_so_many(random_outputs):
         find(given, [size], beyond=0.1)
 
 
+def test_stuff_has_no_instances_and_takes_no_place_among_the_best(random_outputs):
+    given, size = random_outputs(5, images=1, confidence=1.0), (37, 150)
+    stored = EomtImageProcessor(size=SQUARE, stuff_classes=[1, 3])
+
+    def found(processor, **options) -> list[tuple]:
+        result = processor.post_process_instance_segmentation(given, [size], threshold=0.0, return_rles=True, **options)[0]
+        columns = result["segmentation"], result["segments_info"]
+        return [(rle["counts"], info["label_id"], info["score"]) for rle, info in zip(*columns, strict=True)]
+
+    plain = EomtImageProcessor(size=SQUARE)
+    for pairs in (None, 48):  # each query with its best class, and all of 12 x 4 pairs
+        every = found(plain, top_k=pairs)
+        things = [one for one in every if one[1] in (0, 2)]
+        assert found(stored, top_k=pairs) == found(plain, top_k=pairs, stuff_classes=[1, 3]) == things
+        assert found(stored, top_k=pairs, stuff_classes=[]) == every and 2 < len(things) < len(every)
+    assert set(found(stored, top_k=10, beyond=0.02)) == set(found(stored, top_k=10)) | {one for one in things if one[2] >= 0.02}
+    assert len(found(stored, top_k=10)) > len([one for one in found(plain, top_k=10) if one[1] in (0, 2)])
+    assert found(plain, top_k=10, stuff_classes=range(4)) == found(plain, stuff_classes=range(4)) == []
+
+
 def test_formats_of_images_without_instances(random_outputs):
     given, sizes = random_outputs(0), [(37, 150), (90, 61)]
     given.class_queries_logits[..., -1] = 50

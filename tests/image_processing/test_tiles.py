@@ -109,6 +109,14 @@ def test_objects_of_other_classes_stay_side_by_side():
     assert sorted(info["label_id"] for info in infos) == [0, 1]
 
 
+def test_stuff_has_no_instances():
+    masks = discs((128, 128), grid_of((128, 128), 32), 9)
+    labels = [0, 1] * (len(masks) // 2)
+    settings = EomtImageProcessor(size={"shortest_edge": SIDE, "longest_edge": SIDE}, stuff_classes=[1])
+    found, infos = instances_of(TiledProcessor(settings, 2.0), masks, labels)
+    assert len(found) == labels.count(0) and {info["label_id"] for info in infos} == {0}
+
+
 def test_a_poor_candidate_takes_no_good_ones_place():
     masks = discs((128, 128), [(40, 40)], radius=10)
     processor = TiledProcessor(PROCESSOR, 2.0)

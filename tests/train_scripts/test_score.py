@@ -76,6 +76,11 @@ def run(data, checkpoint, task: str, *words) -> dict:
     return json.loads(out.read_text())
 
 
+def of_task(task: str, threshold: str) -> list[str]:
+    """The option of panoptic segmentation, which the other tasks don't have."""
+    return ["--threshold", threshold] if task == "panoptic" else []
+
+
 SHOWN = {
     "semantic": ["mIoU", "pixel accuracy", "class"],
     "instance": ["AP", "AP50", "AP75", "AP small", "AP medium", "AP large", "boundary AP", "class"],
@@ -86,7 +91,7 @@ SHOWN = {
 @pytest.mark.parametrize("task", TASKS)
 def test_it_prints_tables_and_writes_scores_and_a_picture(data, checkpoints, tmp_path, capsys, task):
     picture = tmp_path / "new" / "grid.png"
-    words = ["--threshold", "0.2", "--picture", str(picture), *(["--boundary"] if task == "instance" else [])]
+    words = ["--picture", str(picture), *of_task(task, "0.2"), *(["--boundary"] if task == "instance" else [])]
     scores = run(data, checkpoints / task, task, *words, "--batch_size", "2")
     shown = capsys.readouterr().out
     labels = task_of(task).labels(scenes.LABELS)
@@ -115,9 +120,9 @@ def test_exact_maps(data, checkpoints, monkeypatch):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_transformers_own_checkpoint_scores_the_same(data, checkpoints, tmp_path, task):
-    ours = run(data, checkpoints / task, task, "--threshold", "0.2")
+    ours = run(data, checkpoints / task, task, *of_task(task, "0.2"))
     transformers.EomtForUniversalSegmentation.from_pretrained(checkpoints / task).save_pretrained(tmp_path / "stock")
-    theirs = run(data, tmp_path / "stock", task, "--threshold", "0.2")  # without a processor: the task's is built
+    theirs = run(data, tmp_path / "stock", task, *of_task(task, "0.2"))  # without a processor: the task's is built
     assert {**theirs, "checkpoint": ""} == {**ours, "checkpoint": ""}
 
 
@@ -168,10 +173,10 @@ def test_what_it_refuses(data, checkpoints, tmp_path):
 def test_any_number_of_processes_scores_the_same_to_the_last_digit(partly_right, checkpoints, tmp_path, task, processes):
     """Five images in batches of two: one process sees a ragged batch, with three one sees a single image."""
     data = partly_right(task)
-    alone = run(data, checkpoints / task, task, "--threshold", "0.05", "--batch_size", "2")
+    alone = run(data, checkpoints / task, task, *of_task(task, "0.05"), "--batch_size", "2")
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(processes)]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "eomt.train_scripts.score"]
-    launch += ["--threshold", "0.05", "--batch_size", "2"]
+    launch += [*of_task(task, "0.05"), "--batch_size", "2"]
     launch += [*f"--checkpoint {checkpoints / task} --data {data} --task {task} --output {tmp_path}/scores.json".split()]
     done = subprocess.run(launch, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=200)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -230,8 +235,13 @@ def test_tiles(partly_right, checkpoints):
         ("panoptic", {"scales": [1.0, 1.5]}, r"scales=\[1.0, 1.5\] is for task='semantic', not 'panoptic'"),
         ("semantic", {"scales": [0.5, 1.0]}, r"scales=\[0.5, 1.0\] must be different numbers from 1 to 16"),
         ("semantic", {"scales": [1.5], "implementation": "transformers"}, r"scales=\[1.5\] is for implementation='eomt'"),
+        ("semantic", {"threshold": 0.5}, "threshold=0.5 is for task='panoptic', not 'semantic'; leave it out"),
+        ("instance", {"threshold": 0.5}, "threshold=0.5 is for task='panoptic', not 'instance'; leave it out"),
+        ("instance", {"threshold": 1.0, "implementation": "transformers"}, "threshold=1.0 must lie in 0..1 and be less than 1"),
+        ("panoptic", {"threshold": -3.0}, "threshold=-3.0 must lie in 0..1 and be less than 1"),
+        ("panoptic", {"threshold": 80.0}, "threshold=80.0 must lie in 0..1 and be less than 1"),
     ],
 )
-def test_views_that_are_refused(data, checkpoints, task, options, message):
+def test_options_that_are_refused(data, checkpoints, task, options, message):
     with pytest.raises(ValueError, match=message):
         score.score(checkpoints / task, data, "val", task, **options)

@@ -15,6 +15,7 @@ from eomt.train_scripts.data.sample_decoder import SampleDecoder
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.data.sharing import check_rank, every_nth_row
 from eomt.train_scripts.data.task_samples import panoptic_sample
+from eomt.train_scripts.data.window_limit import check_windows
 
 
 def evaluation_stream(
@@ -33,7 +34,7 @@ def evaluation_stream(
         processor: the image processor.
         world_size, rank: the number of processes, and which of them this is.
         transform: a sample and the dataset's classes -> the sample of the task; see `task_samples`.
-        bad_samples: one of `BAD_SAMPLES`: a row that can't be used raises, or is left out.
+        bad_samples: one of `BAD_SAMPLES`: a row that can't be used, or whose image needs too many windows, raises or is left out.
 
     Raises:
         ValueError: something is wrong with the dataset, or an argument is out of range.
@@ -43,7 +44,12 @@ def evaluation_stream(
     # row by row: shares of whole row groups would differ in size, and the others would wait for the process with the most
     rows = every_nth_row(load_split(folder, split), world_size, rank)
     share = -(-count_rows(folder, split) // world_size)
-    return EvaluationStream(rows, SampleDecoder(labels, transform, f"{folder}, split {split}", bad_samples), processor, share)
+
+    def within_limit(sample: Sample, labels: Labels) -> Sample:
+        check_windows(processor, tuple(sample.image.shape[1:]), sample.image_id)
+        return transform(sample, labels)
+
+    return EvaluationStream(rows, SampleDecoder(labels, within_limit, f"{folder}, split {split}", bad_samples), processor, share)
 
 
 class EvaluationStream(IterableDataset):

@@ -7,6 +7,11 @@ LABELS_FILE = "labels.json"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
+def absolute_if_here(name: str) -> str:
+    """The absolute path of a file or folder of this machine, which has one name so; any other name, as of the Hub, as it is."""
+    return str(Path(name).resolve()) if Path(name).exists() else name
+
+
 def check_data_folder(folder: str | Path) -> None:
     """
     Raises:

@@ -1,6 +1,6 @@
 """Predictions over a stream of images, in the form that the task's metric takes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -20,6 +20,8 @@ from eomt.train_scripts.data.image_sources import NamedImage
 from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.evaluation.inference_options import SCORE_TOLERANCE
 from eomt.train_scripts.evaluation.tasks import Result
+
+WINDOWS_A_PASS = 8  # of an image in a batch; those of usual images, with fewer, go through the model in one pass
 
 
 class PredictionStream(Protocol):
@@ -66,12 +68,12 @@ def predictions(
         model, processor: as trained or loaded. Of tiles and scales, a forward pass has `batch_size` views at a time.
         stream: the images, with or without truth.
         task: that the results are for.
-        batch_size: images a forward pass.
+        batch_size: images a forward pass. If they have more than `WINDOWS_A_PASS` windows each, they have several passes.
         threshold: class score a query needs to become a segment (panoptic alone).
         autocast: makes the context of a forward pass.
         show_progress: whether to show a bar.
         passes: forward passes to make at least, the last of them for nothing: where processes share the weights of a model (FSDP),
-            all must make as many.
+            all must make as many. All windows of a batch are in one pass then.
         tolerance: a class whose score is lower than the best by no more may stand in a map of classes.
 
     Yields:
@@ -86,7 +88,7 @@ def predictions(
         for batch in loader:
             made += 1
             with autocast():
-                outputs = forward_views(model, processor, batch["pixel_values"], batch_size)
+                outputs = forward_views(model, processor, batch["pixel_values"], batch_size, split_windows=not passes)
             for sample, one in zip(batch["samples"], images_of(outputs, batch), strict=True):
                 yield sample, task.result(processor, one, tuple(sample.image.shape[1:]), threshold, tolerance)
                 bar.total = stream.share
@@ -104,10 +106,24 @@ def forward_views(
     processor: EomtImageProcessor | TiledProcessor | AveragingProcessor,
     pixel_values: torch.Tensor,
     batch_size: int,
+    split_windows: bool = True,
 ) -> EomtForUniversalSegmentationOutput:
-    """The outputs of all inputs that a processor made: in one forward pass, or `batch_size` views of tiles and scales in each."""
-    most = len(pixel_values) if isinstance(processor, EomtImageProcessor) else batch_size
-    parts = [model(pixel_values=part.to(model.device)) for part in pixel_values.split(most)]
+    """The outputs of all inputs that a processor made, of which each forward pass has `batch_size` views of tiles and scales.
+
+    Args:
+        model, processor: as in [`predictions`].
+        pixel_values: (B, 3, H, W).
+        batch_size: images a forward pass, or views.
+        split_windows: whether a forward pass has `WINDOWS_A_PASS` windows an image at most, or all.
+    """
+    most = batch_size
+    if isinstance(processor, EomtImageProcessor):
+        most = WINDOWS_A_PASS * batch_size if split_windows else max(1, len(pixel_values))
+    return join_outputs([model(pixel_values=part.to(model.device)) for part in pixel_values.split(most)])
+
+
+def join_outputs(parts: Sequence[EomtForUniversalSegmentationOutput]) -> EomtForUniversalSegmentationOutput:
+    """The logits of several forward passes as of one."""
     if len(parts) == 1:
         return parts[0]
     return EomtForUniversalSegmentationOutput(

@@ -3,6 +3,7 @@
 They have no base class: programs call both by position, and a base class's fields would come first.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,7 @@ CHECKPOINT_HELP = {"help": "EoMT checkpoint, a folder (also of an interrupted ru
 TRUST_HELP = {"help": "load an exported .pt2, which can run any code"}
 TASK_HELP = {"help": "what the model segments", "choices": list(TASK_NAMES)}
 BATCH_SIZE_HELP = {"help": "images a process and forward pass"}
-THRESHOLD_HELP = {"help": "class score that a query needs to become a segment (panoptic)"}
+THRESHOLD_HELP = {"help": f"class score that a query needs to become a segment (panoptic), by default {THRESHOLD}"}
 BF16_HELP = {"help": "bfloat16 autocast; by default where the machine is faster in it"}
 ATTENTION_HELP = {"help": "eager, sdpa, flash_attention_2 or flex_attention"}
 MASKED_HELP = {
@@ -109,6 +110,8 @@ class ScoreOptions:
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"tolerance={self.tolerance} must lie in 0..1, as class scores do; 0 gives exact maps")
         check_merging(self.merge_tokens, self.merge_threshold, self.merge_blocks)
+        # of instances, transformers' code has one as well; whose code runs a checkpoint is known when that is read
+        check_threshold(self.threshold, [self.task], of=("panoptic", "instance"))
         check_views(self.tiles, self.mirror, self.scales, self.task)
         if (given := given_views(self)) and self.implementation != "eomt":
             raise ValueError(f"{given} is for implementation='eomt', not {self.implementation!r}; leave one of them out")
@@ -125,13 +128,13 @@ class PredictOptions:
     split: str = field(default="val", metadata={"help": "split of a dataset"})
     column: str = field(default="image", metadata={"help": "column of a dataset that holds the images"})
     batch_size: int = field(default=1, metadata=BATCH_SIZE_HELP)
-    threshold: float = field(default=THRESHOLD, metadata=THRESHOLD_HELP)
+    threshold: float | None = field(default=None, metadata=THRESHOLD_HELP)
     overlays: bool = field(default=False, metadata={"help": "pictures of the images with their segments"})
     categories: str | None = field(
         default=None,
         metadata={
-            "help": "a json of COCO, whose category ids are used, by name; it also says what is stuff, for checkpoints that don't, "
-            "as those of transformers, whose classes are all things without it"
+            "help": "a json of COCO, or a list of its categories, whose ids are used, by name; it also says what is stuff, for "
+            "checkpoints that don't, as those of transformers, whose classes are all things without it"
         },
     )
     threads: int = field(default=2, metadata={"help": "threads that decode images, a process"})
@@ -172,6 +175,7 @@ class PredictOptions:
         check_checkpoint(self.checkpoint)
         self._check_also()
         check_merging(self.merge_tokens, self.merge_threshold, self.merge_blocks)
+        check_threshold(self.threshold, [self.task, *(also.partition("=")[0] for also in self.also)])
         check_views(self.tiles, self.mirror, self.scales, self.task)
         if self.tiles is not None and self.confidence:
             raise ValueError(f"tiles={self.tiles} has no confidence, which is {self.confidence}; leave one of them out")
@@ -202,6 +206,16 @@ class PredictOptions:
             raise ValueError(f"also={self.also}: two checkpoints have folders of one name, and so one output folder; rename one")
         if self.also and (self.merge_tokens or self.format != "task"):
             raise ValueError("also shares features of all tokens, for the tasks' files: leave out merge_tokens and format")
+
+
+def check_threshold(threshold: float | None, tasks: Sequence[str], of: Sequence[str] = ("panoptic",)) -> None:
+    """Raises ValueError unless a threshold lies in 0..1, and one of the tasks is among those `of` which segments need a score."""
+    if threshold is None:
+        return
+    if not set(tasks) & set(of):
+        raise ValueError(f"threshold={threshold} is for task='panoptic', not {tasks[0]!r}; leave it out")
+    if not 0 <= threshold < 1:
+        raise ValueError(f"threshold={threshold} must lie in 0..1 and be less than 1, as class scores are; by default {THRESHOLD}")
 
 
 def check_merging(method: str | None, threshold: float | None, blocks: list[int] | None) -> None:

@@ -18,7 +18,7 @@ from eomt.shared_encoder import SharedEncoder
 from eomt.train_scripts.data.evaluation_stream import collate_evaluation
 from eomt.train_scripts.data.image_sources import NamedImage
 from eomt.train_scripts.data.samples import Sample
-from eomt.train_scripts.evaluation.inference import PredictionStream, ResultMaker, images_of
+from eomt.train_scripts.evaluation.inference import WINDOWS_A_PASS, PredictionStream, ResultMaker, images_of, join_outputs
 from eomt.train_scripts.evaluation.inference_options import SCORE_TOLERANCE
 
 FITTING = ("do_resize", "size", "resample", "do_split_image", "do_pad")  # of an image into the model's input
@@ -106,7 +106,8 @@ def joint_predictions(
     with tqdm(total=stream.share, desc="predicting", unit="image", disable=not show_progress) as bar:
         for batch in loader:
             with autocast():
-                outputs = encoder(batch["pixel_values"].to(device))
+                parts = [encoder(part.to(device)) for part in batch["pixel_values"].split(WINDOWS_A_PASS * batch_size)]
+            outputs = {name: join_outputs([part[name] for part in parts]) for name in models}
             by_image: Sequence = zip(*(images_of(outputs[name], batch) for name in models), strict=True)
             for sample, of_models in zip(batch["samples"], by_image, strict=True):
                 size = tuple(sample.image.shape[1:])

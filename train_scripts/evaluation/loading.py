@@ -189,7 +189,8 @@ def load_processor(checkpoint: str, task: Task, image_size: int, labels: Labels)
         labels: the model's classes.
 
     Raises:
-        ValueError: the checkpoint's cuts windows, across which the task's instances can't be told apart.
+        ValueError: the checkpoint's cuts windows, across which the task's instances can't be told apart, or all of its classes are
+            stuff, which has none.
     """
     try:
         processor = EomtImageProcessor.from_pretrained(checkpoint)
@@ -203,5 +204,10 @@ def load_processor(checkpoint: str, task: Task, image_size: int, labels: Labels)
         raise ValueError(
             f"checkpoint={checkpoint!r} cuts images into windows (do_split_image), across which segments can't be told apart; "
             f"task={task.name!r} needs a padded image processor: set do_split_image to false in its preprocessor_config.json"
+        )
+    if task.needs_things and set(range(len(labels))) <= set(processor.stuff_classes):
+        raise ValueError(
+            f"checkpoint={checkpoint!r} has no things, and task={task.name!r} segments nothing else; choose another task, or set "
+            "stuff_classes in its preprocessor_config.json to the classes that are stuff"
         )
     return processor

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,14 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from eomt.configuration import EomtBaseConfig
+from eomt.image_processing.defaults import THRESHOLD
 from eomt.token_merging import merge_tokens
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels
-from eomt.train_scripts.data.formats.annotation_files import read_json
 from eomt.train_scripts.data.image_sources import ImageStream, NamedImage, open_source
+from eomt.train_scripts.data.window_limit import within_limit
+from eomt.train_scripts.evaluation.category_ids import Category, categories_of, read_categories
 from eomt.train_scripts.evaluation.confidence_maps import WithConfidence
 from eomt.train_scripts.evaluation.inference import predictions
 from eomt.train_scripts.evaluation.inference_options import PredictOptions
@@ -50,12 +53,13 @@ def predict(options: PredictOptions) -> dict[str, int]:
     for also in options.also:
         task, checkpoint = also.split("=", 1)
         outputs[f"{options.output.rstrip('/')}_{Path(checkpoint).name}"] = (task, checkpoint)
+    categories = read_categories(options.categories)
     source = open_source(options.images, options.split, options.column, without=[Path(output) for output in outputs])
     if source.left_out and state.is_main_process:
         logger.warning(
             "left out: %d files that are no images by their suffix, such as %s", len(source.left_out), source.left_out[0]
         )
-    runs = {output: _run_of(options, checkpoint, task, output, state) for output, (task, checkpoint) in outputs.items()}
+    runs = {output: _run_of(options, categories, checkpoint, task, output, state) for output, (task, checkpoint) in outputs.items()}
     if len(runs) > 1:
         share_processing(runs)
     state.wait_for_everyone()  # all have looked at the folders before one writes to them
@@ -68,13 +72,16 @@ def predict(options: PredictOptions) -> dict[str, int]:
         return all(run.files.is_done(name) for run in runs.values())
 
     processor = next(iter(runs.values())).processor
-    stream = ImageStream(source, processor, is_done, state.num_processes, state.process_index, options.threads)
-    predicted = 0
+    stream = ImageStream(source, within_limit(processor), is_done, state.num_processes, state.process_index, options.threads)
+    predicted, unwritten = 0, {}
     for image, results in _results(runs, stream, options, state):
-        for output, (result, confidences) in results.items():
-            runs[output].files.add(image, result, confidences)
-        predicted += 1
-    counts = gather_object([(predicted, stream.finished, stream.broken)])  # of each process
+        try:
+            for output, (result, confidences) in results.items():
+                runs[output].files.add(image, result, confidences)
+            predicted += 1
+        except BadSample as error:
+            unwritten[image.image_id] = str(error)
+    counts = gather_object([(predicted, stream.finished, stream.broken | unwritten)])  # of each process
     broken = {name: reason for _, _, reasons in counts for name, reason in reasons.items()}
     if state.is_main_process:
         for output, run in runs.items():
@@ -92,7 +99,14 @@ class _Run(TaskModel):
     dtype: torch.dtype
 
 
-def _run_of(options: PredictOptions, given: str, task_name: str, output: str, state: PartialState) -> _Run:
+def _run_of(
+    options: PredictOptions,
+    categories: dict[str, Category] | None,
+    given: str,
+    task_name: str,
+    output: str,
+    state: PartialState,
+) -> _Run:
     """Loads a checkpoint, and checks its output folder."""
     task, method = task_of(task_name).of_files(), merging_method(options)
     checkpoint = stored_model(given)
@@ -101,14 +115,14 @@ def _run_of(options: PredictOptions, given: str, task_name: str, output: str, st
     if method is not None:
         merge_tokens(model, method)
     names = class_names(model)
-    category_ids, things = _read_categories(options.categories, names)
+    category_ids, things = categories_of(names, categories, options.categories)
     processor = load_processor(checkpoint, task, min(model.config.image_size_hw), Labels(names, things))
     stuff = set(processor.stuff_classes)
     labels = Labels(names, [index not in stuff for index in range(len(names))])
     plan = {
         "checkpoint": given,
         "version": _version(checkpoint, model.config),
-        "threshold": options.threshold,
+        "threshold": _threshold(options),
         "masked": bool(model.attn_mask_probs.all()),
         "confidence": options.confidence,
         "format": options.format,
@@ -129,6 +143,10 @@ def _run_of(options: PredictOptions, given: str, task_name: str, output: str, st
     return _Run(model.eval(), processor, WithConfidence(task, options.confidence), files, dtype)
 
 
+def _threshold(options: PredictOptions) -> float:
+    return THRESHOLD if options.threshold is None else options.threshold
+
+
 def _results(
     runs: Mapping[str, _Run], stream: ImageStream, options: PredictOptions, state: PartialState
 ) -> Iterator[tuple[NamedImage, dict[str, tuple[Result, dict[str, Tensor]]]]]:
@@ -136,25 +154,13 @@ def _results(
     dtype, show = next(iter(runs.values())).dtype, state.is_main_process
     context = partial(autocast, state.device, dtype)
     if len(runs) > 1:
-        yield from joint_predictions(runs, stream, options.batch_size, options.threshold, context, show)
+        yield from joint_predictions(runs, stream, options.batch_size, _threshold(options), context, show)
         return
     ((output, run),) = runs.items()
     for image, result in predictions(
-        run.model, run.processor, stream, run.task, options.batch_size, options.threshold, context, show_progress=show
+        run.model, run.processor, stream, run.task, options.batch_size, _threshold(options), context, show_progress=show
     ):
         yield image, {output: result}
-
-
-def _read_categories(path: str | Path | None, names: Sequence[str]) -> tuple[list[int], list[bool]]:
-    """The category id of each class, and whether it is a thing."""
-    if path is None:
-        return list(range(len(names))), [True] * len(names)
-    categories = {entry["name"]: (entry["id"], bool(entry.get("isthing", True))) for entry in read_json(Path(path))["categories"]}
-    if unknown := sorted(set(names) - categories.keys()):
-        raise ValueError(
-            f"categories={path} lacks the model's classes {unknown[:10]}. Give the json of the data it was trained on."
-        )
-    return [categories[name][0] for name in names], [categories[name][1] for name in names]
 
 
 def _version(checkpoint: str, config: EomtBaseConfig) -> str | dict[str, list[int]] | None:

@@ -4,7 +4,6 @@ Shapes: H, W pixels.
 """
 
 import json
-import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ from torch import Tensor
 from eomt.train_scripts.data.bravo_tree import CLASS_NAMES, CONFIDENCE_END, FOLDERS, PREDICTION_END
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.image_sources import NamedImage, image_number
+from eomt.train_scripts.evaluation.whole_files import written_whole
 
 VOID_INDEX = 255  # in index images of fewer classes
 WIDE_VOID_INDEX = 65535  # in those of more
@@ -174,7 +174,5 @@ def _write_list(file: TextIO, entries: Iterable[str]) -> None:
 
 def save_image(image: Image.Image, path: Path) -> None:
     """Writes a JPEG or PNG, which appears when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.partial")
-    image.save(part, "JPEG" if path.suffix == ".jpg" else "PNG")
-    os.replace(part, path)
+    with written_whole(path) as part:
+        image.save(part, "JPEG" if path.suffix == ".jpg" else "PNG")

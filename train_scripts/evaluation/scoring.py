@@ -17,7 +17,7 @@ from eomt.train_scripts.data.command_line import takes_options
 from eomt.train_scripts.data.dataset_folder import Labels, read_labels
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
 from eomt.train_scripts.evaluation.inference import score_predictions
-from eomt.train_scripts.evaluation.inference_options import PICTURED, ScoreOptions
+from eomt.train_scripts.evaluation.inference_options import PICTURED, ScoreOptions, check_threshold
 from eomt.train_scripts.evaluation.latency import first_images, measure_latency
 from eomt.train_scripts.evaluation.loading import (
     check_classes,
@@ -111,6 +111,7 @@ def load_segmenter(options: ScoreOptions, task: Task, labels: Labels, device: to
     rival = rival_class(config, options, checkpoint)
     if rival is not None:
         return rival(checkpoint, config.model_type, task, labels, options.threshold, device, context)
+    check_threshold(options.threshold, [options.task])
     task_labels = task.labels(labels)
     model = load_model(checkpoint, options.masked, options.attn_implementation, options.trust_remote_code).to(device).eval()
     if method is not None:

@@ -45,6 +45,7 @@ class Task(ABC):
         name: of the option.
         main_score: by which the best model is chosen.
         splits_images: whether the image processor cuts images into windows.
+        needs_things: whether stuff is left out, so that a model of stuff alone gives nothing.
         sample: what a model learns of a sample, given the dataset's classes as well; the sample itself is left alone.
         prediction_format: how predictions are written to files.
     """
@@ -52,6 +53,7 @@ class Task(ABC):
     name: str
     main_score: str
     splits_images: bool = False
+    needs_things: bool = False
     sample: Callable[[Sample, Labels], Sample]
     prediction_format: type[PredictionFormat]
 
@@ -172,7 +174,7 @@ class SemanticTask(Task):
 class InstanceTask(Task):
     """Things, which may overlap. Stuff is left out."""
 
-    name, main_score, prediction_format = "instance", "ap", InstanceFormat
+    name, main_score, needs_things, prediction_format = "instance", "ap", True, InstanceFormat
 
     def labels(self, labels: Labels) -> Labels:
         """The things.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.choices import BAD_SAMPLES, TASK_NAMES, check_choice
-from eomt.train_scripts.evaluation.inference_options import check_views
+from eomt.train_scripts.evaluation.inference_options import check_threshold, check_views
 from eomt.train_scripts.training.deciding import Deciding
 from eomt.train_scripts.training.option_groups import DataOption
 from eomt.train_scripts.training.start_size import SHARE, check_start_size
@@ -82,6 +82,7 @@ class DataArguments:
                     f"{name}={getattr(self, name)} has no effect with augment=False; leave one of them out, or give "
                     f"--{name} {'0' if name == 'copy_paste' else 'false'} where a recipe has it"
                 )
+        check_threshold(self.threshold, [self.task], of=TASK_NAMES)  # recipes have one for any task
         check_views(self.tiles, False, [1.0], self.task)
         if self.start_image_size is not None or not self.fit_to_data:  # which may choose it yet
             check_start_size(self.start_image_size, self.start_share, self.image_size)

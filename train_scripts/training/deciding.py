@@ -6,9 +6,9 @@ dataclass field can't hold it, because `HfArgumentParser` hands all of them to a
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
+from eomt.train_scripts.data.input_paths import absolute_if_here
 from eomt.train_scripts.training.option_checks import LORA_RANK, LORA_TARGETS
 from eomt.train_scripts.training.start_size import SHARE as START_SHARE
 
@@ -60,8 +60,7 @@ def deciding_options(groups: Sequence[Any]) -> dict[str, Any]:
 
 def with_absolute_paths(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of which those that name a file or folder of this machine have its absolute path; names of timm or the Hub stay."""
-    paths = {name: options[name] for name in PATHS if options.get(name) and Path(options[name]).exists()}
-    return {**options, **{name: str(Path(path).resolve()) for name, path in paths.items()}}
+    return {**options, **{name: absolute_if_here(options[name]) for name in PATHS if options.get(name)}}
 
 
 def _decides(hint: Any) -> bool:

@@ -4,6 +4,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from eomt import EomtImageProcessor
+from eomt.train_scripts.data.bad_sample import BadSample
 from eomt.train_scripts.data.evaluation_stream import collate_evaluation, evaluation_stream
 
 ROWS = 50  # of `folder`
@@ -31,4 +32,13 @@ def test_evaluation_leaves_bad_rows_out_and_remembers_them(partly_bad):
         assert [example["sample"].image_id[-1] for example in stream] == list("0235")
         assert len(stream.skipped) == 2
     with pytest.raises(ValueError, match="train-00001"):
+        list(evaluation_stream(partly_bad, "train", processor))
+
+
+def test_images_of_too_many_windows_are_bad_samples(partly_bad, monkeypatch):
+    monkeypatch.setattr("eomt.train_scripts.data.window_limit.MOST_WINDOWS", 0)
+    processor = EomtImageProcessor(size={"shortest_edge": 64}, do_split_image=True, do_pad=False)
+    stream = evaluation_stream(partly_bad, "train", processor, bad_samples="skip")
+    assert not list(stream) and "train-00000 is 112 x 112 and needs 1 windows, of 0 at most; crop it" in stream.skipped[0]
+    with pytest.raises(BadSample, match="train-00000 is 112 x 112"):
         list(evaluation_stream(partly_bad, "train", processor))

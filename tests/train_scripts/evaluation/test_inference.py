@@ -6,7 +6,7 @@ import torch
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.evaluation_stream import collate_evaluation
 from eomt.train_scripts.data.samples import Sample
-from eomt.train_scripts.evaluation.inference import images_of, predictions, score_predictions
+from eomt.train_scripts.evaluation.inference import WINDOWS_A_PASS, forward_views, images_of, predictions, score_predictions
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 
 LABELS = Labels([f"class {i}" for i in range(5)], [True, True, True, False, False])
@@ -52,6 +52,20 @@ def test_a_batch_gives_what_single_images_give_and_metrics_take_it(tiny_model, t
             assert [s["label_id"] for s in one["segments_info"]] == [s["label_id"] for s in other["segments_info"]]
     scores = [score_predictions(iter(results), task_of(task).metric(LABELS)) for results in (single, batched)]
     assert scores[0].keys() == scores[1].keys() and len(scores[0]["per_class"]) == 5
+
+
+def test_the_windows_of_a_long_image_have_several_passes_with_the_same_outputs(tiny_model):
+    model, processor, seen = tiny_model(), task_of("semantic").processor(64, LABELS), []
+    model.register_forward_hook(lambda module, inputs, outputs: seen.append(len(outputs.class_queries_logits)))
+    windows = torch.randn(WINDOWS_A_PASS + 3, 3, 64, 64)
+    with torch.no_grad():
+        split, whole = (forward_views(model, processor, windows, 1, split_windows=split) for split in (True, False))
+        assert seen == [WINDOWS_A_PASS, 3, WINDOWS_A_PASS + 3]
+        forward_views(model, processor, windows, 2)
+        forward_views(model, processor, windows[:WINDOWS_A_PASS], 1)
+    assert seen[3:] == [WINDOWS_A_PASS + 3, WINDOWS_A_PASS]
+    for name in ("masks_queries_logits", "class_queries_logits"):
+        torch.testing.assert_close(split[name], whole[name], atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()

@@ -86,6 +86,17 @@ def test_stuff_is_merged_with_a_processor_of_transformers_own(checkpoints, tmp_p
     assert load_processor(str(tmp_path), task_of("panoptic"), 64, labels).stuff_classes == [1, 2]
 
 
+def test_a_processor_of_stuff_alone_has_no_instances(checkpoints, tmp_path):
+    labels = Labels(["sky", "sea"], [True, True])
+    for stuff in ([0], [0, 1]):
+        EomtImageProcessor(size={"shortest_edge": 32, "longest_edge": 32}, stuff_classes=stuff).save_pretrained(tmp_path)
+        assert load_processor(str(tmp_path), task_of("panoptic"), 64, labels).stuff_classes == stuff
+        if stuff == [0]:
+            assert load_processor(str(tmp_path), task_of("instance"), 64, labels).stuff_classes == stuff
+    with pytest.raises(ValueError, match="has no things, and task='instance' segments nothing else; choose another task"):
+        load_processor(str(tmp_path), task_of("instance"), 64, labels)
+
+
 def interrupted_run(checkpoints, folder, steps=(2, 10)):
     """A run's folder with whole checkpoints after some steps, and no finished model."""
     for step in steps:

@@ -61,6 +61,12 @@ def test_instance_files_are_read_by_pycocotools(checkpoints, photos, direct, tmp
     assert Image.open(tmp_path / "out" / "overlays" / "more" / "x.jpg").size == (50, 50)
 
 
+def test_of_a_panoptic_model_the_things_alone_are_instances(checkpoints, photos, tmp_path):
+    predict(checkpoints / "panoptic", photos / f"{NAMES[0]}.png", "instance", tmp_path / "out", bf16=False)
+    entries = json.loads((tmp_path / "out" / "instances.json").read_text())
+    assert {entry["category_id"] for entry in entries} <= set(range(8)) and len(entries) > 3
+
+
 def test_files_hold_what_is_beyond_the_best_100(photos, tmp_path):
     """Of a model with 150 queries for one class, most of them sure."""
     torch.manual_seed(0)
@@ -104,7 +110,7 @@ def test_maps_of_confidence_of_16_bits_beside_the_same_predictions(checkpoints, 
             (expected,) = processor.post_process_semantic_segmentation(outputs, [image.size[::-1]], output_confidence=score)
             assert written.dtype == np.uint16 and written.shape == image.size[::-1]
             assert np.abs(written - 65536 * expected.confidence.numpy()).max() < 2  # rounded down, and other sums of floats
-    with pytest.raises(ValueError, match="has predictions of another run, with {'confidence': "):
+    with pytest.raises(ValueError, match=r"another run, this one having confidence=\['max'\] instead of \['rba', 'max'\]\. Choose"):
         run(checkpoints, photos, task, tmp_path / "out", confidence=["max"])
     with pytest.raises(ValueError, match="confidence='sure' is unknown; choose one of max, entropy, msp, rba"):
         run(checkpoints, photos, task, tmp_path / "other", confidence=["sure"])
@@ -117,6 +123,9 @@ def test_category_ids_of_coco(checkpoints, photos, tmp_path):
     content = json.loads((tmp_path / "out" / "panoptic.json").read_text())
     used = {info["category_id"] for entry in content["annotations"] for info in entry["segments_info"]}
     assert used <= set(range(0, 140, 10)) and max(used) > 13
+    (tmp_path / "list.json").write_text(json.dumps(entries))  # as panoptic_coco_categories.json
+    run(checkpoints, photos, "panoptic", tmp_path / "listed", categories=str(tmp_path / "list.json"))
+    assert (tmp_path / "listed" / "panoptic.json").read_bytes() == (tmp_path / "out" / "panoptic.json").read_bytes()
     (tmp_path / "coco.json").write_text(json.dumps({"categories": entries[1:]}))
     with pytest.raises(ValueError, match=r"lacks the model's classes \['bee'\]"):
         run(checkpoints, photos, "panoptic", tmp_path / "other", categories=tmp_path / "coco.json")
@@ -146,7 +155,7 @@ def test_a_model_that_was_trained_masked_is_predicted_with_masked(checkpoints, p
         run(checkpoints, photos, "instance", tmp_path / str(masked), masked=masked)
     entries = [json.loads((tmp_path / str(masked) / "instances.json").read_text()) for masked in (False, True)]
     assert sum(entry["score"] for entry in entries[0]) != pytest.approx(sum(entry["score"] for entry in entries[1]), abs=1e-4)
-    with pytest.raises(ValueError, match="has predictions of another run, with {'masked': True}"):
+    with pytest.raises(ValueError, match="another run, this one having masked=False instead of True. Choose"):
         run(checkpoints, photos, "instance", tmp_path / "True")
 
 
@@ -157,7 +166,7 @@ def test_tokens_are_merged(checkpoints, photos, tmp_path):
     entries = [json.loads((tmp_path / name / "instances.json").read_text()) for name in ("plain", "merged")]
     assert sum(entry["score"] for entry in entries[0]) != pytest.approx(sum(entry["score"] for entry in entries[1]), abs=1e-4)
     with pytest.raises(
-        ValueError, match=r"has predictions of another run, with {'merge_tokens': 'ALGM\(threshold=0.0, local_block=1"
+        ValueError, match=r"another run, this one having merge_tokens=None instead of ALGM\(threshold=0.0, local_block=1"
     ):
         run(checkpoints, photos, "instance", tmp_path / "merged")
 

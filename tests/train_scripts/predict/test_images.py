@@ -1,5 +1,6 @@
 """What is predicted: folders, one image, parquet shards, streams; images that are broken or named alike."""
 
+import errno
 import json
 import shutil
 
@@ -10,6 +11,7 @@ from PIL import Image
 from predicted_photos import NAMES, run
 
 from eomt.train_scripts.data.scenes import write_scenes
+from eomt.train_scripts.evaluation.prediction_formats import PanopticFormat
 from eomt.train_scripts.predict import main, predict
 
 
@@ -98,6 +100,42 @@ def test_images_by_any_usual_suffix_and_other_files_are_counted(checkpoints, tmp
 def test_one_image(checkpoints, photos, tmp_path):
     counts = predict(checkpoints / "semantic", photos / "more" / "x.png", "semantic", tmp_path / "out")
     assert counts == {"predicted": 1, "done": 0, "broken": 0} and (tmp_path / "out/semantic/x.png").is_file()
+
+
+def test_an_image_whose_files_cant_have_its_name_is_reported_and_the_others_go_on(checkpoints, photos, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    names = ["x" * 250, "x" * 251, "y"]  # of the second, the record's name would have 256 bytes
+    for name in names:
+        shutil.copy(photos / "more" / "x.png", tmp_path / "photos" / f"{name}.png")
+    for done in (0, 2):
+        counts = run(checkpoints, tmp_path / "photos", "panoptic", tmp_path / "out")
+        assert counts == {"predicted": 2 - done, "done": done, "broken": 1}
+    broken = json.loads((tmp_path / "out" / "broken.json").read_text())
+    assert list(broken) == [names[1]] and "its files can't have its name (File name too long)" in broken[names[1]]
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+
+        def full(*args):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        patch.setattr(PanopticFormat, "write", full)
+        run(checkpoints, tmp_path / "photos", "panoptic", tmp_path / "other")
+
+
+def test_an_image_of_too_many_windows_is_reported(checkpoints, photos, tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (5000, 1)).save(tmp_path / "photos" / "a.png")
+    shutil.copy(photos / "more" / "x.png", tmp_path / "photos" / "b.png")
+    assert run(checkpoints, tmp_path / "photos", "semantic", tmp_path / "out") == {"predicted": 1, "done": 0, "broken": 1}
+    assert json.loads((tmp_path / "out" / "broken.json").read_text()) == {
+        "a": "the image is 5000 x 1 and needs 5000 windows, of 64 at most; crop it"
+    }
+
+
+def test_pictures_of_images_that_are_longer_than_a_jpeg(checkpoints, tmp_path):
+    Image.new("RGB", (66_000, 2)).save(tmp_path / "wide.png")
+    assert run(checkpoints, tmp_path / "wide.png", "panoptic", tmp_path / "out", overlays=True)["predicted"] == 1
+    with Image.open(tmp_path / "out" / "overlays" / "wide.jpg") as picture:
+        assert picture.size == (65_500, 2)
 
 
 def test_names_that_are_one_number(checkpoints, photos, tmp_path):

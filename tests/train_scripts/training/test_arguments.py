@@ -26,3 +26,10 @@ def test_copy_paste_where_it_can_not_be_is_refused_in_a_line():
         DataArguments("data", copy_paste=0.5, augment=False)
     with pytest.raises(ValueError, match="copy_paste=0.5 pastes things, which task='semantic' doesn't tell apart; leave it out$"):
         DataArguments("data", task="semantic", copy_paste=0.5)
+
+
+def test_a_threshold_is_a_class_score():
+    assert DataArguments("data", task="semantic", threshold=0.0).threshold == 0  # a recipe has it for any task
+    for wrong in (-3.0, 1.0, 80.0):
+        with pytest.raises(ValueError, match=f"threshold={wrong} must lie in 0..1 and be less than 1"):
+            DataArguments("data", threshold=wrong)

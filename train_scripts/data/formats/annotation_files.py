@@ -12,26 +12,30 @@ from eomt.train_scripts.data.formats.converters import advice_for_file
 from eomt.train_scripts.data.formats.image_files import IMAGE_SUFFIXES, composed, walk
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, argument: str = "annotations") -> Any:
     """The content of a json file of annotations.
+
+    Args:
+        path: of the file.
+        argument: that names it, for messages.
 
     Raises:
         ValueError: the file is missing or broken.
     """
     if not path.is_file():
-        raise ValueError(f"annotations={path}: no such file.")
+        raise ValueError(f"{argument}={path}: no such file.")
     if advice := advice_for_file(path):
-        raise ValueError(f"annotations={path} {advice}")
-    return _read_version(path, path.stat().st_mtime_ns)
+        raise ValueError(f"{argument}={path} {advice}")
+    return _read_version(path, path.stat().st_mtime_ns, argument)
 
 
 @functools.lru_cache(maxsize=1)  # detection and reader both take it, and it may be large
-def _read_version(path: Path, changed: int) -> Any:
+def _read_version(path: Path, changed: int, argument: str) -> Any:
     """The file as it was at the time of its last change, which makes a changed file another entry of the cache."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"annotations={path} is not JSON in UTF-8 ({error}). Download or export it again.") from error
+        raise ValueError(f"{argument}={path} is not JSON in UTF-8 ({error}). Download or export it again.") from error
 
 
 class NamedImages:

@@ -231,7 +231,7 @@ class EomtProcessorBase(PostProcessing):
     ) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """The targets in each model input of image `index`; `kwargs` are the settings of the call."""
         name = f"segmentation_maps[{index}]"
-        ids, is_rgb = read_label_map(label_map, name)
+        ids, is_rgb = read_label_map(label_map, name, image_size)
         if tuple(ids.shape) != image_size:
             raise ValueError(
                 f"{name} has {tuple(ids.shape)} pixels (height, width), but images[{index}] has {image_size}. A map must "

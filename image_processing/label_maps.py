@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from eomt.image_processing.pixels import load_pil
+from eomt.image_processing.pixels import as_tensor, load_pil
 from eomt.image_processing.sizes import Layout, Size
 
 INDEX_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")  # PIL modes whose pixels are ids
@@ -58,11 +58,7 @@ def read_label_map(
         if image.mode not in (*INDEX_MODES, "RGB"):
             raise ValueError(f"{name} is a PIL image of mode {image.mode}, but must be one of {(*INDEX_MODES, 'RGB')}.")
         label_map, image_size = np.array(image), image.size[::-1]
-    if isinstance(label_map, np.ndarray):
-        # torch has no arithmetic for unsigned integers of more than 8 bits
-        label_map = torch.from_numpy(label_map if label_map.dtype.kind == "f" else label_map.astype(np.int64))
-    if not isinstance(label_map, torch.Tensor):
-        raise ValueError(f"{name} is a {type(label_map).__name__}, but must be a path, URL, PIL image, array or tensor.")
+    label_map = as_tensor(label_map, name)
     if label_map.is_floating_point() and not torch.equal(label_map, label_map.round()):  # also for NaN
         raise ValueError(f"{name} has values that aren't integers, but its values are class or segment ids.")
     ids = label_map.to(device="cpu", dtype=torch.int64)

@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from eomt import EomtImageProcessor
@@ -57,6 +58,16 @@ TABLE = {
     "NaN pixels": (lambda d: dict(images=[IMAGE, nan_image()]), r"images\[1\] has pixels that are NaN"),
     "infinite pixels": (lambda d: dict(images=nan_image() * 0 + np.inf), r"images\[0\] has pixels that are NaN or inf"),
     "integers out of range": (lambda d: dict(images=IMAGE.astype(np.int32) + 300), r"images\[0\].*300.*0\.\.255"),
+    "64-bit integers out of range": (
+        lambda d: dict(images=IMAGE.astype(np.uint64) + np.uint64(2**63)),
+        r"images\[0\].*9223372036854775808.*0\.\.255",
+    ),
+    "complex pixels": (lambda d: dict(images=[IMAGE.astype(np.complex64)]), r"images\[0\] is an array of complex64"),
+    "objects as pixels": (lambda d: dict(images=[IMAGE.astype(object)]), r"images\[0\] is an array of object, but must hold"),
+    "complex ids": (
+        lambda d: dict(images=IMAGE, segmentation_maps=[torch.from_numpy(MAP).to(torch.complex64)]),
+        r"segmentation_maps\[0\] is an array of torch.complex64",
+    ),
     "five channels": (lambda d: dict(images=np.zeros((5, 40, 60), np.uint8), input_data_format="channels_first"), r"\(5, 40, 60\)"),
     "five channels and no order": (
         lambda d: dict(images=np.zeros((40, 60, 5), np.uint8), do_convert_rgb=False),

@@ -131,6 +131,11 @@ def test_own_panoptic_result_is_a_label(processor_class):
     assert classes == [3, 1] and masks.sum((1, 2)).tolist() == [48 * 32, 48 * 16]
 
 
+@pytest.mark.parametrize("dtype", [">f4", "longdouble"])
+def test_ids_as_floats_of_another_byte_order_or_length(dtype):
+    assert labels(EomtImageProcessor, stripes(0, 1, 300, 3, dtype=np.dtype(dtype)))[1] == [0, 1, 3, 300]
+
+
 @BOTH
 def test_images_without_segments(processor_class):
     masks, classes = labels(processor_class, stripes(255), ignore_index=255)

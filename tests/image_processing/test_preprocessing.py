@@ -132,6 +132,11 @@ def test_modes_and_types_mean_the_same_pixels(processor_class):
         (invisible, white),
         (rgb.astype(np.float32), rgb),
         (rgb.astype(np.int64), rgb),
+        (rgb.astype(np.uint32), rgb),
+        (torch.from_numpy(rgb).to(torch.uint64), rgb),
+        (sixteen_bit.astype(">u2"), grey_rgb),
+        (rgb.astype(">f4"), rgb),
+        (rgb.astype(np.longdouble), rgb),
         (torch.from_numpy(rgb).permute(2, 0, 1), rgb),
         (Image.fromarray(rgb).convert("CMYK"), np.array(Image.fromarray(rgb).convert("CMYK").convert("RGB"))),
     ]

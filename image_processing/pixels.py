@@ -25,6 +25,7 @@ UNREADABLE = (  # PIL reports some broken files as a SyntaxError
     Image.DecompressionBombError,
 )
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}  # PIL modes whose colours are multiplied by alpha, and the same without
 
 
 def load_pil(source: str | os.PathLike | Image.Image, name: str, timeout: float | None = None) -> Image.Image:
@@ -144,6 +145,8 @@ def _pil_to_array(image: Image.Image, convert_rgb: bool) -> np.ndarray:
         return np.asarray(image, dtype=np.int64).clip(0, 65535).astype(np.uint16)
     if image.mode == "F" or not convert_rgb:
         return np.array(image)
+    if image.mode in PREMULTIPLIED:
+        image = image.convert(PREMULTIPLIED[image.mode])
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

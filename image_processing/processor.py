@@ -53,7 +53,8 @@ class EomtProcessorBase(PostProcessing):
         do_resize: resizes to `size` (default True).
         size: `shortest_edge` and `longest_edge` are the height and width of the model's input, pixels, and an image is fitted
             inside (default 640 and 640). To `height` and `width` an image is stretched.
-        resample: PIL's filter for resizing (default bilinear, with antialiasing).
+        resample: PIL's number of the filter for resizing, with antialiasing: 0 nearest, 1 Lanczos, 2 bilinear (default), 3 bicubic.
+            `EomtImageProcessorPil` takes PIL's others as well, such as 4 box and 5 Hamming.
         do_split_image: cuts windows as wide as the short side of `size` (default False).
         do_pad: pads to `size` (default True; in transformers False, where the model refuses images that aren't square).
         do_convert_rgb: turns grey, palette, RGBA and 16-bit images into 8-bit RGB (default True).
@@ -66,9 +67,10 @@ class EomtProcessorBase(PostProcessing):
         stuff_classes: classes that `post_process_panoptic_segmentation` merges to one segment each (default None).
 
     Raises:
-        ValueError: `size` has neither `shortest_edge` nor `height` and `width`, or an edge below 1.
+        ValueError: `size` has neither `shortest_edge` nor `height` and `width`, or an edge below 1; or there is no such `resample`.
     """
 
+    filters = tuple(sorted(PILImageResampling))  # that the backend resizes by
     resample = PILImageResampling.BILINEAR
     image_mean = IMAGENET_DEFAULT_MEAN
     image_std = IMAGENET_DEFAULT_STD
@@ -92,6 +94,7 @@ class EomtProcessorBase(PostProcessing):
             kwargs["stuff_classes"] = sorted(int(label) for label in kwargs["stuff_classes"])
         super().__init__(**kwargs)
         canvas_size(self.size)  # raises for a wrong `size` here, and not at the first image
+        self._check_resample(self.resample)
 
     @classmethod
     def from_dict(cls, image_processor_dict: dict[str, Any], **kwargs: Any):
@@ -157,6 +160,15 @@ class EomtProcessorBase(PostProcessing):
                 images that don't stack because `do_pad` is off.
         """
         return super().preprocess(images, segmentation_maps, instance_id_to_semantic_id, segments_info, **kwargs)
+
+    def _validate_preprocess_kwargs(self, **kwargs: Any) -> None:
+        super()._validate_preprocess_kwargs(**kwargs)
+        self._check_resample(kwargs["resample"])
+
+    def _check_resample(self, resample: PILImageResampling | int | None) -> None:
+        if resample is not None and resample not in self.filters:
+            taken = ", ".join(f"{value.value} ({value.name.lower()})" for value in self.filters)
+            raise ValueError(f"resample={resample!r} is no filter of {type(self).__name__}; give one of {taken}")
 
     def _preprocess_image_like_inputs(
         self,

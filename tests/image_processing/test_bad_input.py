@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from eomt import EomtImageProcessor
+from eomt import EomtImageProcessor, EomtImageProcessorPil
 from eomt.image_processing.pixels import load_pil
 
 IMAGE = np.zeros((40, 60, 3), np.uint8)
@@ -136,3 +136,18 @@ def test_base64_text_longer_than_a_file_name_is_read():
 def test_size_is_checked_when_built():
     with pytest.raises(ValueError, match="shortest_edge"):
         EomtImageProcessor(size={"longest_edge": 64})
+
+
+@pytest.mark.parametrize("resample", [4, 5])
+def test_filters_of_pil_alone(resample):
+    expected = rf"resample={resample} is no filter of EomtImageProcessor; give one of 0 \(nearest\), .*3 \(bicubic\)$"
+    with pytest.raises(ValueError, match=expected):
+        EomtImageProcessor(resample=resample)
+    with pytest.raises(ValueError, match=expected):
+        EomtImageProcessor()(IMAGE, resample=resample)
+    assert EomtImageProcessorPil(resample=resample)(IMAGE, return_tensors="pt")["pixel_values"].shape == (1, 3, 640, 640)
+
+
+def test_a_filter_that_is_none(processor_class):
+    with pytest.raises(ValueError, match=r"resample='cubic' is no filter of Eomt.*2 \(bilinear\)"):
+        processor_class(resample="cubic")

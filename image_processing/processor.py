@@ -156,7 +156,7 @@ class EomtProcessorBase(PostProcessing):
                 classes (n,). Void and padding belong to no mask.
 
         Raises:
-            ValueError: unreadable or malformed images and maps, maps of another size than their image, unknown ids, or
+            ValueError: no images, unreadable or malformed images and maps, maps of another size than their image, unknown ids, or
                 images that don't stack because `do_pad` is off.
         """
         return super().preprocess(images, segmentation_maps, instance_id_to_semantic_id, segments_info, **kwargs)
@@ -223,6 +223,8 @@ class EomtProcessorBase(PostProcessing):
             image_to_tensor(image, f"images[{i}]", kwargs["do_convert_rgb"], kwargs["input_data_format"], 255.0 if rescale else 1.0)
             for i, image in enumerate(flat_list(images))
         ]
+        if not images:
+            raise ValueError("images has no image. Pass one or more.")
         if rescale and any(image.is_floating_point() and image.max() <= 1 for image in images):
             logger.warning_once(
                 "An image of floats within 0..1 is rescaled by 1/255 and becomes all but black. Pass do_rescale=False."

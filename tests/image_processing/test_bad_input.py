@@ -54,6 +54,8 @@ TABLE = {
         r"images\[0\]: http://127.0.0.1/a b.jpg: can't be read as an image \(URL can't",
     ),
     "missing map": (lambda d: dict(images=IMAGE, segmentation_maps=[str(d / "gone.png")]), r"segmentation_maps\[0\].*gone"),
+    "no images": (lambda d: dict(images=[]), "images has no image"),
+    "an array of no images": (lambda d: dict(images=[IMAGE[None][:0]]), "images has no image"),
     "no image at all": (lambda d: dict(images=[IMAGE, None]), r"images\[1\] is a NoneType"),
     "NaN pixels": (lambda d: dict(images=[IMAGE, nan_image()]), r"images\[1\] has pixels that are NaN"),
     "infinite pixels": (lambda d: dict(images=nan_image() * 0 + np.inf), r"images\[0\] has pixels that are NaN or inf"),

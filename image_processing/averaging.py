@@ -90,7 +90,7 @@ class AveragingProcessor:
             )
         size = tuple(pixels.shape[1:])
         steps = [edge / length for edge, length in zip(size, self.content(size), strict=True)]
-        image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+        image = Image.fromarray(pixels.permute(1, 2, 0).cpu().contiguous().numpy())
         windows = []
         for (top, bottom), (left, right) in self.boxes(size):
             shown = left * steps[1], top * steps[0], min(size[1], right * steps[1]), min(size[0], bottom * steps[0])

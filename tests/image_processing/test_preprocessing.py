@@ -158,6 +158,14 @@ def test_floats_from_0_to_1(processor_class):
 
 
 @BOTH
+def test_pixels_with_a_gradient(processor_class):
+    image = torch.from_numpy(photos((40, 90))[0]).float()
+    processor = processor_class(size=SQUARE)
+    want = processor(image, return_tensors="pt")["pixel_values"]
+    assert torch.equal(processor(image.requires_grad_(), return_tensors="pt")["pixel_values"], want)
+
+
+@BOTH
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation(processor_class, orientation, tmp_path):
     """An image stored turned, with the tag that says so, is the upright image; its labels are those of the upright one."""

@@ -75,6 +75,7 @@ class AveragingProcessor:
 
         Args:
             images: one, of any kind that [`EomtImageProcessor`] takes, with 8 bits a channel.
+            return_tensors: "pt" or "np".
 
         Returns:
             `pixel_values` (V, 3, S, S): all windows, and then all of the mirror image; and `image_layouts` (V, 4).
@@ -89,17 +90,17 @@ class AveragingProcessor:
             )
         size = tuple(pixels.shape[1:])
         steps = [edge / length for edge, length in zip(size, self.content(size), strict=True)]
-        image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+        image = Image.fromarray(pixels.permute(1, 2, 0).cpu().contiguous().numpy())
         windows = []
         for (top, bottom), (left, right) in self.boxes(size):
             shown = left * steps[1], top * steps[0], min(size[1], right * steps[1]), min(size[0], bottom * steps[0])
             windows.append(image.resize((self.side, self.side), self.processor.resample, box=shown))
         plain = {"do_resize": False, "do_split_image": False, "do_pad": False}
-        inputs = self.processor(images=windows, return_tensors=return_tensors, **plain)
+        inputs = self.processor(images=windows, return_tensors="pt", **plain)
         if self.mirror:
             inputs["pixel_values"] = torch.cat([inputs["pixel_values"], inputs["pixel_values"].flip(-1)])
             inputs["image_layouts"] = inputs["image_layouts"].repeat(2, 1)
-        return inputs
+        return inputs if return_tensors == "pt" else BatchFeature(dict(inputs), tensor_type=return_tensors)
 
     def post_process_semantic_segmentation(self, outputs: Any, target_sizes: Sequence[Size], **options: Any) -> list:
         """The result of one image, from the mean of the class scores of all views.

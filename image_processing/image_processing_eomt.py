@@ -13,6 +13,7 @@ from eomt.image_processing.sizes import Layout, Size
 class EomtImageProcessor(EomtProcessorBase, TorchvisionBackend):
     __doc__ = EomtProcessorBase.__doc__
     valid_kwargs = EomtImageProcessorKwargs  # by this name in each processor's module, where transformers' tests look for it
+    filters = tuple(PILImageResampling(number) for number in range(4))  # torch has no others
 
     def _preprocess(
         self,

@@ -31,7 +31,7 @@ class EomtImageProcessorPil(EomtProcessorBase, PilBackend):
         """The model inputs of each image: resized, cut, padded with zeros, then rescaled and normalised."""
         processed = []
         for image, layout in zip(images, layouts, strict=True):
-            array = self._resize(image.cpu().numpy(), layout.content, resample)
+            array = self._resize(image.detach().cpu().numpy(), layout.content, resample)
             windows = [pad(array[:, rows, cols], layout.canvas) for rows, cols in layout.crops()]
             if do_rescale:
                 windows = [self.rescale(window, rescale_factor) for window in windows]

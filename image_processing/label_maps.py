@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from eomt.image_processing.pixels import load_pil
+from eomt.image_processing.pixels import as_tensor, load_pil
 from eomt.image_processing.sizes import Layout, Size
 
 INDEX_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")  # PIL modes whose pixels are ids
@@ -26,8 +26,8 @@ def as_map_list(segmentation_maps: object, num_images: int) -> list:
     if isinstance(segmentation_maps, list | tuple):
         maps = list(segmentation_maps)
     elif isinstance(segmentation_maps, np.ndarray | torch.Tensor) and segmentation_maps.ndim >= 3:
-        one_rgb_map = num_images == 1 and segmentation_maps.ndim == 3 and segmentation_maps.shape[-1] == 3
-        maps = [segmentation_maps] if one_rgb_map else list(segmentation_maps)
+        one_map = num_images == 1 and segmentation_maps.ndim == 3 and bool(_channel_axes(segmentation_maps.shape))
+        maps = [segmentation_maps] if one_map else list(segmentation_maps)
     else:
         maps = [segmentation_maps]
     if len(maps) != num_images:
@@ -35,14 +35,17 @@ def as_map_list(segmentation_maps: object, num_images: int) -> list:
     return maps
 
 
-def read_label_map(label_map: str | os.PathLike | Image.Image | np.ndarray | torch.Tensor, name: str) -> tuple[torch.Tensor, bool]:
+def read_label_map(
+    label_map: str | os.PathLike | Image.Image | np.ndarray | torch.Tensor, name: str, image_size: Size
+) -> tuple[torch.Tensor, bool]:
     """Reads a segmentation map as ids.
 
     Args:
-        label_map: ids as (H, W) of any integer type, a PIL image of indices, or RGB as (H, W, 3) or (3, H, W), which
-            codes an id as R + 256 G + 65536 B (COCO panoptic). Paths are opened. PIL images are turned upright by their EXIF
-            orientation, as images are.
+        label_map: ids as (H, W), (H, W, 1) or (1, H, W) of any integer type, a PIL image of indices, or RGB as (H, W, 3) or
+            (3, H, W), which codes an id as R + 256 G + 65536 B (COCO panoptic). Paths are opened. PIL images are turned upright
+            by their EXIF orientation, as images are.
         name: what error messages call it.
+        image_size: of the image, (H, W). It tells which axis of an array has the channels where both ends may.
 
     Returns:
         The ids, int64 (H, W), and whether they were coded as RGB.
@@ -54,23 +57,28 @@ def read_label_map(label_map: str | os.PathLike | Image.Image | np.ndarray | tor
         image = load_pil(label_map, name)
         if image.mode not in (*INDEX_MODES, "RGB"):
             raise ValueError(f"{name} is a PIL image of mode {image.mode}, but must be one of {(*INDEX_MODES, 'RGB')}.")
-        label_map = np.array(image)
-    if isinstance(label_map, np.ndarray):
-        # torch has no arithmetic for unsigned integers of more than 8 bits
-        label_map = torch.from_numpy(label_map if label_map.dtype.kind == "f" else label_map.astype(np.int64))
-    if not isinstance(label_map, torch.Tensor):
-        raise ValueError(f"{name} is a {type(label_map).__name__}, but must be a path, URL, PIL image, array or tensor.")
+        label_map, image_size = np.array(image), image.size[::-1]
+    label_map = as_tensor(label_map, name)
     if label_map.is_floating_point() and not torch.equal(label_map, label_map.round()):  # also for NaN
         raise ValueError(f"{name} has values that aren't integers, but its values are class or segment ids.")
     ids = label_map.to(device="cpu", dtype=torch.int64)
-    if ids.ndim == 3 and 1 in (ids.shape[0], ids.shape[-1]):
-        ids = ids.squeeze(0 if ids.shape[0] == 1 else -1)
-    if ids.ndim == 3 and 3 in (ids.shape[0], ids.shape[-1]):
-        red, green, blue = ids.unbind(-1 if ids.shape[-1] == 3 else 0)
-        return red + 256 * green + 65536 * blue, True
-    if ids.ndim != 2:
+    if ids.ndim == 2:
+        return ids, False
+    axes = _channel_axes(ids.shape) if ids.ndim == 3 else []
+    if not axes:
         raise ValueError(f"{name} has the shape {tuple(ids.shape)}, but a map is (H, W), or (H, W, 3) when RGB.")
-    return ids, False
+    planes = [ids.unbind(axis) for axis in axes]
+    fitting = [channels for channels in planes if tuple(channels[0].shape) == tuple(image_size)]
+    channels = (fitting or planes)[0]
+    if len(channels) == 1:
+        return channels[0], False
+    red, green, blue = channels
+    return red + 256 * green + 65536 * blue, True
+
+
+def _channel_axes(shape: Sequence[int]) -> list[int]:
+    """Which axes of an array of three may have the channels of a map: one, or three of RGB."""
+    return [axis for axis in (-1, 0) if shape[axis] in (1, 3)]
 
 
 def segment_classes(segments: Sequence[Mapping], name: str) -> dict[int, int | None]:

@@ -25,6 +25,7 @@ UNREADABLE = (  # PIL reports some broken files as a SyntaxError
     Image.DecompressionBombError,
 )
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}  # PIL modes whose colours are multiplied by alpha, and the same without
 
 
 def load_pil(source: str | os.PathLike | Image.Image, name: str, timeout: float | None = None) -> Image.Image:
@@ -110,15 +111,33 @@ def image_to_tensor(
         white: the value of white in float images: 255, or 1 for images in 0..1 that aren't rescaled.
 
     Raises:
-        ValueError: unreadable file, unknown layout, integers outside 0..255, or pixels that are NaN or infinite.
+        ValueError: unreadable file, unknown layout, integers outside 0..255, pixels that are NaN, infinite or no real numbers.
     """
     if isinstance(image, str | os.PathLike | Image.Image):
         image, data_format = _pil_to_array(load_pil(image, name), convert_rgb), ChannelDimension.LAST
-    if not isinstance(image, np.ndarray | torch.Tensor):
-        raise ValueError(f"{name} is a {type(image).__name__}, but must be a path, URL, PIL image, array or tensor.")
-    pixels = torch.from_numpy(np.require(image, requirements=["C", "W"])) if isinstance(image, np.ndarray) else image
-    pixels = _to_8_bit_or_float(_channels_first(pixels, name, convert_rgb, data_format), name)
+    pixels = _channels_first(as_tensor(image, name), name, convert_rgb, data_format)
+    pixels = _to_8_bit_or_float(pixels, name)
     return (_to_rgb(pixels, white) if convert_rgb else pixels).contiguous()
+
+
+def as_tensor(values: np.ndarray | torch.Tensor, name: str) -> torch.Tensor:
+    """An array or a tensor of bool, integers or floats as a tensor, whatever its byte order and memory layout.
+
+    Args:
+        values: of any shape.
+        name: what error messages call it.
+
+    Raises:
+        ValueError: it is neither, or holds something else, such as complex numbers.
+    """
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+        longest = np.float64 if values.dtype.kind == "f" and values.dtype.itemsize > 8 else None  # torch has no longer floats
+        return torch.from_numpy(np.require(values, longest or values.dtype.newbyteorder("="), requirements=["C", "W"]))
+    if isinstance(values, torch.Tensor) and not values.is_complex():
+        return values
+    if isinstance(values, np.ndarray | torch.Tensor):
+        raise ValueError(f"{name} is an array of {values.dtype}, but must hold bool, integers or floats. Convert it.")
+    raise ValueError(f"{name} is a {type(values).__name__}, but must be a path, URL, PIL image, array or tensor.")
 
 
 def _pil_to_array(image: Image.Image, convert_rgb: bool) -> np.ndarray:
@@ -126,6 +145,8 @@ def _pil_to_array(image: Image.Image, convert_rgb: bool) -> np.ndarray:
         return np.asarray(image, dtype=np.int64).clip(0, 65535).astype(np.uint16)
     if image.mode == "F" or not convert_rgb:
         return np.array(image)
+    if image.mode in PREMULTIPLIED:
+        image = image.convert(PREMULTIPLIED[image.mode])
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -160,7 +181,8 @@ def _to_8_bit_or_float(pixels: torch.Tensor, name: str) -> torch.Tensor:
         if not torch.isfinite(pixels).all():
             raise ValueError(f"{name} has pixels that are NaN or infinite. Replace them before passing the image.")
         return pixels.to(torch.float32)
-    low, high = pixels.min().item(), pixels.max().item()
+    values = pixels.cpu().numpy()  # torch has no minimum of unsigned integers of 32 and 64 bits
+    low, high = values.min().item(), values.max().item()
     if low < 0 or high > 255:
         raise ValueError(
             f"{name} holds {pixels.dtype} pixels from {low} to {high}, but integers must be in 0..255 "

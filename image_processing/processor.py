@@ -53,7 +53,8 @@ class EomtProcessorBase(PostProcessing):
         do_resize: resizes to `size` (default True).
         size: `shortest_edge` and `longest_edge` are the height and width of the model's input, pixels, and an image is fitted
             inside (default 640 and 640). To `height` and `width` an image is stretched.
-        resample: PIL's filter for resizing (default bilinear, with antialiasing).
+        resample: PIL's number of the filter for resizing, with antialiasing: 0 nearest, 1 Lanczos, 2 bilinear (default), 3 bicubic.
+            `EomtImageProcessorPil` takes PIL's others as well, such as 4 box and 5 Hamming.
         do_split_image: cuts windows as wide as the short side of `size` (default False).
         do_pad: pads to `size` (default True; in transformers False, where the model refuses images that aren't square).
         do_convert_rgb: turns grey, palette, RGBA and 16-bit images into 8-bit RGB (default True).
@@ -67,9 +68,10 @@ class EomtProcessorBase(PostProcessing):
             `post_process_instance_segmentation` leaves out (default None).
 
     Raises:
-        ValueError: `size` has neither `shortest_edge` nor `height` and `width`, or an edge below 1.
+        ValueError: `size` has neither `shortest_edge` nor `height` and `width`, or an edge below 1; or there is no such `resample`.
     """
 
+    filters = tuple(sorted(PILImageResampling))  # that the backend resizes by
     resample = PILImageResampling.BILINEAR
     image_mean = IMAGENET_DEFAULT_MEAN
     image_std = IMAGENET_DEFAULT_STD
@@ -93,6 +95,7 @@ class EomtProcessorBase(PostProcessing):
             kwargs["stuff_classes"] = sorted(int(label) for label in kwargs["stuff_classes"])
         super().__init__(**kwargs)
         canvas_size(self.size)  # raises for a wrong `size` here, and not at the first image
+        self._check_resample(self.resample)
 
     @classmethod
     def from_dict(cls, image_processor_dict: dict[str, Any], **kwargs: Any):
@@ -154,10 +157,19 @@ class EomtProcessorBase(PostProcessing):
                 classes (n,). Void and padding belong to no mask.
 
         Raises:
-            ValueError: unreadable or malformed images and maps, maps of another size than their image, unknown ids, or
+            ValueError: no images, unreadable or malformed images and maps, maps of another size than their image, unknown ids, or
                 images that don't stack because `do_pad` is off.
         """
         return super().preprocess(images, segmentation_maps, instance_id_to_semantic_id, segments_info, **kwargs)
+
+    def _validate_preprocess_kwargs(self, **kwargs: Any) -> None:
+        super()._validate_preprocess_kwargs(**kwargs)
+        self._check_resample(kwargs["resample"])
+
+    def _check_resample(self, resample: PILImageResampling | int | None) -> None:
+        if resample is not None and resample not in self.filters:
+            taken = ", ".join(f"{value.value} ({value.name.lower()})" for value in self.filters)
+            raise ValueError(f"resample={resample!r} is no filter of {type(self).__name__}; give one of {taken}")
 
     def _preprocess_image_like_inputs(
         self,
@@ -212,6 +224,8 @@ class EomtProcessorBase(PostProcessing):
             image_to_tensor(image, f"images[{i}]", kwargs["do_convert_rgb"], kwargs["input_data_format"], 255.0 if rescale else 1.0)
             for i, image in enumerate(flat_list(images))
         ]
+        if not images:
+            raise ValueError("images has no image. Pass one or more.")
         if rescale and any(image.is_floating_point() and image.max() <= 1 for image in images):
             logger.warning_once(
                 "An image of floats within 0..1 is rescaled by 1/255 and becomes all but black. Pass do_rescale=False."
@@ -232,7 +246,7 @@ class EomtProcessorBase(PostProcessing):
     ) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """The targets in each model input of image `index`; `kwargs` are the settings of the call."""
         name = f"segmentation_maps[{index}]"
-        ids, is_rgb = read_label_map(label_map, name)
+        ids, is_rgb = read_label_map(label_map, name, image_size)
         if tuple(ids.shape) != image_size:
             raise ValueError(
                 f"{name} has {tuple(ids.shape)} pixels (height, width), but images[{index}] has {image_size}. A map must "

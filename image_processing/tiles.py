@@ -68,6 +68,7 @@ class TiledProcessor:
 
         Args:
             images: one, of any kind that [`EomtImageProcessor`] takes.
+            return_tensors: "pt" or "np".
 
         Returns:
             `pixel_values` (V, 3, height, width), the whole image first, and `image_layouts` (V, 4).

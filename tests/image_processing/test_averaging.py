@@ -1,5 +1,6 @@
 """The scores of all views of an image come back to their places: of windows, of several scales, and of the mirror image."""
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -58,6 +59,14 @@ def test_a_pil_image_and_an_array_are_taken_as_by_the_processor():
         assert torch.equal(VIEWS["larger"](images=given)["pixel_values"], expected)
     with pytest.raises(ValueError, match=r"images\[0\] has torch.float32 pixels"):
         VIEWS["larger"](images=[image / 255])
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_arrays_have_what_tensors_have(name):
+    tensors, arrays = (VIEWS[name](smooth((90, 40)), return_tensors=kind) for kind in ("pt", "np"))
+    assert tensors.keys() == arrays.keys()
+    for key, array in arrays.items():
+        assert isinstance(array, np.ndarray) and np.array_equal(array, tensors[key].numpy())
 
 
 def test_windows_of_the_usual_scale_are_those_of_the_processor():

@@ -5,9 +5,10 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from eomt import EomtImageProcessor
+from eomt import EomtImageProcessor, EomtImageProcessorPil
 from eomt.image_processing.pixels import load_pil
 
 IMAGE = np.zeros((40, 60, 3), np.uint8)
@@ -53,10 +54,22 @@ TABLE = {
         r"images\[0\]: http://127.0.0.1/a b.jpg: can't be read as an image \(URL can't",
     ),
     "missing map": (lambda d: dict(images=IMAGE, segmentation_maps=[str(d / "gone.png")]), r"segmentation_maps\[0\].*gone"),
+    "no images": (lambda d: dict(images=[]), "images has no image"),
+    "an array of no images": (lambda d: dict(images=[IMAGE[None][:0]]), "images has no image"),
     "no image at all": (lambda d: dict(images=[IMAGE, None]), r"images\[1\] is a NoneType"),
     "NaN pixels": (lambda d: dict(images=[IMAGE, nan_image()]), r"images\[1\] has pixels that are NaN"),
     "infinite pixels": (lambda d: dict(images=nan_image() * 0 + np.inf), r"images\[0\] has pixels that are NaN or inf"),
     "integers out of range": (lambda d: dict(images=IMAGE.astype(np.int32) + 300), r"images\[0\].*300.*0\.\.255"),
+    "64-bit integers out of range": (
+        lambda d: dict(images=IMAGE.astype(np.uint64) + np.uint64(2**63)),
+        r"images\[0\].*9223372036854775808.*0\.\.255",
+    ),
+    "complex pixels": (lambda d: dict(images=[IMAGE.astype(np.complex64)]), r"images\[0\] is an array of complex64"),
+    "objects as pixels": (lambda d: dict(images=[IMAGE.astype(object)]), r"images\[0\] is an array of object, but must hold"),
+    "complex ids": (
+        lambda d: dict(images=IMAGE, segmentation_maps=[torch.from_numpy(MAP).to(torch.complex64)]),
+        r"segmentation_maps\[0\] is an array of torch.complex64",
+    ),
     "five channels": (lambda d: dict(images=np.zeros((5, 40, 60), np.uint8), input_data_format="channels_first"), r"\(5, 40, 60\)"),
     "five channels and no order": (
         lambda d: dict(images=np.zeros((40, 60, 5), np.uint8), do_convert_rgb=False),
@@ -125,3 +138,18 @@ def test_base64_text_longer_than_a_file_name_is_read():
 def test_size_is_checked_when_built():
     with pytest.raises(ValueError, match="shortest_edge"):
         EomtImageProcessor(size={"longest_edge": 64})
+
+
+@pytest.mark.parametrize("resample", [4, 5])
+def test_filters_of_pil_alone(resample):
+    expected = rf"resample={resample} is no filter of EomtImageProcessor; give one of 0 \(nearest\), .*3 \(bicubic\)$"
+    with pytest.raises(ValueError, match=expected):
+        EomtImageProcessor(resample=resample)
+    with pytest.raises(ValueError, match=expected):
+        EomtImageProcessor()(IMAGE, resample=resample)
+    assert EomtImageProcessorPil(resample=resample)(IMAGE, return_tensors="pt")["pixel_values"].shape == (1, 3, 640, 640)
+
+
+def test_a_filter_that_is_none(processor_class):
+    with pytest.raises(ValueError, match=r"resample='cubic' is no filter of Eomt.*2 \(bilinear\)"):
+        processor_class(resample="cubic")

@@ -5,6 +5,7 @@ import torch
 from pretended_device import DEVICE, PretendedTensor, pretend, pretended_device
 
 from eomt import EomtImageProcessor
+from eomt.image_processing.averaging import AveragingProcessor
 from eomt.modeling_eomt import EomtForUniversalSegmentationOutput
 from eomt.train_scripts.data.choices import CONFIDENCE_NAMES
 
@@ -51,6 +52,14 @@ def test_post_processing(name, windows):
             torch.testing.assert_close(mine.held, on_cpu)
         else:
             assert mine == on_cpu
+
+
+def test_views_of_an_image_on_a_device_are_made_on_the_cpu():
+    processor = AveragingProcessor(EomtImageProcessor(size={"shortest_edge": 64}, do_split_image=True))
+    image = torch.randint(0, 256, (3, 64, 110), dtype=torch.uint8)
+    with pretended_device():
+        got = processor(images=pretend(image))["pixel_values"]
+    assert torch.equal(got, processor(images=image)["pixel_values"])
 
 
 def parts(result) -> list:

@@ -111,12 +111,29 @@ def test_rgb_panoptic_png_with_its_table(processor_class, form, tmp_path):
 
 
 @BOTH
+@pytest.mark.parametrize("size", [(1, 20), (20, 1), (1, 1), (3, 20), (20, 3), (1, 3), (3, 1)])
+def test_maps_of_a_few_rows_or_columns(processor_class, size):
+    """An axis of one or three pixels isn't taken for channels."""
+    image, ids = Image.new("RGB", size[::-1]), np.full(size, 5, np.uint8)
+    rgb = rgb_map(ids.astype(np.int64))
+    for given in (Image.fromarray(rgb), rgb, rgb.transpose(2, 0, 1), ids, ids[None], ids[..., None]):
+        for maps in (given, [given]):
+            output = processor_class(size=SQUARE)(image, maps, segments_info=[{"id": 5, "category_id": 3}])
+            assert output["class_labels"][0].tolist() == [3] and output["mask_labels"][0].any()
+
+
+@BOTH
 def test_own_panoptic_result_is_a_label(processor_class):
     segments = [{"id": 0, "label_id": 3, "score": 0.9}, {"id": 1, "label_id": 1, "score": 0.9}]
     masks, classes = labels(
         processor_class, torch.from_numpy(stripes(0, 1, -1, 0, dtype=np.int64)), call={"segments_info": segments}, ignore_index=-1
     )
     assert classes == [3, 1] and masks.sum((1, 2)).tolist() == [48 * 32, 48 * 16]
+
+
+@pytest.mark.parametrize("dtype", [">f4", "longdouble"])
+def test_ids_as_floats_of_another_byte_order_or_length(dtype):
+    assert labels(EomtImageProcessor, stripes(0, 1, 300, 3, dtype=np.dtype(dtype)))[1] == [0, 1, 3, 300]
 
 
 @BOTH

@@ -130,8 +130,16 @@ def test_modes_and_types_mean_the_same_pixels(processor_class):
         (see_through, rgb),
         (Image.fromarray(invisible), white),
         (invisible, white),
+        (Image.fromarray(see_through).convert("RGBa"), rgb),
+        (Image.fromarray(invisible).convert("RGBa"), white),
+        (Image.fromarray(grey).convert("LA").convert("La"), grey_rgb),
         (rgb.astype(np.float32), rgb),
         (rgb.astype(np.int64), rgb),
+        (rgb.astype(np.uint32), rgb),
+        (torch.from_numpy(rgb).to(torch.uint64), rgb),
+        (sixteen_bit.astype(">u2"), grey_rgb),
+        (rgb.astype(">f4"), rgb),
+        (rgb.astype(np.longdouble), rgb),
         (torch.from_numpy(rgb).permute(2, 0, 1), rgb),
         (Image.fromarray(rgb).convert("CMYK"), np.array(Image.fromarray(rgb).convert("CMYK").convert("RGB"))),
     ]
@@ -147,6 +155,14 @@ def test_floats_from_0_to_1(processor_class):
     got = processor(rgb / np.float32(255), do_rescale=False, return_tensors="pt")["pixel_values"]
     want = processor(rgb.astype(np.float32), return_tensors="pt")["pixel_values"]
     assert torch.allclose(got, want, atol=1e-4)
+
+
+@BOTH
+def test_pixels_with_a_gradient(processor_class):
+    image = torch.from_numpy(photos((40, 90))[0]).float()
+    processor = processor_class(size=SQUARE)
+    want = processor(image, return_tensors="pt")["pixel_values"]
+    assert torch.equal(processor(image.requires_grad_(), return_tensors="pt")["pixel_values"], want)
 
 
 @BOTH

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
+from torch import Tensor
 
-from eomt.image_processing.pixels import load_pil
+from eomt.train_scripts.data.samples import decode_image
 from eomt.train_scripts.evaluation.loading import class_names, stored_model
 from eomt.train_scripts.exporting.check_images import check_images, model_inputs
 from eomt.train_scripts.exporting.checking import Agreement
@@ -86,7 +87,7 @@ def write_page(
     model, processor = load_model_and_processor(source, masked)
     settings = page_settings(processor, class_names(model), model.config.size_multiples_hw)
     inputs = model_inputs(processor, check_images(images))
-    pictures = [load_pil(path, f"examples[{index}]") for index, path in enumerate(examples)]
+    pictures = [decode_image({"path": str(path)}, f"examples[{index}]") for index, path in enumerate(examples)]
     runtime = runtime_folder(runtime)
     (folder / "onnxruntime").mkdir(parents=True, exist_ok=True)
     for name, copied in FILES.items():
@@ -115,15 +116,15 @@ def export_page(options: ExportOptions) -> ExportReport:
     return ExportReport(Path(options.output), megabytes, report.images, report.agreement, report.int8, takes, report.task)
 
 
-def _write_examples(pictures: Sequence[Image.Image], folder: Path) -> list[str]:
-    """Writes the examples, and returns their paths in the folder."""
+def _write_examples(pictures: Sequence[Tensor], folder: Path) -> list[str]:
+    """Writes examples, (3, H, W) uint8 each, and returns their paths in the folder."""
     (folder / "examples").mkdir(exist_ok=True)
     paths = [
-        f"examples/{index + 1}.png" if max(picture.size) < 256 else f"examples/{index + 1}.jpg"
+        f"examples/{index + 1}.png" if max(picture.shape) < 256 else f"examples/{index + 1}.jpg"
         for index, picture in enumerate(pictures)
     ]
     for picture, path in zip(pictures, paths, strict=True):
-        picture = picture.convert("RGB")
-        picture.thumbnail((EXAMPLE_SIDE, EXAMPLE_SIDE))
-        picture.save(folder / path, quality=90)
+        image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+        image.thumbnail((EXAMPLE_SIDE, EXAMPLE_SIDE))
+        image.save(folder / path, quality=90)
     return paths

@@ -16,8 +16,8 @@ from PIL import Image
 
 from eomt.image_processing.defaults import MASK_THRESHOLD, OVERLAP_MASK_AREA_THRESHOLD, THRESHOLD
 from eomt.image_processing.pictures import class_color
-from eomt.image_processing.pixels import image_to_tensor
 from eomt.train_scripts.data.dataset_folder import Labels
+from eomt.train_scripts.data.samples import decode_image
 from eomt.train_scripts.evaluation.inference_options import SCORE_TOLERANCE
 from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor, stored_model
 from eomt.train_scripts.evaluation.precision import autocast, chosen_dtype
@@ -83,9 +83,10 @@ class Predictor:
         """Reads a picture, turned upright, and runs the model on it.
 
         Raises:
-            ValueError: it can't be read.
+            ValueError: it can't be read, or has no 8-bit channels.
         """
-        image = Image.fromarray(image_to_tensor(path, "image").to(torch.uint8).permute(1, 2, 0).numpy())
+        pixels = decode_image({"path": str(path)}, "picture")
+        image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
         start = time.perf_counter()
         inputs = self.processor(images=image, return_tensors="pt").to(self.device)
         with autocast(self.device, chosen_dtype(self.device, None)):

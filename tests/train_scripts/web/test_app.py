@@ -59,7 +59,7 @@ def test_the_app_in_the_browser(checkpoint, pictures, browser, tmp_path):
         page.get_by_text("semantic", exact=True).click()
         shown("semantic")
         assert page.get_by_label("number input for Class score").count() == 0  # without effect on classes
-        for name, message in (("cut.png", "can't be read as an image"), ("notes.png", "cannot identify image file")):
+        for name, message in (("cut.png", "can't be decoded"), ("notes.png", "cannot identify image file")):
             page.get_by_label("Remove Image").click()
             page.set_input_files("input[type=file]", tmp_path / name)
             page.get_by_text(message).wait_for()

@@ -112,6 +112,18 @@ def test_the_folder_has_everything_and_names_no_other_server(checkpoint, picture
     assert not [name for name in SCRIPTS if "https:" in (folder / name).read_text()]
 
 
+def test_examples_are_what_the_image_processor_sees(checkpoint, tmp_path, no_onnx):
+    Image.fromarray(np.full((300, 300), 12000, np.uint16)).save(tmp_path / "16_bits.png")
+    Image.new("RGBA", (300, 300)).save(tmp_path / "transparent.png")
+    Image.fromarray(np.full((10, 20), 0.5, np.float32)).save(tmp_path / "floats.tif")
+    names = ("16_bits.png", "transparent.png")
+    write_page(checkpoint, tmp_path / "site", runtime=no_onnx, examples=[tmp_path / name for name in names])
+    shown = [np.unique(Image.open(tmp_path / f"site/examples/{number}.jpg")).tolist() for number in (1, 2)]
+    assert shown == [[47], [255]]
+    with pytest.raises(ValueError, match=r"examples\[0\] has pixels of torch.float32"):
+        write_page(checkpoint, tmp_path / "other", runtime=no_onnx, examples=[tmp_path / "floats.tif"])
+
+
 def test_a_patch_size_of_two_numbers_is_taken(checkpoint, tmp_path, no_onnx):
     source = shutil.copytree(checkpoint, tmp_path / "source")
     config = json.loads((source / "config.json").read_text())

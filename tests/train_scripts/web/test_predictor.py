@@ -80,5 +80,13 @@ def test_tasks_are_those_of_the_checkpoint(checkpoint, tmp_path):
 
 def test_a_file_that_is_no_picture_is_named(predictor, tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(ValueError, match=r"notes\.txt: can't be read as an image"):
+    with pytest.raises(ValueError, match=r"notes\.txt: can't be decoded"):
         predictor.predict(tmp_path / "notes.txt")
+
+
+def test_samples_of_another_size_are_read_as_by_predict(predictor, tmp_path):
+    Image.fromarray(np.full((10, 20), 12000, np.uint16)).save(tmp_path / "16_bits.png")
+    assert (predictor.predict(tmp_path / "16_bits.png").pixels == 47).all()
+    Image.fromarray(np.full((10, 20), 0.5, np.float32)).save(tmp_path / "floats.tif")
+    with pytest.raises(ValueError, match=r"picture has pixels of torch.float32 \(mode F\), from 0.5 to 0.5. Store it with 8 bits"):
+        predictor.predict(tmp_path / "floats.tif")

@@ -52,9 +52,9 @@ def walk(folder: Path, without: Collection[Path] = ()) -> Iterator[Path]:
 
     Args:
         folder: in which they lie.
-        without: folders that are passed over.
+        without: subfolders that are passed over.
     """
-    yield from _walk(folder, frozenset(path.resolve() for path in without))
+    yield from _walk(folder, frozenset(path.resolve() for path in without) - {folder.resolve()})
 
 
 def _walk(folder: Path, without: frozenset[Path]) -> Iterator[Path]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from eomt.train_scripts.data.evaluation_stream import evaluation_stream
+from eomt.train_scripts.data.window_limit import check_windows
 from eomt.train_scripts.evaluation.segmenter import Segmenter
 
 WARM_UP = 3  # images that are not counted: first calls allocate memory and choose kernels
@@ -49,7 +50,7 @@ def measure_latency(segmenters: Mapping[str, Segmenter], images: Sequence[Tensor
         images: (3, H, W) uint8 each, at least one. The first ones are repeated to warm up.
 
     Raises:
-        ValueError: there is no image.
+        ValueError: there is no image, or one needs too many windows.
     """
     if not len(images):
         raise ValueError("images is empty, so that nothing can be timed; give at least one image")
@@ -65,6 +66,7 @@ def measure_latency(segmenters: Mapping[str, Segmenter], images: Sequence[Tensor
 
 def _seconds(segmenter: Segmenter, image: Tensor) -> tuple[float, float, float]:
     device = segmenter.model.device
+    check_windows(segmenter.processor, tuple(image.shape[1:]), "an image whose steps are timed")
     inputs, preprocessing = _timed(lambda: segmenter.processor(images=[image], return_tensors="pt"), device)
     outputs, forward = _timed(lambda: segmenter.forward(inputs), device)
     _, post_processing = _timed(lambda: segmenter.post_process(outputs, tuple(image.shape[1:])), device)

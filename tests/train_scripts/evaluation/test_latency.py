@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from eomt import EomtImageProcessor
 from eomt.train_scripts.evaluation import latency
 from eomt.train_scripts.evaluation.inference_options import ScoreOptions
 from eomt.train_scripts.evaluation.latency import Latency, first_images, measure_latency
@@ -50,6 +51,13 @@ def test_images_take_turns_and_the_first_ones_are_repeated_to_warm_up(monkeypatc
     assert measured["a"].as_dict()["images_per_second"] == pytest.approx(0.1)
     with pytest.raises(ValueError, match="images is empty"):
         measure_latency(segmenters, [])
+
+
+def test_an_image_of_too_many_windows_is_not_timed():
+    recorder = Recorder("a", [], [0.0], (1, 1, 1))
+    recorder.processor = EomtImageProcessor(size={"shortest_edge": 64}, do_split_image=True, do_pad=False)
+    with pytest.raises(ValueError, match="an image whose steps are timed is 5000 x 1 and needs 5000 windows"):
+        measure_latency({"a": recorder}, [torch.zeros(3, 1, 5000, dtype=torch.uint8)])
 
 
 def test_the_first_images_of_a_split(grid_data):

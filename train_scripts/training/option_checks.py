@@ -36,6 +36,16 @@ REPLACED = {  # option: the default, and what to do instead
     "eval_use_gather_object": (False, "leave it out: processes join their counts"),
     "include_for_metrics": ([], "leave it out: metrics are given images and results"),
     "batch_eval_metrics": (False, "leave it out: metrics add image by image"),
+    "do_train": (False, "leave it out: a run trains always"),
+    "do_eval": (False, "use eval_split and eval_strategy, or `eomt score`"),
+    "do_predict": (False, "use `eomt predict`"),
+    "bf16_full_eval": (False, "use bf16, which evaluations have too, or `eomt score --bf16`"),
+    "fp16_full_eval": (False, "use fp16, which evaluations have too"),
+    "label_names": (None, "leave it out: the loss is the model's own"),
+    "remove_unused_columns": (False, "leave it out: the collator makes the columns"),
+    "use_cache": (False, "leave it out: the model has no keys and values to keep"),
+    "use_liger_kernel": (False, "leave it out: there are no such kernels for this model"),
+    "liger_kernel_config": (None, "leave it out: there are no such kernels for this model"),
 }
 
 

@@ -77,9 +77,13 @@ def check_lora(args: "ModelArguments") -> None:
 
 
 def check_steps(args: "EomtTrainingArguments") -> None:
-    """Raises ValueError for a step of no images, or a first evaluation that minutes leave open."""
+    """Raises ValueError for a step of no images, a training of no steps, or a first evaluation that minutes leave open."""
     if args.total_batch_size < 1:
         raise ValueError(f"total_batch_size={args.total_batch_size} must be at least 1 image, such as 16")
+    if args.max_steps == 0 or args.max_steps < -1:
+        raise ValueError(f"max_steps={args.max_steps} must be positive; leave it out, or give -1, for num_train_epochs")
+    if args.max_steps < 0 and args.minutes is None and not args.num_train_epochs > 0:
+        raise ValueError(f"num_train_epochs={args.num_train_epochs} must be positive, such as 12; parts of epochs are allowed")
     if args.minutes is not None and args.eval_delay:
         raise ValueError(f"eval_delay={args.eval_delay} counts steps, which minutes={args.minutes} leave open; leave it out")
 

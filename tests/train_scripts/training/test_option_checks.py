@@ -41,3 +41,15 @@ def test_an_option_without_effect_is_refused(name, tmp_path):
     with pytest.raises(ValueError, match=f"^{name}=.* has no effect in this recipe; {instead}$"):
         EomtTrainingArguments(str(tmp_path), **{name: other})
     assert EomtTrainingArguments(str(tmp_path), **{name: default}).output_dir == str(tmp_path)
+
+
+def test_a_training_has_steps(tmp_path):
+    for epochs in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match=f"^num_train_epochs={epochs} must be positive, such as 12; parts"):
+            EomtTrainingArguments(str(tmp_path), num_train_epochs=epochs)
+        for length in ({"max_steps": 3}, {"minutes": 1.0}):
+            EomtTrainingArguments(str(tmp_path), num_train_epochs=epochs, **length)
+    for steps in (0, -2):
+        with pytest.raises(ValueError, match=f"^max_steps={steps} must be positive; leave it out, or give -1, for num_train_ep"):
+            EomtTrainingArguments(str(tmp_path), max_steps=steps)
+    assert EomtTrainingArguments(str(tmp_path), num_train_epochs=0.1, max_steps=-1).max_steps == -1

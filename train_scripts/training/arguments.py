@@ -11,7 +11,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from eomt.train_scripts.evaluation.checkpoints import AUTO, check_whole
 from eomt.train_scripts.evaluation.precision import fast_dtype
 from eomt.train_scripts.training.deciding import Deciding
-from eomt.train_scripts.training.option_checks import check_schedules, check_steps, refuse_replaced
+from eomt.train_scripts.training.option_checks import check_ranges, check_schedules, check_steps, refuse_replaced
 from eomt.train_scripts.training.option_groups import OutputOption, TrainingOption
 from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP, MASKING_MODES, share_of_training
 
@@ -122,6 +122,7 @@ class EomtTrainingArguments(TrainingArguments):
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()  # or bf16 is refused where there is only a CPU
         self._choose_precision()
         refuse_replaced(self)
+        check_ranges(self)
         check_steps(self)
         best = self.metric_for_best_model, self.greater_is_better
         asked = self.per_device_train_batch_size
@@ -143,7 +144,7 @@ class EomtTrainingArguments(TrainingArguments):
                     f"overwrite=True would remove resume_from_checkpoint={self.resume_from_checkpoint!r}, which is in output_dir; "
                     "choose another output_dir"
                 )
-        if self.save_minutes < 0:
+        if not self.save_minutes >= 0:
             raise ValueError(f"save_minutes={self.save_minutes} must be positive, or 0 for no checkpoints by the clock")
         self._share_out(asked, self.world_size)
         step_images = self.per_device_train_batch_size * self.world_size

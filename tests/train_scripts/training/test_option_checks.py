@@ -6,7 +6,9 @@ import pytest
 from transformers import TrainingArguments
 
 from eomt.train_scripts.training.arguments import EomtTrainingArguments
-from eomt.train_scripts.training.option_checks import REPLACED
+from eomt.train_scripts.training.data_arguments import LEAST as LEAST_OF_DATA
+from eomt.train_scripts.training.data_arguments import DataArguments
+from eomt.train_scripts.training.option_checks import LEAST, REPLACED
 
 WORKING = {  # options of transformers that have their effect here
     *("output_dir", "per_device_train_batch_size", "per_device_eval_batch_size", "num_train_epochs", "max_steps"),
@@ -53,3 +55,46 @@ def test_a_training_has_steps(tmp_path):
         with pytest.raises(ValueError, match=f"^max_steps={steps} must be positive; leave it out, or give -1, for num_train_ep"):
             EomtTrainingArguments(str(tmp_path), max_steps=steps)
     assert EomtTrainingArguments(str(tmp_path), num_train_epochs=0.1, max_steps=-1).max_steps == -1
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_numbers_of_a_training_have_a_least_value(name, tmp_path):
+    least, hint = LEAST[name]
+    for wrong in (least - 1, float("nan")):
+        with pytest.raises(ValueError) as caught:
+            EomtTrainingArguments(str(tmp_path), **{name: wrong})
+        assert str(caught.value) == f"{name}={wrong} must be at least {least}; {hint}"
+    EomtTrainingArguments(str(tmp_path), **{name: least}, logging_strategy="no")
+
+
+@pytest.mark.parametrize("name", LEAST_OF_DATA)
+def test_numbers_of_the_data_have_a_least_value(name):
+    least, hint = LEAST_OF_DATA[name]
+    with pytest.raises(ValueError, match=f"^{name}={least - 1} must be at least {least}; {hint}$"):
+        DataArguments("data", **{name: least - 1})
+    DataArguments("data", **{name: least})
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("poly_power", (0.0, -1.0), "must be positive, such as 0.9"),
+        ("seed", (1 << 32,), "must be less than 2.32"),
+        ("adam_beta1", (-0.1, 1.0), "must be in .0, 1., such as 0.9"),
+        ("adam_beta2", (-0.1, 1.0), "must be in .0, 1., such as 0.9"),
+        ("minutes", (0.0, float("nan")), "must be positive, and with it"),
+        ("save_minutes", (-1.0, float("nan")), "must be positive, or 0 for no checkpoints"),
+        ("first_block_annealing", (0.0, float("nan")), "must be positive"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(name, values, message, tmp_path):
+    for value in values:
+        with pytest.raises(ValueError, match=f"^{name}={value} {message}"):
+            EomtTrainingArguments(str(tmp_path), **{name: value})
+
+
+def test_the_threshold_is_a_score_that_queries_can_exceed():
+    for wrong in (-0.1, 1.0, 7.0, float("nan")):
+        with pytest.raises(ValueError, match=f"^threshold={wrong} must be in .0, 1., as class scores are, such as 0.8$"):
+            DataArguments("data", threshold=wrong)
+    assert DataArguments("data", threshold=0.0).threshold == 0

@@ -147,14 +147,20 @@ class EomtTrainingArguments(TrainingArguments):
         if not self.save_minutes >= 0:
             raise ValueError(f"save_minutes={self.save_minutes} must be positive, or 0 for no checkpoints by the clock")
         self._share_out(asked, self.world_size)
-        step_images = self.per_device_train_batch_size * self.world_size
-        if self.total_batch_size % step_images:
-            of_pass = (
-                f"per_device_train_batch_size={asked} x {self.world_size} processes" if asked else f"{self.world_size} processes"
-            )
+
+    def check_shares(self) -> None:
+        """Raises ValueError for a step that can't be shared out to processes and passes.
+
+        It is no part of the initialisation, since `fit_to_data` may choose another step yet; `settle` checks it at the latest.
+        """
+        size, processes = self.per_device_train_batch_size, self.world_size
+        if self.total_batch_size % (size * processes):
+            uneven = self.total_batch_size % processes
+            of_pass = f"{processes} processes" if uneven else f"per_device_train_batch_size={size} x {processes} processes"
             raise ValueError(
                 f"total_batch_size={self.total_batch_size} must be a multiple of {of_pass}; use "
-                f"{max(1, round(self.total_batch_size / step_images)) * step_images}{', or fewer images a device' if asked else ''}"
+                f"{max(1, round(self.total_batch_size / (size * processes))) * size * processes}"
+                f"{'' if uneven else ', or fewer images a device'}"
             )
 
     def _share_out(self, asked: int | None, processes: int) -> None:
@@ -220,8 +226,10 @@ class EomtTrainingArguments(TrainingArguments):
             has_images: whether there is something to evaluate on.
 
         Raises:
-            ValueError: for what would have no effect: epochs, which a stream doesn't have, or scoring on nothing.
+            ValueError: for what would have no effect: epochs, which a stream doesn't have, or scoring on nothing; or for a step
+                that can't be shared out.
         """
+        self.check_shares()
         for name in ("eval_strategy", "save_strategy", "logging_strategy"):
             if getattr(self, name) == "epoch":
                 raise ValueError(f"{name}='epoch': a stream has no epochs; call epochs_to_steps(rows) first, or give steps")

@@ -95,5 +95,10 @@ class DataArguments:
             raise ValueError(f"copy_paste={self.copy_paste} must be a probability, from 0 to 1")
         if self.copy_paste and self.task == "semantic":
             raise ValueError(f"copy_paste={self.copy_paste} pastes things, which task='semantic' doesn't tell apart; leave it out")
+        if not self.fit_to_data or not (self.min_scale > 0 and self.max_scale > 0):  # one of them may be chosen yet
+            self.check_scales()
+
+    def check_scales(self) -> None:
+        """Raises ValueError for a range of scales that is none."""
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")

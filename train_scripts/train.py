@@ -30,6 +30,8 @@ def run(argv: Sequence[str], make_model: Callable | None = None) -> "EomtTrainer
     """
     classes = ModelArguments, DataArguments, EomtTrainingArguments
     model_args, data_args, args = parse_arguments(classes, argv)
+    if not data_args.fit_to_data:
+        args.check_shares()
     check_data(data_args.data)
     if model_args.checkpoint:
         check_checkpoint(model_args.checkpoint)

@@ -62,6 +62,7 @@ OPTIONS = {
     "unknown task": (["--task", "depth"], ValueError, "task='depth' is unknown; choose one of semantic, instance"),
     "missing checkpoint to resume": (["--resume_from_checkpoint", "x"], ValueError, "resume_from_checkpoint='x': no such folder"),
     "unknown masking": (["--masking", "often"], ValueError, "masking='often'"),
+    "step of other passes": (["--per_device_train_batch_size", "3"], ValueError, "total_batch_size=4 must be a multiple of per_"),
     "unknown option": (["--learning_rte", "1"], ValueError, "--learning_rte; did you mean --learning_rate"),
 }
 

@@ -12,7 +12,7 @@ Shapes: S pixels of a crop's side, n segments of an image, P planes of an id map
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,10 @@ from eomt.train_scripts.data.samples import Sample
 from eomt.train_scripts.data.sharing import check_rank, row_groups_or_rows
 from eomt.train_scripts.data.task_samples import panoptic_sample
 from eomt.train_scripts.data.training_sample import augment
+
+# Shares of an epoch are drawn anew: one without a sample is no fault. After so many in a row there won't be any.
+VAIN_EPOCHS, VAIN_ROWS = 10, 1000  # both, or `MOST_VAIN_EPOCHS`
+MOST_VAIN_EPOCHS = 100
 
 
 def training_stream(
@@ -96,6 +100,11 @@ class TrainingStream(IterableDataset):
     - `skipped`, the reasons why rows between the last sample and this one were left out.
 
     After [`resume`] it yields None for each sample that was trained on before.
+
+    A share without a row that can be used is passed over.
+
+    Raises:
+        ValueError: no row of the split can be used, or none of a worker's shares of many epochs in a row.
     """
 
     def __init__(
@@ -146,6 +155,7 @@ class TrainingStream(IterableDataset):
         start = self._positions.get(index, WorkerPosition())
         yield from itertools.repeat(None, start.batches * self._batch_size)
         partners = None if self.copy_paste is None else PastePartners(self.copy_paste)
+        vain_epochs, vain_rows = 0, 0  # since the last sample
         for epoch in itertools.count(start.epoch):
             rows = self.epoch_rows(epoch)
             if worker is not None and index >= rows.num_shards:
@@ -153,7 +163,12 @@ class TrainingStream(IterableDataset):
             trained = start.rows if epoch == start.epoch else 0
             if partners is not None and epoch == start.epoch:
                 self._recall(partners, epoch - 1, REMEMBERED - trained)
-            yield from self._epoch_samples(rows, epoch, index, trained, partners)
+            read, used = yield from self._epoch_samples(rows, epoch, index, trained, partners)
+            vain_epochs, vain_rows = (0, 0) if used else (vain_epochs + 1, vain_rows + read)
+            alone = worker is None or min(worker.num_workers, rows.num_shards) == 1  # of its process
+            always = alone and (self.world_size == 1 or not read)  # the next share has no other rows, or none either
+            if vain_epochs and (always or _is_hopeless(vain_epochs, vain_rows)):
+                raise self._nothing_to_train_on(vain_epochs, vain_rows)
 
     def _recall(self, partners: PastePartners, epoch: int, count: int) -> None:
         """Remembers the last `count` rows of a worker's share up to the end of an epoch, as if they had been trained on."""
@@ -173,11 +188,11 @@ class TrainingStream(IterableDataset):
 
     def _epoch_samples(
         self, rows: datasets.IterableDataset, epoch: int, worker: int, trained: int, partners: PastePartners | None
-    ) -> Iterator[dict]:
+    ) -> Generator[dict, None, tuple[int, int]]:
         """A worker's samples of an epoch, after the first `trained` rows.
 
-        Raises:
-            ValueError: there are no rows, or none that can be used: the stream would search for ever.
+        Returns:
+            The numbers of its rows and of those that can be used, with the `trained` ones. Both may be 0.
         """
         read, used = 0, 0
         unneeded = trained - (0 if partners is None else REMEMBERED)  # rows
@@ -200,12 +215,21 @@ class TrainingStream(IterableDataset):
                 continue
             skipped, self.decode.skipped = self.decode.skipped, []
             yield {**augmented, "sample_key": key, "skipped": skipped, "worker": worker, "epoch": epoch, "row": read}
-        if not read:
-            raise ValueError(
+        if partners is not None:
+            partners.end_epoch(read)
+        return read, used
+
+    def _nothing_to_train_on(self, epochs: int, rows: int) -> ValueError:
+        """The error of a worker that would search for ever, after so many rows in vain."""
+        if not rows:
+            return ValueError(
                 f"{self.decode.source}: too few rows for world_size={self.world_size} processes and their workers. "
                 "Use fewer of them."
             )
-        if not used:
-            raise ValueError(f"{self.decode.source}: none of {read} rows can be used; the first: {self.decode.skipped[0]}")
-        if partners is not None:
-            partners.end_epoch(read)
+        of_epochs = f" of {epochs} epochs" if epochs > 1 else ""
+        return ValueError(f"{self.decode.source}: none of {rows} rows{of_epochs} can be used; the first: {self.decode.skipped[0]}")
+
+
+def _is_hopeless(epochs: int, rows: int) -> bool:
+    """Whether a worker that has had no sample for so long won't have one. Another share of the split may have been fine."""
+    return epochs >= MOST_VAIN_EPOCHS or (epochs >= VAIN_EPOCHS and rows >= VAIN_ROWS)

@@ -11,7 +11,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from eomt.train_scripts.evaluation.checkpoints import AUTO, check_whole
 from eomt.train_scripts.evaluation.precision import fast_dtype
 from eomt.train_scripts.training.deciding import Deciding
-from eomt.train_scripts.training.option_checks import check_schedules, check_steps, refuse_replaced
+from eomt.train_scripts.training.option_checks import check_ranges, check_schedules, check_steps, refuse_replaced
 from eomt.train_scripts.training.option_groups import OutputOption, TrainingOption
 from eomt.train_scripts.training.schedules import ENCODER_WARMUP, HEAD_WARMUP, MASKING_MODES, share_of_training
 
@@ -126,6 +126,7 @@ class EomtTrainingArguments(TrainingArguments):
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()  # or bf16 is refused where there is only a CPU
         self._choose_precision()
         refuse_replaced(self)
+        check_ranges(self)
         check_steps(self)
         best = self.metric_for_best_model, self.greater_is_better
         asked = self.per_device_train_batch_size
@@ -147,17 +148,23 @@ class EomtTrainingArguments(TrainingArguments):
                     f"overwrite=True would remove resume_from_checkpoint={self.resume_from_checkpoint!r}, which is in output_dir; "
                     "choose another output_dir"
                 )
-        if self.save_minutes < 0:
+        if not self.save_minutes >= 0:
             raise ValueError(f"save_minutes={self.save_minutes} must be positive, or 0 for no checkpoints by the clock")
         self._share_out(asked, self.world_size)
-        step_images = self.per_device_train_batch_size * self.world_size
-        if self.total_batch_size % step_images:
-            of_pass = (
-                f"per_device_train_batch_size={asked} x {self.world_size} processes" if asked else f"{self.world_size} processes"
-            )
+
+    def check_shares(self) -> None:
+        """Raises ValueError for a step that can't be shared out to processes and passes.
+
+        It is no part of the initialisation, since `fit_to_data` may choose another step yet; `settle` checks it at the latest.
+        """
+        size, processes = self.per_device_train_batch_size, self.world_size
+        if self.total_batch_size % (size * processes):
+            uneven = self.total_batch_size % processes
+            of_pass = f"{processes} processes" if uneven else f"per_device_train_batch_size={size} x {processes} processes"
             raise ValueError(
                 f"total_batch_size={self.total_batch_size} must be a multiple of {of_pass}; use "
-                f"{max(1, round(self.total_batch_size / step_images)) * step_images}{', or fewer images a device' if asked else ''}"
+                f"{max(1, round(self.total_batch_size / (size * processes))) * size * processes}"
+                f"{'' if uneven else ', or fewer images a device'}"
             )
 
     def _share_out(self, asked: int | None, processes: int) -> None:
@@ -223,8 +230,10 @@ class EomtTrainingArguments(TrainingArguments):
             has_images: whether there is something to evaluate on.
 
         Raises:
-            ValueError: for what would have no effect: epochs, which a stream doesn't have, or scoring on nothing.
+            ValueError: for what would have no effect: epochs, which a stream doesn't have, or scoring on nothing; or for a step
+                that can't be shared out.
         """
+        self.check_shares()
         for name in ("eval_strategy", "save_strategy", "logging_strategy"):
             if getattr(self, name) == "epoch":
                 raise ValueError(f"{name}='epoch': a stream has no epochs; call epochs_to_steps(rows) first, or give steps")

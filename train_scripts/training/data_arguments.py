@@ -6,8 +6,11 @@ from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.choices import BAD_SAMPLES, TASK_NAMES, check_choice
 from eomt.train_scripts.evaluation.inference_options import check_threshold, check_views
 from eomt.train_scripts.training.deciding import Deciding
+from eomt.train_scripts.training.option_checks import check_least
 from eomt.train_scripts.training.option_groups import DataOption
 from eomt.train_scripts.training.start_size import SHARE, check_start_size
+
+LEAST = {"image_size": (1, "pixels, such as 640"), "shuffle_buffer": (1, "rows, such as 1000")}
 
 
 @dataclass
@@ -75,6 +78,9 @@ class DataArguments:
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
         check_choice("bad_samples", self.bad_samples, BAD_SAMPLES)
+        check_least(self, LEAST)
+        if not 0 <= self.threshold < 1:
+            raise ValueError(f"threshold={self.threshold} must be in [0, 1), as class scores are, such as {THRESHOLD}")
         self.start_image_size, self.tiles = self.start_image_size or None, self.tiles or None
         for name in ("color_jitter", "rotate90", "copy_paste"):
             if getattr(self, name) and not self.augment:
@@ -90,5 +96,10 @@ class DataArguments:
             raise ValueError(f"copy_paste={self.copy_paste} must be a probability, from 0 to 1")
         if self.copy_paste and self.task == "semantic":
             raise ValueError(f"copy_paste={self.copy_paste} pastes things, which task='semantic' doesn't tell apart; leave it out")
+        if not self.fit_to_data or not (self.min_scale > 0 and self.max_scale > 0):  # one of them may be chosen yet
+            self.check_scales()
+
+    def check_scales(self) -> None:
+        """Raises ValueError for a range of scales that is none."""
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(f"min_scale={self.min_scale}, max_scale={self.max_scale}: need 0 < min_scale <= max_scale")

@@ -57,14 +57,25 @@ def parse_fitted(classes: Sequence[type], argv: Sequence[str], parsed: tuple) ->
         classes: of the options of model, data and training.
         argv: the command line's words.
         parsed: what they were parsed to.
+
+    Raises:
+        ValueError: options don't go together: at once, where the data decide none of them, or with what they decide.
     """
     model, data, args = parsed
+    given = given_options(argv)
+    if "total_batch_size" in given:
+        args.check_shares()
+    if {"min_scale", "max_scale"} <= given:
+        data.check_scales()
     data = with_prepared_data(data, args)
-    facts = facts_of_data(model, data, args, given_options(argv))
+    facts = facts_of_data(model, data, args, given)
     if args.process_index == 0:
         print("\n".join(f"fitted to:   {fact}" for fact in facts or [NOTHING]), flush=True)
     words = [*argv, "--data", data.data, "--prepare", data.prepare, "--train_split", data.train_split]
-    return parse_arguments(classes, words, [word for fact in facts for word in fact.words()])
+    fitted = model, data, args = parse_arguments(classes, words, [word for fact in facts for word in fact.words()])
+    args.check_shares()
+    data.check_scales()
+    return fitted
 
 
 def facts_of_data(model: ModelArguments, data: DataArguments, args: EomtTrainingArguments, given: Collection[str]) -> list[Fact]:

@@ -1,6 +1,7 @@
 """What is refused of a run's options: those of transformers that the recipe replaces, and schedules that can't be."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from transformers import TrainingArguments
 
@@ -36,6 +37,37 @@ REPLACED = {  # option: the default, and what to do instead
     "eval_use_gather_object": (False, "leave it out: processes join their counts"),
     "include_for_metrics": ([], "leave it out: metrics are given images and results"),
     "batch_eval_metrics": (False, "leave it out: metrics add image by image"),
+    "do_train": (False, "leave it out: a run trains always"),
+    "do_eval": (False, "use eval_split and eval_strategy, or `eomt score`"),
+    "do_predict": (False, "use `eomt predict`"),
+    "bf16_full_eval": (False, "use bf16, which evaluations have too, or `eomt score --bf16`"),
+    "fp16_full_eval": (False, "use fp16, which evaluations have too"),
+    "label_names": (None, "leave it out: the loss is the model's own"),
+    "remove_unused_columns": (False, "leave it out: the collator makes the columns"),
+    "use_cache": (False, "leave it out: the model has no keys and values to keep"),
+    "use_liger_kernel": (False, "leave it out: there are no such kernels for this model"),
+    "liger_kernel_config": (None, "leave it out: there are no such kernels for this model"),
+}
+LEAST = {  # option of a training: its least value, if it has one, and a hint
+    "per_device_train_batch_size": (1, "leave it out to have it chosen"),
+    "per_device_eval_batch_size": (1, "such as 4"),
+    "learning_rate": (0, "such as 1e-4"),
+    "head_learning_rate": (0, "leave it out for learning_rate"),
+    "layer_decay": (0, "such as 0.8; 1 is one rate for all blocks"),
+    "weight_decay": (0, "such as 0.05"),
+    "adam_epsilon": (0, "such as 1e-8"),
+    "max_grad_norm": (0, "such as 0.01; 0 clips nothing"),
+    "head_warmup": (0, "a share of the training, or steps if >= 1; 0 is none"),
+    "encoder_warmup": (0, "a share of the training, or steps if >= 1; 0 is none"),
+    "logging_steps": (0, "such as 50"),
+    "eval_steps": (0, "such as 500"),
+    "eval_delay": (0, "0 is none"),
+    "save_steps": (0, "such as 500"),
+    "save_total_limit": (0, "0 keeps all checkpoints"),
+    "overlays": (0, "0 draws none"),
+    "seed": (0, "such as 42"),
+    "dataloader_num_workers": (0, "0 reads images in the training's own process"),
+    "ddp_timeout": (1, "in seconds, such as 1800"),
 }
 
 
@@ -66,10 +98,33 @@ def check_lora(args: "ModelArguments") -> None:
         check_choice("lora_targets", target, LORA_TARGETS)
 
 
+def check_least(options: Any, least: Mapping[str, tuple[float, str]]) -> None:
+    """Raises ValueError for an option below its least value, given as {name: (least value, hint)}, or for nan."""
+    for name, (smallest, hint) in least.items():
+        if (value := getattr(options, name)) is not None and not value >= smallest:
+            raise ValueError(f"{name}={value} must be at least {smallest}; {hint}")
+
+
+def check_ranges(args: "EomtTrainingArguments") -> None:
+    """Raises ValueError for a number that no training can have, whatever the other options are."""
+    check_least(args, LEAST)
+    if not args.poly_power > 0:
+        raise ValueError(f"poly_power={args.poly_power} must be positive, such as 0.9; 1 is a linear decay")
+    if args.seed >= 1 << 32:
+        raise ValueError(f"seed={args.seed} must be less than 2^32, such as 42")
+    for name in ("adam_beta1", "adam_beta2"):
+        if not 0 <= (value := getattr(args, name)) < 1:
+            raise ValueError(f"{name}={value} must be in [0, 1), such as 0.9")
+
+
 def check_steps(args: "EomtTrainingArguments") -> None:
-    """Raises ValueError for a step of no images, or a first evaluation that minutes leave open."""
+    """Raises ValueError for a step of no images, a training of no steps, or a first evaluation that minutes leave open."""
     if args.total_batch_size < 1:
         raise ValueError(f"total_batch_size={args.total_batch_size} must be at least 1 image, such as 16")
+    if args.max_steps == 0 or args.max_steps < -1:
+        raise ValueError(f"max_steps={args.max_steps} must be positive; leave it out, or give -1, for num_train_epochs")
+    if args.max_steps < 0 and args.minutes is None and not args.num_train_epochs > 0:
+        raise ValueError(f"num_train_epochs={args.num_train_epochs} must be positive, such as 12; parts of epochs are allowed")
     if args.minutes is not None and args.eval_delay:
         raise ValueError(f"eval_delay={args.eval_delay} counts steps, which minutes={args.minutes} leave open; leave it out")
 
@@ -78,14 +133,14 @@ def check_schedules(args: "EomtTrainingArguments") -> None:
     """Raises ValueError for schedules of learning rates and masks, and for piloted queries, that no training can have."""
     check_choice("masking", args.masking, MASKING_MODES)
     lengths = {name: getattr(args, name) for name in ("head_warmup", "encoder_warmup", "first_block_annealing")}
-    if args.minutes is not None and (args.minutes <= 0 or max(length or 0 for length in lengths.values()) >= 1):
+    if args.minutes is not None and (not args.minutes > 0 or max(length or 0 for length in lengths.values()) >= 1):
         given = ", ".join(f"{name}={length}" for name, length in lengths.items() if length is not None)
         raise ValueError(
             f"minutes={args.minutes} must be positive, and with it {given} must be shares below 1: steps are not known beforehand"
         )
     if args.minutes is not None and args.logging_steps < 1:
         raise ValueError(f"logging_steps={args.logging_steps} is a share of steps that minutes leave open; give steps")
-    if args.first_block_annealing is not None and (args.first_block_annealing <= 0 or args.masking != "annealed"):
+    if args.first_block_annealing is not None and (not args.first_block_annealing > 0 or args.masking != "annealed"):
         raise ValueError(
             f"first_block_annealing={args.first_block_annealing} must be positive, and masking={args.masking!r} annealed; leave it "
             "out to anneal the first block like the others"

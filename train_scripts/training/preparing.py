@@ -153,16 +153,26 @@ def _train_split(data_args: DataArguments) -> str:
 
 
 def _words(data_args: DataArguments) -> list[str]:
-    """The options of `eomt prepare`, with the training's own for images that can't be used.
+    """The options of `eomt prepare`, each in one spelling, with the training's own for images that can't be used.
 
     Raises:
         ValueError: a quotation isn't closed.
     """
     try:
-        words = shlex.split(data_args.prepare)
+        given = shlex.split(data_args.prepare)
     except ValueError as error:
         raise ValueError(f"prepare={data_args.prepare!r} can't be read ({error}); write it like '--classes sky,road'") from error
+    words = [word for text in given for word in _spelled(text)]
     return words if "--bad_samples" in words else [*words, "--bad_samples", data_args.bad_samples]
+
+
+def _spelled(word: str) -> list[str]:
+    """`--val-share=0.3` as `--val_share`, `0.3`; a value that begins with a dash stays in the option's word."""
+    if not word.startswith("--"):
+        return [word]
+    name, equals, value = word.partition("=")
+    name = f"--{name[2:].replace('-', '_')}"
+    return [f"{name}={value}"] if value.startswith("-") else [name, value] if equals else [name]
 
 
 def needs_preparation(data: str) -> bool:

@@ -145,3 +145,62 @@ def test_bad_rows_raise_by_default_and_nothing_but_bad_ones_always(partly_bad, t
     write_split(tmp_path, "none", [row], 1)
     with pytest.raises(ValueError, match="none of 1 rows can be used; the first: .*id_map has the ids"):
         next(iter(training_stream(tmp_path, "none", training_augmentation(32), 0, bad_samples="skip")))
+
+
+def images_of(folder, world_size: int, workers: int, epochs: int) -> Counter:
+    """How often each image comes in the first epochs, over all processes."""
+    images = Counter()
+    for rank in range(world_size):
+        stream, last = training_stream(folder, "train", training_augmentation(32), 0, world_size, rank, bad_samples="skip"), {}
+        for sample in DataLoader(stream, batch_size=None, num_workers=workers):
+            last[sample["worker"]] = sample["epoch"]
+            if len(last) == max(1, workers) and min(last.values()) >= epochs:
+                break
+            if sample["epoch"] < epochs:
+                images[sample["image_id"]] += 1
+    return images
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.parametrize(("world_size", "workers"), [(1, 3), (3, 2)])
+def test_a_share_without_a_row_that_can_be_used_is_passed_over(partly_bad, world_size, workers):
+    """Of six rows in as many row groups two are bad; with six workers in all, each has one row an epoch."""
+    assert images_of(partly_bad, world_size, workers, epochs=4) == {f"train-{index:05d}": 4 for index in (0, 2, 3, 5)}
+
+
+def test_a_share_without_rows_is_passed_over(tmp_path, monkeypatch):
+    """Of row groups of 3 and 2 rows, the third of 3 processes has a row in one worker and none in the other."""
+    monkeypatch.setattr("eomt.train_scripts.data.shard_writer.MIN_GROUPS", 1)
+    write_labels(tmp_path, scenes.LABELS)
+    write_split(tmp_path, "train", (scenes.make_row(0, "train", index) for index in range(5)), 5, rows_a_shard=3)
+    assert images_of(tmp_path, 3, 2, epochs=4) == {f"train-{index:05d}": 4 for index in range(5)}
+
+
+def test_a_resumed_stream_passes_over_the_same_shares(partly_bad):
+    """The reasons are told again with the sample that follows them, if that was not trained on."""
+
+    def samples(position: WorkerPosition | None, count: int) -> list[dict | None]:
+        stream = training_stream(partly_bad, "train", training_augmentation(32), 0, 6, 0, bad_samples="skip")
+        stream.resume({} if position is None else {0: position}, batch_size=1)
+        return [sample for sample, _ in zip(stream, range(count), strict=False)]
+
+    whole = samples(None, 8)
+    assert [sample["epoch"] for sample in whole] != list(range(8))
+    for trained in range(1, 8):
+        resumed = samples(WorkerPosition(trained, whole[trained - 1]["epoch"], whole[trained - 1]["row"]), 8)
+        assert resumed[:trained] == [None] * trained
+        for name in ("image_id", "epoch", "row", "skipped"):
+            assert [sample[name] for sample in resumed[trained:]] == [sample[name] for sample in whole[trained:]]
+
+
+def test_a_share_without_a_sample_for_many_epochs_is_an_error(partly_bad, monkeypatch):
+    monkeypatch.setattr("eomt.train_scripts.data.training_stream.MOST_VAIN_EPOCHS", 3)
+    row = scenes.make_row(0, "train", 0)
+    row["segments"] = []
+    write_split(partly_bad, "none", [row] * 6, 6)
+    with pytest.raises(ValueError, match="none of 9 rows of 3 epochs can be used; the first: .*id_map has the ids"):
+        next(iter(training_stream(partly_bad, "none", training_augmentation(32), 0, 2, 0, bad_samples="skip")))
+    monkeypatch.setattr("eomt.train_scripts.data.training_stream.VAIN_EPOCHS", 2)
+    monkeypatch.setattr("eomt.train_scripts.data.training_stream.VAIN_ROWS", 6)
+    with pytest.raises(ValueError, match="none of 6 rows of 2 epochs can be used"):
+        next(iter(training_stream(partly_bad, "none", training_augmentation(32), 0, 2, 0, bad_samples="skip")))

@@ -14,7 +14,7 @@ from eomt.train_scripts.data.dataset_folder import Labels, write_labels
 from eomt.train_scripts.data.split_report import SplitReport
 from eomt.train_scripts.training.arguments import EomtTrainingArguments
 from eomt.train_scripts.training.data_arguments import DataArguments
-from eomt.train_scripts.training.fitting import facts_of_data
+from eomt.train_scripts.training.fitting import facts_of_data, parse_fitted
 from eomt.train_scripts.training.model_arguments import ModelArguments
 from eomt.train_scripts.training.recipe import given_options, parse_arguments
 
@@ -34,6 +34,18 @@ def chosen(tmp_path):
         return {name: value for fact in facts for name, value in fact.options.items()}
 
     return choose
+
+
+@pytest.fixture
+def fitted(chosen, tmp_path):
+    """`fitted(images, *words)`: the options of data and training that a recipe has for so many small squares."""
+
+    def fit(images: int, *words: str) -> tuple[DataArguments, EomtTrainingArguments]:
+        chosen(report_of(images, "300 x 300"))
+        argv = ["--data", str(tmp_path), "--output_dir", str(tmp_path / "run"), *words]
+        return parse_fitted(CLASSES, argv, parse_arguments(CLASSES, argv))[1:]
+
+    return fit
 
 
 def report_of(images: int, size: str = "480 x 360", sides: dict[str, int] | None = None) -> SplitReport:
@@ -93,6 +105,32 @@ def test_what_is_given_decides_the_rest(chosen):
     assert chosen(small, "--task", "instance", "--max_scale", "1.5")["min_scale"] == 1.5
     declined = chosen(small, "--task", "instance", "--tiles", "0")
     assert "tiles" not in declined and declined["min_scale"] == 1.88
+
+
+def test_options_go_together_when_the_data_have_decided(fitted, monkeypatch):
+    """Defaults that don't go with a given option, or with the processes, are replaced for few images, and an error for many."""
+    of_three = ["--recipe", "semantic", "--per_device_train_batch_size", "3"]
+    assert fitted(100, *of_three)[1].total_batch_size == 3
+    with pytest.raises(ValueError, match="total_batch_size=16 must be a multiple of per_device_train_batch_size=3 x 1"):
+        fitted(5000, *of_three)
+    enlarged = ["--recipe", "instance", "--min_scale", "3"]
+    assert fitted(100, *enlarged)[0].max_scale == 3
+    with pytest.raises(ValueError, match="min_scale=3.0, max_scale=2.0: need"):
+        fitted(5000, *enlarged)
+    monkeypatch.setattr(EomtTrainingArguments, "world_size", 3)
+    assert fitted(100, "--recipe", "semantic")[1].total_batch_size == 3
+    with pytest.raises(ValueError, match="total_batch_size=16 must be a multiple of 3 processes; use 15$"):
+        fitted(5000, "--recipe", "semantic")
+
+
+def test_options_that_the_data_do_not_decide_are_checked_before_these_are_prepared(fitted, monkeypatch):
+    monkeypatch.setattr("eomt.train_scripts.training.fitting.with_prepared_data", None)
+    with pytest.raises(ValueError, match="total_batch_size=8 must be a multiple of per_device_train_batch_size=3"):
+        fitted(100, "--recipe", "semantic", "--per_device_train_batch_size", "3", "--total_batch_size", "8")
+    with pytest.raises(ValueError, match="min_scale=3.0, max_scale=2.0: need"):
+        fitted(100, "--recipe", "instance", "--min_scale", "3", "--max_scale", "2")
+    with pytest.raises(ValueError, match="min_scale=-1.0, max_scale=2.0: need"):
+        fitted(100, "--recipe", "instance", "--min_scale=-1")
 
 
 def test_smaller_crops_are_on_the_models_grid(chosen, tmp_path):

@@ -158,10 +158,36 @@ def test_bad_images_are_left_out_by_the_trainings_option(coco, prepared):
     assert count_rows(prepared(coco, bad_samples="skip"), "train") == 10
 
 
+@pytest.mark.parametrize("words", ["--val_share=.5", "--val-share .5", "--val-share=.5"])
+def test_an_option_has_its_effect_in_any_spelling(coco, prepared, words):
+    assert count_rows(prepared(coco, prepare=words), "val") == 6
+
+
+@pytest.mark.parametrize("words", ["--bad_samples=skip", "--bad-samples skip"])
+def test_bad_images_are_left_out_by_the_option_of_prepare_first(coco, prepared, words):
+    (coco / "train2017" / "3.png").write_bytes(b"")
+    assert count_rows(prepared(coco, prepare=words), "train") == 10
+
+
+def test_a_file_that_an_option_names_belongs_to_what_the_data_are_made_from(ten_masks, prepared, tmp_path):
+    words = f"--kind=semantic --void=255 --annotations={ten_masks}/masks --classes={tmp_path}/classes.txt"
+    for names in (["sky", "road"], ["sky", "street"]):
+        (tmp_path / "classes.txt").write_text("\n".join(names))
+        assert read_labels(prepared(ten_masks / "images", prepare=words)).names == names
+
+
+def test_a_value_may_begin_with_a_dash(ten_masks, prepared):
+    for path in (ten_masks / "masks").iterdir():
+        path.rename(path.with_stem(f"{path.stem}-mask"))
+    words = "--kind semantic --classes sky,road --void 255 --mask-suffix=-mask --val-share=.5"
+    assert count_rows(prepared(ten_masks, prepare=words), "val") == 5
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"prepare": "--out x"}, r"prepare has \['--out'\], but data=.* is what is read; leave it out"),
+        ({"prepare": "--source=x"}, r"prepare has \['--source'\], but data=.* is what is read; leave it out"),
         ({"prepare": "--clases a"}, "unknown option --clases; did you mean --classes"),
         ({"prepare": "--classes 'a"}, "can't be read .No closing quotation.; write it like '--classes sky,road'"),
     ],

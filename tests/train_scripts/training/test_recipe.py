@@ -48,7 +48,7 @@ def test_accumulation_follows_from_the_total_batch_size(recipe):
     _, _, args = parse_arguments(CLASSES, [*recipe("total_batch_size: 12\n"), "--per_device_train_batch_size", "3"])
     assert args.gradient_accumulation_steps == 4
     with pytest.raises(ValueError, match="total_batch_size=12 must be a multiple of per_device_train_batch_size=5"):
-        parse_arguments(CLASSES, [*recipe("total_batch_size: 12\n"), "--per_device_train_batch_size", "5"])
+        parse_arguments(CLASSES, [*recipe("total_batch_size: 12\n"), "--per_device_train_batch_size", "5"])[2].check_shares()
 
 
 def test_steps_that_cannot_be_are_refused(tmp_path):
@@ -77,7 +77,9 @@ def test_a_step_that_cannot_be_shared_out_is_refused(monkeypatch):
     monkeypatch.setattr(EomtTrainingArguments, "world_size", 3)
     for total, other in ((16, 15), (2, 3), (1, 3)):
         with pytest.raises(ValueError, match=f"total_batch_size={total} must be a multiple of 3 processes; use {other}$"):
-            EomtTrainingArguments(total_batch_size=total)
+            EomtTrainingArguments(total_batch_size=total).check_shares()
+        with pytest.raises(ValueError, match=f"total_batch_size={total} must be a multiple of 3 processes; use {other}$"):
+            EomtTrainingArguments(total_batch_size=total).settle("pq", True)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ class EomtTrainingArguments(TrainingArguments):
     minutes: TrainingOption[Deciding[float | None]] = field(
         default=None, metadata={"help": "train for this long, with schedules by the clock, in place of epochs or max_steps"}
     )
-    max_steps: int = field(default=-1, metadata={"help": "number of steps, in place of num_train_epochs"})
+    max_steps: Deciding[int] = field(default=-1, metadata={"help": "number of steps, in place of num_train_epochs"})
     total_batch_size: TrainingOption[int] = field(
         default=16, metadata={"help": "images a step over all processes and accumulated batches"}
     )

@@ -79,8 +79,6 @@ class DataArguments:
         check_choice("task", self.task, TASK_NAMES)
         check_choice("bad_samples", self.bad_samples, BAD_SAMPLES)
         check_least(self, LEAST)
-        if not 0 <= self.threshold < 1:
-            raise ValueError(f"threshold={self.threshold} must be in [0, 1), as class scores are, such as {THRESHOLD}")
         self.start_image_size, self.tiles = self.start_image_size or None, self.tiles or None
         for name in ("color_jitter", "rotate90", "copy_paste"):
             if getattr(self, name) and not self.augment:

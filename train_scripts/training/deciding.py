@@ -17,7 +17,7 @@ _DECIDES = "decides the result of a run"
 Deciding = Annotated[T, _DECIDES]
 
 # Options of transformers' TrainingArguments that decide too. Those that this package redefines say it by their type.
-INHERITED = ("optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon", "max_steps")
+INHERITED = ("optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon")
 # Options that may name something on this machine, which has one name here, wherever the command is given.
 PATHS = ("data", "checkpoint", "timm_model")
 # Options that came later, with what runs before them had: their checkpoints lack the name, and can be resumed all the same.

@@ -62,7 +62,7 @@ def build_trainer(
         model_args, data_args, args: the run's options, epochs turned into steps.
     """
     train_stream, eval_stream = streams
-    args.settle(task.main_score, eval_stream is not None)
+    args.settle(task.main_score, task.scores(labels), eval_stream is not None)
     model, adapters = Adapters.of(model)
     model.supervises_blocks = args.masking != "never"
     pilot(model, args)

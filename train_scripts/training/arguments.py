@@ -98,7 +98,7 @@ class EomtTrainingArguments(TrainingArguments):
         metadata={"help": "further checkpoints: no, steps, epoch or best; with no, all go when the run has finished"},
     )
     save_total_limit: int | None = field(
-        default=1, metadata={"help": "checkpoints to keep, each about 3 x the model; 0 for all. The best and the last always stay"}
+        default=1, metadata={"help": "save_strategy's checkpoints to keep, each 3 x the model; 0: all. The best and the last stay"}
     )
     overlays: OutputOption[int] = field(
         default=6, metadata={"help": "validation images to draw after every evaluation, to picture.png and what is reported to"}

@@ -14,7 +14,7 @@ from transformers import initialization as init
 from eomt.collectives import mean_over_processes
 from eomt.configuration import EomtBaseConfig
 from eomt.criterion.matcher import Matches, match
-from eomt.criterion.normalizers import loss_normalizers
+from eomt.criterion.normalizers import divisor, loss_normalizers
 from eomt.criterion.points import sample_logits, uncertain_points
 from eomt.criterion.targets import ImageTargets
 from eomt.initialization import InitializedModule
@@ -85,9 +85,10 @@ class EomtLoss(InitializedModule):
             if normalizers is None:
                 normalizers = self._joint_normalizers(class_labels, device)
             num_masks, class_weight = normalizers.to(device)
+            num_masks = divisor(num_masks)
             terms = {
-                "loss_mask": config.mask_weight * masks / num_masks.clamp(min=1),
-                "loss_dice": config.dice_weight * dices / num_masks.clamp(min=1),
+                "loss_mask": config.mask_weight * masks / num_masks,
+                "loss_dice": config.dice_weight * dices / num_masks,
                 "loss_cross_entropy": config.class_weight * classes / class_weight,
             }
         blocks = len(predictions)

@@ -23,3 +23,11 @@ def loss_normalizers(class_labels: Sequence[Tensor], num_queries: int, no_object
     matched = sum(min(count, num_queries) for count in counts)
     unmatched = num_queries * len(counts) - matched
     return torch.tensor([float(sum(counts)), matched + no_object_weight * unmatched])
+
+
+def divisor(count: Tensor) -> Tensor:
+    """A number of masks as the divisor of their losses: 1 in place of 0.
+
+    The mean of a few masks over more processes is below 1, and must stay so: gradients are divided by the processes once more.
+    """
+    return torch.where(count > 0, count, 1)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eomt.criterion.loss import EomtLoss
+from eomt.criterion.normalizers import divisor
 from eomt.criterion.targets import ImageTargets
 from eomt.piloted_queries import PilotedPrediction
 from eomt.randomness import ImageDraws
@@ -32,7 +33,7 @@ def piloted_loss_terms(
         predictions: K of them, or none where no image has piloted queries.
         targets, class_labels: the segments of each image and their classes (n,).
         draws: source of the points.
-        num_queries: scalar on the model's device, what each sum is divided by; below 1 it is taken for 1.
+        num_queries: scalar on the model's device, what each sum is divided by; 0 is taken for 1.
 
     Returns:
         Scalars by the names in `TERMS`, weighted sums over the K predictions.
@@ -50,4 +51,4 @@ def piloted_loss_terms(
         masks, dices = criterion.mask_losses(mask_logits, len(predictions), targets, matches, draws.apart("piloted"))
         classes = F.cross_entropy(class_logits.float(), wanted, reduction="sum")
         sums = (config.mask_weight * masks.sum(), config.dice_weight * dices.sum(), config.class_weight * classes)
-        return {name: of_term / num_queries.clamp(min=1) for name, of_term in zip(TERMS, sums, strict=True)}
+        return {name: of_term / divisor(num_queries) for name, of_term in zip(TERMS, sums, strict=True)}

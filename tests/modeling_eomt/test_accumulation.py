@@ -36,8 +36,13 @@ def test_micro_batches_equal_the_joint_batch(tiny_model, batch, probs):
     torch.testing.assert_close(gradients_of(model, *parts), joint, atol=1e-6, rtol=1e-5)
 
 
-# parts of unlike size and unlike numbers of segments; in the second, one process has nothing but an image without segments
-SPLITS = {"uneven": [slice(0, 1), slice(1, 4)], "nothing on one": [slice(1, 2), slice(2, 4)]}
+# parts of unlike size and unlike numbers of segments; in the others, one process has nothing but an image without segments, and
+# in the last the joint batch has one segment, so that the mean over processes is below 1
+SPLITS = {
+    "uneven": [slice(0, 1), slice(1, 4)],
+    "nothing on one": [slice(1, 2), slice(2, 4)],
+    "one segment": [slice(1, 2), slice(2, 3)],
+}
 
 
 def _train_one(rank: int, port: int, folder: Path, split: str, accumulated: bool) -> None:
@@ -73,7 +78,10 @@ def run_both(folder: Path, split: str, accumulated: bool) -> None:
 
 
 @pytest.mark.parametrize("piloting", [None, Piloting(5)])
-@pytest.mark.parametrize(("split", "accumulated"), [("uneven", False), ("uneven", True), ("nothing on one", False)])
+@pytest.mark.parametrize(
+    ("split", "accumulated"),
+    [("uneven", False), ("uneven", True), ("nothing on one", False), ("one segment", False), ("one segment", True)],
+)
 def test_two_processes_equal_the_joint_batch(tiny_model, batch, split, accumulated, piloting, tmp_path):
     model = tiny_model(probs=0.6).train()
     model.piloting = piloting

@@ -24,7 +24,7 @@ def scores(monkeypatch):
     def score(self, model, *_, **__):
         assert not model.attn_mask_probs.any()  # the unmasked score
         scored.append({name: parameter.detach().clone() for name, parameter in model.named_parameters()})
-        return {self.task.main_score: [10.0, 50.0, 30.0, 20.0, 50.0][len(scored) - 1], "other": float(len(scored))}
+        return {self.task.main_score: [10.0, 50.0, 30.0, 20.0, 50.0][len(scored) - 1], "pixel_accuracy": float(len(scored))}
 
     monkeypatch.setattr(Validation, "score", score)
     return scored
@@ -50,8 +50,15 @@ def test_only_the_best_and_the_last_checkpoint_are_kept(tiny_run, tmp_path, scor
 
 
 def test_another_score_may_choose(tiny_run, scores):
-    trainer = tiny_run(*TRAINING, *EVERY_STEP, "--metric_for_best_model", "other", "--greater_is_better", "false")
+    words = ["--task", "semantic", "--metric_for_best_model", "pixel_accuracy", "--greater_is_better", "false"]
+    trainer = tiny_run(*TRAINING, *EVERY_STEP, *words)
     assert trainer.state.best_global_step == 1
+
+
+def test_a_score_that_the_task_does_not_have_is_refused_before_training(tiny_run, monkeypatch):
+    monkeypatch.setattr(EomtTrainer, "train", None)  # a call would raise
+    with pytest.raises(ValueError, match="metric_for_best_model='miou' is unknown; choose one of pq, sq, rq"):
+        tiny_run(*TRAINING, *EVERY_STEP, "--metric_for_best_model", "miou")
 
 
 def test_of_equal_scores_the_later_counts(tiny_run, monkeypatch):

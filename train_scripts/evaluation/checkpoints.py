@@ -14,6 +14,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 AUTO = "auto"  # of `resume_from_checkpoint`: the last whole checkpoint of the output folder, or the beginning where there is none
 FINISHED = "finished.json"  # in the output folder of a run that has ended
 MARK = "whole.json"  # written last: the size in bytes of every other file
+INTERIM = "interim"  # an empty file in a checkpoint that is only there to go on from, until the next one is whole
 _NAME = re.compile(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)")
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,11 @@ def _sync(path: Path) -> None:
 def unmark(folder: str | Path) -> None:
     """Takes the mark away, before anything in the folder is written anew."""
     (Path(folder) / MARK).unlink(missing_ok=True)
+
+
+def is_interim(folder: Path) -> bool:
+    """Whether a checkpoint, whole or not, is only there to go on from."""
+    return (folder / INTERIM).is_file()
 
 
 def check_whole(folder: str | Path) -> None:

@@ -107,6 +107,14 @@ class Task(ABC):
             ValueError: `boundary` is asked of another task than instance segmentation.
         """
 
+    def scores(self, labels: Labels) -> list[str]:
+        """The names of the scores that are numbers, each of which may choose the best model.
+
+        Args:
+            labels: the task's classes.
+        """
+        return [name for name, value in self.metric(labels).compute().items() if isinstance(value, float)]
+
     def _refuse_boundary(self, boundary: bool) -> None:
         if boundary:
             raise ValueError(f"boundary=True is for task='instance', not {self.name!r}; leave it out")

@@ -1,6 +1,7 @@
 """The options of a training run, with the paper's recipe as defaults (paper, sections 4.1 and A.2)."""
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
+from eomt.train_scripts.data.choices import check_choice
 from eomt.train_scripts.evaluation.checkpoints import AUTO, check_whole
 from eomt.train_scripts.evaluation.precision import fast_dtype
 from eomt.train_scripts.training.deciding import Deciding
@@ -97,7 +99,7 @@ class EomtTrainingArguments(TrainingArguments):
         metadata={"help": "further checkpoints: no, steps, epoch or best; with no, all go when the run has finished"},
     )
     save_total_limit: int | None = field(
-        default=1, metadata={"help": "checkpoints to keep, each about 3 x the model; 0 for all. The best and the last always stay"}
+        default=1, metadata={"help": "save_strategy's checkpoints to keep, each 3 x the model; 0: all. The best and the last stay"}
     )
     overlays: OutputOption[int] = field(
         default=6, metadata={"help": "validation images to draw after every evaluation, to picture.png and what is reported to"}
@@ -220,18 +222,19 @@ class EomtTrainingArguments(TrainingArguments):
         if self.logging_strategy == IntervalStrategy.EPOCH:
             self.logging_strategy, self.logging_steps = IntervalStrategy.STEPS, epoch
 
-    def settle(self, main_score: str, has_images: bool) -> None:
+    def settle(self, main_score: str, scores: Collection[str], has_images: bool) -> None:
         """Settles how the best model is chosen, by the task's main score unless said otherwise; without images, not at all.
 
         Recipes evaluate on the way and keep the best model, and are used without images for that as well.
 
         Args:
             main_score: of the task that is trained, such as `pq`.
+            scores: all that its evaluations compute.
             has_images: whether there is something to evaluate on.
 
         Raises:
-            ValueError: for what would have no effect: epochs, which a stream doesn't have, or scoring on nothing; or for a step
-                that can't be shared out.
+            ValueError: for what would have no effect: epochs, which a stream doesn't have, scoring on nothing, or a direction
+                without its metric; for a metric that the task doesn't have; for a step that can't be shared out.
         """
         self.check_shares()
         for name in ("eval_strategy", "save_strategy", "logging_strategy"):
@@ -248,8 +251,15 @@ class EomtTrainingArguments(TrainingArguments):
                 "each evaluation; give save_strategy='best', or the same steps"
             )
         if self.metric_for_best_model is None:
+            if self.greater_is_better is False:
+                raise ValueError(
+                    f"greater_is_better=False has no effect on the main score, {main_score}; give metric_for_best_model as well, "
+                    "or leave it out"
+                )
             self.metric_for_best_model, self.greater_is_better = main_score, True
-        self.metric_for_best_model = f"eval_{self.metric_for_best_model.removeprefix('eval_')}"
+        metric = self.metric_for_best_model.removeprefix("eval_")
+        check_choice("metric_for_best_model", metric, scores)
+        self.metric_for_best_model = f"eval_{metric}"
 
     def warmup_shares(self) -> tuple[float, float]:
         """Warm-ups of new parameters and encoder as shares of the training; needs `max_steps` where they are given in steps.

@@ -62,7 +62,7 @@ def build_trainer(
         model_args, data_args, args: the run's options, epochs turned into steps.
     """
     train_stream, eval_stream = streams
-    args.settle(task.main_score, eval_stream is not None)
+    args.settle(task.main_score, task.scores(labels), eval_stream is not None)
     model, adapters = Adapters.of(model)
     model.supervises_blocks = args.masking != "never"
     pilot(model, args)
@@ -74,6 +74,7 @@ def build_trainer(
     average = WeightAverage(args.ema_decay) if args.ema_decay else None
     record = record_of(train_stream, model_args, data_args, args)
     signals = Signals(speaks=is_first)
+    timely = TimelyCheckpoints(signals, args.save_minutes)
     overlays = OverlayCallback(labels, args.overlays if is_first else 0, progress)
     return EomtTrainer(
         model,
@@ -95,9 +96,9 @@ def build_trainer(
             skipped=skipped,
             show_progress=is_first and not args.disable_tqdm,
         ),
-        saver=CheckpointSaver(record, progress, skipped, average, args.save_total_limit),
+        saver=CheckpointSaver(record, progress, skipped, timely, average, args.save_total_limit),
         signals=signals,
-        timely=TimelyCheckpoints(signals, args.save_minutes),
+        timely=timely,
         finished_mark=FinishedMark(record, progress, skipped),
         resumption=resumption_of(record, args),
         description=RunDescription(

@@ -29,10 +29,14 @@ class TimelyCheckpoints(TrainerCallback):
     Args:
         signals: of this process.
         minutes: between two checkpoints; 0 for none by the clock.
+
+    Attributes:
+        interim: whether nothing else has asked for the checkpoint that comes next. It is then only there to go on from.
     """
 
     def __init__(self, signals: Signals, minutes: float):
         self.signals, self.minutes = signals, minutes
+        self.interim = False
         self._group: dist.ProcessGroup | None = None
         self._asked = NOTHING
         self._last_save = time.monotonic()
@@ -46,8 +50,9 @@ class TimelyCheckpoints(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
         self._asked = self._joint(max(self._asked, self._wanted(args)))
-        if self._asked and not control.should_evaluate and not control.should_training_stop:
-            control.should_save = True
+        is_free = not control.should_evaluate and not control.should_training_stop
+        self.interim = bool(self._asked) and is_free and not control.should_save
+        control.should_save |= self.interim
         if control.should_save:
             self._writing_since = time.monotonic()
 
@@ -65,7 +70,7 @@ class TimelyCheckpoints(TrainerCallback):
         if self._writing_since is not None:
             self._seconds_to_write = now - self._writing_since
         self._last_save, self._writing_since = now, None
-        stop, self._asked = self._asked == STOP, NOTHING
+        stop, self._asked, self.interim = self._asked == STOP, NOTHING, False
         if stop:
             raise Interrupted(stop_message(args, state))
 

@@ -11,10 +11,16 @@ from eomt.train_scripts.training.arguments import EomtTrainingArguments
 
 @dataclass(frozen=True)
 class GroupKey:
-    """What parameters of a group have in common: the rate they peak at, and whether the encoder's warm-up applies."""
+    """
+    What parameters of a group have in common. Depth alone makes a group, so that a checkpoint's are those of any rates and decay.
 
+    Args:
+        above: encoder blocks between them and the encoder's output; None for what is not part of the pretrained encoder.
+        peak: learning rate that they peak at.
+    """
+
+    above: int | None
     peak: float
-    encoder: bool
 
 
 def group_parameters(
@@ -25,7 +31,7 @@ def group_parameters(
     decay: float,
     undecayed_blocks: int = 0,
 ) -> dict[GroupKey, list[nn.Parameter]]:
-    """Trainable parameters by their learning rate, every one in exactly one group.
+    """Trainable parameters by their depth, every one in exactly one group.
 
     Args:
         named_parameters: as `model.named_parameters()` gives them.
@@ -41,9 +47,9 @@ def group_parameters(
             continue
         above = blocks_above(name)
         if above is None:
-            key = GroupKey(head_rate, encoder=False)
+            key = GroupKey(None, head_rate)
         else:
-            key = GroupKey(encoder_rate * (1.0 if above < undecayed_blocks else decay**above), encoder=True)
+            key = GroupKey(above, encoder_rate * (1.0 if above < undecayed_blocks else decay**above))
         groups.setdefault(key, []).append(parameter)
     return groups
 
@@ -66,7 +72,7 @@ def rate_groups(
 def optimizer_groups(groups: dict[GroupKey, list[nn.Parameter]]) -> list[dict]:
     """The groups as an optimizer takes them, each with `encoder`, whether the encoder's warm-up applies.
 
-    The encoder's last block comes first, whose rate the Trainer logs, and new parameters last.
+    The encoder's last block comes first, whose rate the Trainer logs, and new parameters last, whatever the rates.
     """
-    ordered = sorted(groups.items(), key=lambda group: (not group[0].encoder, -group[0].peak))
-    return [{"params": params, "lr": key.peak, "encoder": key.encoder} for key, params in ordered]
+    ordered = sorted(groups.items(), key=lambda group: (group[0].above is None, group[0].above))
+    return [{"params": params, "lr": key.peak, "encoder": key.above is not None} for key, params in ordered]

@@ -36,7 +36,7 @@ from eomt.train_scripts.training.loss_terms import LossTermMeans
 from eomt.train_scripts.training.model_card import RunDescription, write_model_card
 from eomt.train_scripts.training.parameter_groups import optimizer_groups, rate_groups
 from eomt.train_scripts.training.progress_bar import TrainingBar
-from eomt.train_scripts.training.resumed_options import ResumedOptions
+from eomt.train_scripts.training.resumed_options import ResumedOptions, check_trained
 from eomt.train_scripts.training.resuming import Resumption, Start
 from eomt.train_scripts.training.saving import CheckpointSaver, LogsEndWithCheckpoints
 from eomt.train_scripts.training.schedules import learning_rate_factor
@@ -294,6 +294,8 @@ class EomtTrainer(Trainer):
                 refuse_averages(start.folder)
             else:
                 self.average.resume_from(start.folder, self.model)
+            groups = optimizer_groups(rate_groups(self.model, self.args, self.model.named_parameters()))
+            check_trained(start.folder, groups, self.record.settings, start.record.settings)
             self.progress.resume(start.seconds)
             self.args.eval_on_start = False  # the score before training was taken before the interruption
         self.train_dataset.resume(self.record.positions, self.args.per_device_train_batch_size)

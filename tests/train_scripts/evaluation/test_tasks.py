@@ -14,7 +14,7 @@ from eomt.train_scripts.data.dataset_folder import Labels, write_labels
 from eomt.train_scripts.data.evaluation_stream import collate_evaluation, evaluation_stream
 from eomt.train_scripts.data.shard_writer import write_split
 from eomt.train_scripts.data.training_stream import training_stream
-from eomt.train_scripts.evaluation.tasks import TASKS, task_of
+from eomt.train_scripts.evaluation.tasks import TASKS, CrowdedInstanceTask, task_of
 
 LABELS = Labels(["sky", "cat", "road", "dog"], [False, True, False, True])
 
@@ -26,6 +26,14 @@ def test_classes_of_the_tasks():
         task_of("depth").labels(LABELS)
     with pytest.raises(ValueError, match="needs things"):
         task_of("instance").labels(Labels(["sky"], [False]))
+
+
+@pytest.mark.parametrize("labels", [LABELS, Labels(["cat"], [True])])
+def test_every_task_has_scores_that_may_choose_a_model(labels):
+    for task in TASKS.values():
+        assert task.main_score in task.scores(labels) and "per_class" not in task.scores(labels)
+    assert task_of("semantic").scores(labels) == ["miou", "pixel_accuracy"]
+    assert "ap_all" in CrowdedInstanceTask().scores(labels)
 
 
 def rle(rows: slice, columns: slice) -> dict:

@@ -17,6 +17,23 @@ def test_trainer_gets_a_copy_that_rotates_nothing_and_may_be_changed(tmp_path):
     assert args.eval_on_start is False
 
 
+def test_what_chooses_the_best_model_is_a_score_of_the_task(tmp_path):
+    def settled(**options):
+        args = EomtTrainingArguments(str(tmp_path), **options)
+        args.settle("pq", ["pq", "sq"], True)
+        return args.metric_for_best_model, args.greater_is_better
+
+    assert settled() == settled(greater_is_better=True) == ("eval_pq", True)
+    assert settled(metric_for_best_model="eval_sq", greater_is_better=False) == ("eval_sq", False)
+    for wrong in ("PQ", "loss"):
+        with pytest.raises(ValueError, match=f"^metric_for_best_model='{wrong}' is unknown; choose one of pq, sq$"):
+            settled(metric_for_best_model=wrong)
+    with pytest.raises(
+        ValueError, match="^greater_is_better=False has no effect on the main score, pq; give metric_for_best_model"
+    ):
+        settled(greater_is_better=False)
+
+
 def test_copy_paste_where_it_can_not_be_is_refused_in_a_line():
     assert DataArguments("data").copy_paste == 0 and DataArguments("data", task="instance", copy_paste=0.5).copy_paste == 0.5
     for wrong in (-0.1, 1.1, float("nan")):

@@ -105,6 +105,18 @@ def test_a_signal_asks_for_one_after_which_the_training_stops(clock):
         saved(timely)
 
 
+def test_a_checkpoint_is_interim_unless_something_else_asks_for_it(clock):
+    timely = begun()
+    for due, interim in (({}, True), ({"should_save": True}, False), ({"should_evaluate": True}, False)):
+        clock[0] += 600
+        step(timely, **due)
+        assert timely.interim == interim
+        saved(timely)
+        assert not timely.interim
+    timely.signals.received = True
+    assert step(timely) and timely.interim
+
+
 def test_the_message_says_what_the_same_command_would_do():
     state = TrainerState(global_step=3)
     assert stop_message(arguments(overwrite=True), state).endswith("the same command without --overwrite goes on from there")
@@ -116,3 +128,19 @@ def test_by_the_clock_one_stays_while_the_run_goes_on_and_none_when_it_has_finis
     monkeypatch.setattr(TimelyCheckpoints, "on_save", lambda self, *_, **__: seen.append(last_whole(tmp_path).name))
     tiny_run("--max_steps", "3", "--save_minutes", "1e-9", "--eval_split", "")
     assert seen == ["checkpoint-1", "checkpoint-2"] and not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_those_of_the_strategy_stay_and_those_by_the_clock_go(tiny_run, tmp_path, monkeypatch):
+    """One by the clock after every step; that of a step of the strategy is the strategy's."""
+    seen, on_save = [], TimelyCheckpoints.on_save
+
+    def record(self, *inputs, **options):
+        seen.append(sorted(int(path.name[11:]) for path in tmp_path.glob("checkpoint-*")))
+        on_save(self, *inputs, **options)
+
+    monkeypatch.setattr(TimelyCheckpoints, "on_save", record)
+    words = ["--save_strategy", "steps", "--save_steps", "2", "--save_total_limit", "0", "--save_minutes", "1e-9"]
+    monkeypatch.setattr(interruption, "MOST_TIME_SAVING", 1e9)
+    tiny_run("--max_steps", "5", "--eval_split", "", *words)
+    assert seen == [[1], [2], [2, 3], [2, 4], [2, 4, 5]]
+    assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4", "checkpoint-5"]

@@ -91,10 +91,3 @@ def test_numbers_out_of_range_are_refused(name, values, message, tmp_path):
     for value in values:
         with pytest.raises(ValueError, match=f"^{name}={value} {message}"):
             EomtTrainingArguments(str(tmp_path), **{name: value})
-
-
-def test_the_threshold_is_a_score_that_queries_can_exceed():
-    for wrong in (-0.1, 1.0, 7.0, float("nan")):
-        with pytest.raises(ValueError, match=f"^threshold={wrong} must be in .0, 1., as class scores are, such as 0.8$"):
-            DataArguments("data", threshold=wrong)
-    assert DataArguments("data", threshold=0.0).threshold == 0

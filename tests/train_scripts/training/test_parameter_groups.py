@@ -9,7 +9,7 @@ from torch import nn
 from eomt import EomtConfig, EomtForUniversalSegmentation
 from eomt.configuration.architectures import LADDERS
 from eomt.train_scripts.training.arguments import EomtTrainingArguments
-from eomt.train_scripts.training.parameter_groups import GroupKey, group_parameters, rate_groups
+from eomt.train_scripts.training.parameter_groups import GroupKey, group_parameters, optimizer_groups, rate_groups
 
 
 def blocks_above(name: str) -> int | None:
@@ -65,5 +65,14 @@ def test_every_trainable_parameter_is_in_exactly_one_group():
     assert len({id(parameter) for parameter in grouped}) == len(grouped)
     assert {id(p) for p in grouped} == {id(p) for p in model.parameters() if p.requires_grad and p.numel()}
     assert set(groups) == {
-        GroupKey(2.5e-5, True), GroupKey(5e-5, True), GroupKey(1e-4, True), GroupKey(3e-4, False)
+        GroupKey(2, 2.5e-5), GroupKey(1, 5e-5), GroupKey(0, 1e-4), GroupKey(None, 3e-4)
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("decay", "undecayed"), [(0.8, 0), (1.0, 0), (1.25, 0), (0.8, 2)])
+def test_groups_and_their_order_are_the_same_whatever_the_rates(decay, undecayed):
+    """So that an optimizer's state, which goes by position, can be loaded."""
+    parameters = {name: nn.Parameter(torch.ones(1)) for name in ("head", "block 9", "block 11", "block 10")}
+    groups = optimizer_groups(group_parameters(parameters.items(), blocks_above, 1e-4, 1e-4, decay, undecayed))
+    names = [next(name for name in parameters if parameters[name] is group["params"][0]) for group in groups]
+    assert names == ["block 11", "block 10", "block 9", "head"] and [group["encoder"] for group in groups] == [True] * 3 + [False]

@@ -58,9 +58,9 @@ def test_steps_that_cannot_be_are_refused(tmp_path):
         EomtTrainingArguments(minutes=1, eval_delay=5)
     options = {"eval_strategy": "steps", "eval_steps": 100, "load_best_model_at_end": True, "output_dir": str(tmp_path)}
     with pytest.raises(ValueError, match="save_steps=200, eval_steps=100: .* give save_strategy='best'"):
-        EomtTrainingArguments(save_strategy="steps", save_steps=200, **options).settle("pq", True)
-    EomtTrainingArguments(save_strategy="steps", save_steps=100, **options).settle("pq", True)
-    EomtTrainingArguments(save_strategy="best", save_steps=200, **options).settle("pq", True)
+        EomtTrainingArguments(save_strategy="steps", save_steps=200, **options).settle("pq", ["pq"], True)
+    EomtTrainingArguments(save_strategy="steps", save_steps=100, **options).settle("pq", ["pq"], True)
+    EomtTrainingArguments(save_strategy="best", save_steps=200, **options).settle("pq", ["pq"], True)
 
 
 @pytest.mark.parametrize(

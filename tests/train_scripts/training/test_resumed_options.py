@@ -7,7 +7,7 @@ import torch
 from transformers import TrainerState
 
 from eomt.train_scripts.training.arguments import EomtTrainingArguments
-from eomt.train_scripts.training.resumed_options import ResumedOptions
+from eomt.train_scripts.training.resumed_options import ResumedOptions, check_trained
 
 RUN = ["--max_steps", "4", "--save_strategy", "steps", "--save_steps", "2", "--eval_split", "", "--save_total_limit", "0"]
 
@@ -76,6 +76,33 @@ def test_a_run_from_a_named_checkpoint_learns_at_its_own_rate(tiny_run, tmp_path
         [entry["learning_rate"] for entry in one.state.log_history if "learning_rate" in entry][-2:] for one in (trainer, whole)
     ]
     assert rates[0] == pytest.approx(rates[1]) and trainer.lr_scheduler.base_lrs == whole.lr_scheduler.base_lrs
+
+
+def test_an_optimizer_of_other_groups_is_refused(tmp_path):
+    optimizer = made(0.3)[0]
+    check_trained(tmp_path, optimizer.param_groups, {}, {})  # one of FSDP or DeepSpeed has another file
+    torch.save(optimizer.state_dict(), tmp_path / "optimizer.pt")
+    check_trained(tmp_path, optimizer.param_groups, {}, {})
+    joined = [{"params": [parameter for group in optimizer.param_groups for parameter in group["params"]]}]
+    with pytest.raises(
+        ValueError, match="trains 2 parameters in 1 groups instead of 2 in 2, as an earlier version or another model did"
+    ):
+        check_trained(tmp_path, joined, {}, {})
+
+
+def test_a_run_from_a_named_checkpoint_has_its_own_decay_but_the_same_trained_blocks(tiny_run, tmp_path):
+    tiny_run(*RUN, "--output_dir", str(tmp_path / "first"), "--learning_rate", "1e-3", "--max_steps", "2")
+    folder = tmp_path / "first/checkpoint-2"
+    named = ["--resume_from_checkpoint", str(folder), "--learning_rate", "1e-3"]
+    frozen = (
+        r"checkpoint-2'.*this run trains \d+ parameters in \d groups instead of .*, having frozen_blocks=1 instead of 0\. Resume"
+    )
+    with pytest.raises(ValueError, match=frozen):
+        tiny_run(*RUN, *named, "--output_dir", str(tmp_path / "frozen"), "--frozen_blocks", "1")
+    for decay in ("0.5", "1.25"):
+        trainer = tiny_run(*RUN, *named, "--output_dir", str(tmp_path / decay), "--layer_decay", decay)
+        rates = [group["initial_lr"] for group in trainer.optimizer.param_groups if group["encoder"]]
+        assert rates == pytest.approx([1e-3 * float(decay) ** above for above in range(len(rates))])
 
 
 def test_a_moved_run_ends_with_its_best_model(tiny_run, tmp_path):

@@ -10,10 +10,12 @@ from transformers import TrainerControl, TrainerState
 from transformers.trainer_utils import IntervalStrategy
 
 from eomt.train_scripts.data.training_stream import WorkerPosition
-from eomt.train_scripts.evaluation.checkpoints import MARK, check_whole, checkpoint_of, mark_whole
+from eomt.train_scripts.evaluation.checkpoints import MARK, check_whole, checkpoint_of, is_interim, last_whole, mark_whole
+from eomt.train_scripts.training.interruption import TimelyCheckpoints
 from eomt.train_scripts.training.progress import TrainingProgress
 from eomt.train_scripts.training.run_record import RunRecord, record_file
 from eomt.train_scripts.training.saving import CheckpointSaver, LogsEndWithCheckpoints
+from eomt.train_scripts.training.signals import Signals
 from eomt.train_scripts.training.skipped_samples import SkippedSamples
 from eomt.train_scripts.training.weight_average import FILE, WeightAverage
 
@@ -24,9 +26,10 @@ def arguments(output_dir, **changed):
 
 
 def saver_of(limit=None, average=None):
-    skipped = SkippedSamples()
+    skipped, timely = SkippedSamples(), TimelyCheckpoints(Signals(), 0)
     skipped.total = 7
-    return CheckpointSaver(RunRecord({"seed": 1}, {}, {0: WorkerPosition(4, 1, 2)}), TrainingProgress(), skipped, average, limit)
+    record = RunRecord({"seed": 1}, {}, {0: WorkerPosition(4, 1, 2)})
+    return CheckpointSaver(record, TrainingProgress(), skipped, timely, average, limit)
 
 
 @pytest.fixture
@@ -34,8 +37,9 @@ def model():
     return torch.nn.Linear(2, 1)
 
 
-def save(saver, args, model, step, best=None):
+def save(saver, args, model, step, best=None, interim=False):
     """As Trainer saves a checkpoint: its files lie between `begin` and `on_save`."""
+    saver.timely.interim = interim
     folder = checkpoint_of(args.output_dir, step)
     saver.begin(folder, args)
     folder.mkdir(exist_ok=True)
@@ -105,6 +109,32 @@ def test_older_ones_go_when_a_new_one_is_whole_but_for_the_best(model, tmp_path,
     assert names(tmp_path) == [f"checkpoint-{step}" for step in kept]
 
 
+@pytest.mark.parametrize(
+    ("limit", "best", "kept"),
+    [(None, None, [1, 3, 4, 6]), (0, 3, [1, 3, 4, 6]), (2, None, [3, 4, 6]), (2, 1, [1, 4, 6]), (1, 3, [3, 4, 6])],
+)
+def test_interim_ones_push_out_no_others_and_go_with_the_next(model, tmp_path, limit, best, kept):
+    """Of six checkpoints 2, 5 and 6 are interim."""
+    saver, args = saver_of(limit), arguments(tmp_path)
+    for step in range(1, 7):
+        folder = save(saver, args, model, step, best if best is not None and best <= step else None, interim=step in (2, 5, 6))
+        assert last_whole(tmp_path) == folder and is_interim(folder) == (step in (2, 5, 6))
+    assert names(tmp_path) == [f"checkpoint-{step}" for step in kept]
+
+
+def test_an_interim_one_stays_until_the_next_is_whole(model, tmp_path, monkeypatch):
+    """Also one that was half-written goes then, and one that is written again by the strategy is no longer interim."""
+    saver, args = saver_of(limit=1), arguments(tmp_path)
+    save(saver, args, model, 1, interim=True)
+    saver.timely.interim = True
+    saver.begin(checkpoint_of(tmp_path, 2), args)
+    assert names(tmp_path) == ["checkpoint-1", "checkpoint-2"] and last_whole(tmp_path).name == "checkpoint-1"
+    save(saver, args, model, 3, interim=True)
+    assert names(tmp_path) == ["checkpoint-3"]
+    save(saver, args, model, 3)
+    assert not is_interim(tmp_path / "checkpoint-3")
+
+
 def test_older_ones_stay_while_a_new_one_is_written(model, tmp_path, monkeypatch):
     saver, args = saver_of(limit=1), arguments(tmp_path)
     save(saver, args, model, 1)
@@ -119,26 +149,21 @@ def test_older_ones_stay_while_a_new_one_is_written(model, tmp_path, monkeypatch
     assert present == [["checkpoint-1", "checkpoint-2"]] and names(tmp_path) == ["checkpoint-2"]
 
 
-@pytest.mark.parametrize(
-    ("limit", "best", "strategy", "kept"),
-    [
-        (1, 2, "steps", [2]),
-        (1, None, "steps", [2, 4]),
-        (2, 2, "steps", [2, 4]),
-        (1, 3, "best", [2, 4]),
-        (1, 2, "no", []),
-        (0, None, "no", []),
-    ],
-)
-def test_when_the_run_has_finished_interim_ones_go(model, tmp_path, limit, best, strategy, kept):
-    """Of a limit of one the best stays, if it is still there."""
-    for step in (2, 4):
-        save(saver_of(), arguments(tmp_path), model, step)
-    best = best and str(checkpoint_of(tmp_path, best))
-    saver_of(limit).remove_interim(arguments(tmp_path, should_save=False, save_strategy=strategy), best)
-    assert names(tmp_path) == ["checkpoint-2", "checkpoint-4"]
-    saver_of(limit).remove_interim(arguments(tmp_path, save_strategy=strategy), best)
+@pytest.mark.parametrize(("limit", "strategy", "kept"), [(1, "steps", [2, 4]), (0, "best", [2, 4]), (1, "no", []), (0, "no", [])])
+def test_when_the_run_has_finished_interim_ones_go(model, tmp_path, limit, strategy, kept):
+    """Whatever the limit; without a strategy, all go."""
+    for step in (2, 4, 5):
+        save(saver_of(), arguments(tmp_path), model, step, interim=step == 5)
+    saver_of(limit).remove_interim(arguments(tmp_path, should_save=False, save_strategy=strategy), None)
+    assert names(tmp_path) == ["checkpoint-2", "checkpoint-4", "checkpoint-5"]
+    saver_of(limit).remove_interim(arguments(tmp_path, save_strategy=strategy), None)
     assert names(tmp_path) == [f"checkpoint-{step}" for step in kept]
+
+
+def test_the_best_is_never_removed(model, tmp_path):
+    save(saver_of(), arguments(tmp_path), model, 2, interim=True)
+    saver_of(1).remove_interim(arguments(tmp_path, save_strategy="best"), str(tmp_path / "checkpoint-2"))
+    assert names(tmp_path) == ["checkpoint-2"]
 
 
 @pytest.mark.parametrize("due", ["should_save", "should_evaluate", None])

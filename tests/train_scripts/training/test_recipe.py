@@ -79,7 +79,7 @@ def test_a_step_that_cannot_be_shared_out_is_refused(monkeypatch):
         with pytest.raises(ValueError, match=f"total_batch_size={total} must be a multiple of 3 processes; use {other}$"):
             EomtTrainingArguments(total_batch_size=total).check_shares()
         with pytest.raises(ValueError, match=f"total_batch_size={total} must be a multiple of 3 processes; use {other}$"):
-            EomtTrainingArguments(total_batch_size=total).settle("pq", True)
+            EomtTrainingArguments(total_batch_size=total).settle("pq", ["pq"], True)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from eomt.train_scripts.data.formats.segment_rows import encoded_ids
 from eomt.train_scripts.data.process_end import orderly_end
 from eomt.train_scripts.data.shard_writer import write_split
 from eomt.train_scripts.data.training_collator import TrainingCollator
-from eomt.train_scripts.evaluation.checkpoints import last_whole
+from eomt.train_scripts.evaluation.checkpoints import MARK, checkpoints_of, last_whole
 from eomt.train_scripts.training.finite_loss import FILE
 from eomt.train_scripts.training.trainer import EomtTrainer
 from eomt.train_scripts.training.validation import Validation
@@ -185,7 +185,7 @@ def test_a_signal_to_one_process_stops_both_at_the_same_step(tiny_words, tmp_pat
     ended = launch([*words, "--save_steps", "2"], "plain", interrupt)
     assert [status for status, _ in ended] == [130, 130], ended
     folder = last_whole(tmp_path)
-    assert list(tmp_path.glob("checkpoint-*")) == [folder]
+    assert all((path / MARK).is_file() for path in checkpoints_of(tmp_path)) and folder == checkpoints_of(tmp_path)[0]
     assert ended[0][1].endswith(f"saved in {folder}: the same command goes on from there\n")
     assert "Traceback" not in ended[0][1] + ended[1][1]
 

@@ -4,9 +4,9 @@
     eomt export --checkpoint outputs/street --to onnx --int8 --output outputs/street-int8 --images photos
     eomt export --checkpoint outputs/street --to web --int8 --output page --web_examples photos/1.jpg
 
-The folder has the graph, the configuration and the image processor. `eomt score`, `eomt predict` and transformers' pipeline take it
-as they take a checkpoint. The graph takes any number of images of any multiples of the patch size (ExecuTorch: one image of one
-size). Before the command ends, the graph's logits are compared with the model's on images, to 1e-4.
+The folder has the graph, the configuration and the image processor. `eomt score`, `eomt predict`, `eomt serve` and transformers'
+pipeline take it as they take a checkpoint. The graph takes any number of images of any multiples of the patch size (ExecuTorch: one
+image of one size). Before the command ends, the graph's logits are compared with the model's on images, to 1e-4.
 """
 
 from collections.abc import Sequence

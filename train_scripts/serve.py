@@ -41,7 +41,7 @@ def main(words: Sequence[str]) -> None:
         write_space(options.checkpoint, options.space, files, options.task)
         print(f"written:  {options.space}\nnext:     hf upload USER/NAME {options.space} --repo-type space")
         return
-    app = build_app(options.checkpoint, files, options.task)
+    app = build_app(options.checkpoint, files, options.task, options.trust_remote_code)
     launch(app, server_name=options.host, server_port=options.port)
 
 

@@ -27,6 +27,7 @@ def test_examples_are_a_picture_or_the_first_of_a_folder(tmp_path):
         (["--checkpoint", "a/b", "--examples", "nothing"], "examples='nothing': no such file or folder"),
         (["--checkpoint", "a/b", "--port", "70000"], "port=70000 must lie in 1..65535"),
         (["--checkpoint", "a/b", "--task", "depth"], "task"),
+        (["--checkpoint", "a/b", "--space", "new", "--trust_remote_code"], "trust_remote_code=True has no effect with space='new'"),
     ],
 )
 def test_a_wrong_option_is_answered_in_a_line(words, message, capsys):
@@ -50,7 +51,9 @@ def test_it_serves_or_writes_a_space(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(app, "launch", lambda _, **settings: calls.append(settings))
     monkeypatch.setattr(space, "write_space", lambda *arguments: calls.append(arguments))
     main(["--checkpoint", str(tmp_path), "--task", "semantic", "--port", "8000"])
+    main(["--checkpoint", str(tmp_path), "--trust_remote_code"])
     main(["--checkpoint", str(tmp_path), "--space", "space"])
     served = {"server_name": "127.0.0.1", "server_port": 8000}
-    assert calls == [(str(tmp_path), [], "semantic"), served, (str(tmp_path), "space", [], None)]
+    trusted = (str(tmp_path), [], None, True), served | {"server_port": 7860}
+    assert calls == [(str(tmp_path), [], "semantic", False), served, *trusted, (str(tmp_path), "space", [], None)]
     assert "hf upload USER/NAME space --repo-type space" in capsys.readouterr().out

@@ -43,21 +43,24 @@ def import_gradio() -> Any:
     return gradio
 
 
-def build_app(checkpoint: str | Path, examples: Sequence[str | Path] = (), task: str | None = None) -> "gradio.Blocks":
+def build_app(
+    checkpoint: str | Path, examples: Sequence[str | Path] = (), task: str | None = None, trust_remote_code: bool = False
+) -> "gradio.Blocks":
     """The app, to be launched by [`launch`].
 
     Args:
         checkpoint: a folder or a Hub name.
         examples: pictures that the app offers.
         task: the one that is chosen at first; by default what the checkpoint's classes suggest.
+        trust_remote_code: whether an exported `.pt2` may be loaded, which can run any code.
 
     Raises:
         ImportError: gradio is not installed.
-        ValueError: the checkpoint has no such task.
+        ValueError: the checkpoint has no such task, or is a `.pt2` that is not trusted.
         OSError: there is no such checkpoint.
     """
     gradio = import_gradio()
-    predictor = Predictor(checkpoint, task)
+    predictor = Predictor(checkpoint, task, trust_remote_code)
 
     def predict(path: str | None) -> Prediction | None:
         try:

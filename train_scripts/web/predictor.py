@@ -19,8 +19,8 @@ from eomt.image_processing.pictures import class_color
 from eomt.train_scripts.data.dataset_folder import Labels
 from eomt.train_scripts.data.samples import decode_image
 from eomt.train_scripts.evaluation.inference_options import SCORE_TOLERANCE
-from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor, stored_model
-from eomt.train_scripts.evaluation.precision import autocast, chosen_dtype
+from eomt.train_scripts.evaluation.loading import class_names, load_model, load_processor, pass_dtype, stored_model
+from eomt.train_scripts.evaluation.precision import autocast
 from eomt.train_scripts.evaluation.tasks import TASKS, task_of
 
 LONGEST_SHOWN = 1280  # pixels; larger pictures are shown, and segmented, at this long side
@@ -51,16 +51,18 @@ class Predictor:
     Args:
         checkpoint: a folder or a Hub name.
         task: the one that is offered first; by default what the stored classes suggest.
+        trust_remote_code: whether an exported `.pt2` may be loaded, which can run any code.
 
     Raises:
-        ValueError: the checkpoint has no such task.
+        ValueError: the checkpoint has no such task, or is a `.pt2` that is not trusted.
         OSError: there is no such checkpoint.
     """
 
-    def __init__(self, checkpoint: str | Path, task: str | None = None):
+    def __init__(self, checkpoint: str | Path, task: str | None = None, trust_remote_code: bool = False):
         source = stored_model(checkpoint)
         self.device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
-        self.model = load_model(source).eval().to(self.device)
+        self.dtype = pass_dtype(source, self.device, None)
+        self.model = load_model(source, trust_remote_code=trust_remote_code).eval().to(self.device)
         self.names = class_names(self.model)
         labels = Labels(self.names, [True] * len(self.names))
         # a semantic processor may cut windows or not: the check of the others is made where one of them is asked for
@@ -89,7 +91,7 @@ class Predictor:
         image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
         start = time.perf_counter()
         inputs = self.processor(images=image, return_tensors="pt").to(self.device)
-        with autocast(self.device, chosen_dtype(self.device, None)):
+        with autocast(self.device, self.dtype):
             outputs = self.model(**inputs)
         seconds = time.perf_counter() - start
         image.thumbnail((LONGEST_SHOWN, LONGEST_SHOWN))

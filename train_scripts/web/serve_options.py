@@ -5,7 +5,7 @@ from pathlib import Path
 
 from eomt.train_scripts.data.choices import TASK_NAMES, check_choice
 from eomt.train_scripts.data.input_paths import check_checkpoint
-from eomt.train_scripts.evaluation.inference_options import CHECKPOINT_HELP
+from eomt.train_scripts.evaluation.inference_options import CHECKPOINT_HELP, TRUST_HELP
 
 
 @dataclass
@@ -24,6 +24,7 @@ class ServeOptions:
     host: str = field(default="127.0.0.1", metadata={"help": "address to listen at; 0.0.0.0 lets other machines in"})
     port: int = field(default=7860, metadata={"help": "port to listen at"})
     space: str | None = field(default=None, metadata={"help": "new folder for the files of a Space; nothing is served then"})
+    trust_remote_code: bool = field(default=False, metadata=TRUST_HELP)
 
     def __post_init__(self):
         check_checkpoint(self.checkpoint)
@@ -33,3 +34,5 @@ class ServeOptions:
             raise ValueError(f"examples={self.examples!r}: no such file or folder; give a picture or a folder of pictures")
         if not 0 < self.port < 65536:
             raise ValueError(f"port={self.port} must lie in 1..65535")
+        if self.space is not None and self.trust_remote_code:
+            raise ValueError(f"trust_remote_code=True has no effect with space={self.space!r}, which takes no export; leave it out")

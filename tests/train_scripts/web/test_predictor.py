@@ -1,12 +1,17 @@
 """Segments of one picture for each task, from one forward pass."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from eomt import EomtImageProcessor
+from eomt.exported import ExportedMaskClassifier
 from eomt.image_processing.pictures import SHADES
+from eomt.train_scripts.evaluation import precision
 from eomt.train_scripts.web import predictor as module
 from eomt.train_scripts.web.predictor import Predictor
 
@@ -90,3 +95,16 @@ def test_samples_of_another_size_are_read_as_by_predict(predictor, tmp_path):
     Image.fromarray(np.full((10, 20), 0.5, np.float32)).save(tmp_path / "floats.tif")
     with pytest.raises(ValueError, match=r"picture has pixels of torch.float32 \(mode F\), from 0.5 to 0.5. Store it with 8 bits"):
         predictor.predict(tmp_path / "floats.tif")
+
+
+def test_an_exported_pt2_is_served_on_trust(checkpoint, predictor, tmp_path, monkeypatch):
+    """And in the numbers of its graph, where the machine is faster in bfloat16."""
+    folder = shutil.copytree(checkpoint, tmp_path / "pt2")
+    (folder / "export.json").write_text(json.dumps({"components": {"model": {"file": "model.pt2"}}}))
+    with pytest.raises(ValueError, match="if you trust it, .*--trust_remote_code"):
+        Predictor(folder)
+    trusted = []
+    monkeypatch.setattr(ExportedMaskClassifier, "from_pretrained", lambda *given: trusted.append(given) or predictor.model)
+    monkeypatch.setattr(precision, "fast_dtype", lambda device: torch.bfloat16)
+    assert Predictor(folder, trust_remote_code=True).dtype == torch.float32 and trusted == [(str(folder), True)]
+    assert Predictor(checkpoint).dtype == torch.bfloat16

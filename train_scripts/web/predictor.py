@@ -123,8 +123,7 @@ class Predictor:
             limits = {"threshold": threshold, "mask_threshold": mask_threshold}
             (result,) = post.post_process_instance_segmentation(outputs, sizes, **limits, return_binary_maps=True)
             masks = result["segmentation"].cpu().numpy()
-            pairs = zip(result["segments_info"], masks, strict=True)
-            return self._scored([(info, mask) for info, mask in pairs if self.isthing[info["label_id"]]])  # stuff has no instances
+            return self._scored(zip(result["segments_info"], masks, strict=True))
         limits = threshold, mask_threshold, overlap_mask_area_threshold
         (result,) = post.post_process_panoptic_segmentation(outputs, sizes, *limits)
         ids = result["segmentation"].cpu().numpy()

@@ -169,6 +169,30 @@ def test_a_size_off_the_patch_grid_is_refused(saved):
     assert model.config.image_size == 64
 
 
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(id2label={1: "a", 2: "b"}),
+        dict(num_blocks=7),
+        dict(num_attention_heads=3),
+        dict(class_weight=-1.0),
+        dict(oversample_ratio=0.5),
+        dict(image_size=64, patch_size=24),
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_cannot_be_built_is_refused_at_loading(door, changes, saved):
+    with pytest.raises(StrictDataclassError, match=next(iter(changes))):
+        DOORS[door](saved[1], **changes)
+
+
+@pytest.mark.parametrize("door", ["class", "AutoModel", "a configuration's path"])
+def test_an_image_size_is_checked_together_with_the_patch_size(door, saved):
+    model = DOORS[door](saved[1], image_size=48, patch_size=24, dtype=torch.bfloat16, ignore_mismatched_sizes=True)
+    assert model.config.grid_size == (2, 2) and model.dtype == torch.bfloat16
+
+
 @pytest.mark.every_encoder
 def test_copies_and_pickles_are_independent(tiny_model):
     model = tiny_model(probs=1.0)

@@ -202,9 +202,10 @@ def _stored_fields(path: str | os.PathLike | None, kwargs: dict) -> dict:
 
 def _as_stored(path: str | os.PathLike | None, config: EomtBaseConfig, kwargs: dict) -> tuple[int | tuple | None, EomtBaseConfig]:
     """For a configuration with another image size than the checkpoint's: the size wanted, and one with the stored size."""
-    if path is None:
+    stored_fields = _stored_fields(path, kwargs)
+    if not stored_fields:
         return None, config
-    stored = type(config).from_pretrained(path, **_hub_arguments(kwargs))
+    stored = type(config).from_dict(stored_fields)
     if stored.grid_size == config.grid_size:
         return None, config
     wanted, config = config.image_size, copy.deepcopy(config)

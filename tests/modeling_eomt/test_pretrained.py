@@ -153,6 +153,15 @@ def test_the_attention_asked_for_is_kept_when_resizing(door, saved):
     assert model.config._attn_implementation == "eager"
 
 
+@pytest.mark.parametrize("ignore_mismatched_sizes", [False, True])
+def test_a_folder_with_weights_alone_takes_a_configuration(ignore_mismatched_sizes, saved):
+    model, path = saved
+    (path / "config.json").unlink()
+    for load in (EomtForUniversalSegmentation.from_pretrained, AutoModel.from_pretrained):
+        again = load(path, config=model.config, ignore_mismatched_sizes=ignore_mismatched_sizes)
+        assert torch.equal(again.embeddings.position_embeddings.weight, model.embeddings.position_embeddings.weight)
+
+
 def test_the_configuration_given_is_not_changed(saved):
     config = EomtConfig.from_pretrained(saved[1], image_size=(32, 96))
     model = EomtForUniversalSegmentation.from_pretrained(saved[1], config=config)

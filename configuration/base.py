@@ -1,5 +1,8 @@
 """What the configurations of all encoders have in common: sizes, queries, heads and the loss."""
 
+from dataclasses import fields
+from typing import Any, Self
+
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -76,6 +79,28 @@ class EomtBaseConfig(PreTrainedConfig):
     importance_sample_ratio: float = 0.75
     num_queries: int = 200
     num_register_tokens: int = 4
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Self | tuple[Self, dict[str, Any]]:
+        """
+        As in transformers, and all validators see the fields in `kwargs`, as `from_pretrained(path, num_blocks=3)` gives them.
+
+        `label2id` follows an `id2label` that is given without it.
+
+        Args:
+            config_dict: stored fields.
+            kwargs: fields in their place, and transformers' other arguments.
+
+        Raises:
+            ValueError: (inside huggingface_hub's validation error) as at the construction from all the fields.
+        """
+        # dtype="auto" is no value of the field: transformers sorts it out
+        given = {field.name: kwargs.pop(field.name) for field in fields(cls) if field.name in kwargs and field.name != "dtype"}
+        loaded = super().from_dict({**config_dict, **given}, **kwargs)
+        config = loaded[0] if isinstance(loaded, tuple) else loaded
+        if "id2label" in given and "label2id" not in given:
+            config.label2id = {name: index for index, name in config.id2label.items()}
+        return loaded
 
     def validate_architecture(self) -> None:
         """Refuses what can't be built. Runs whenever a configuration is made or loaded.

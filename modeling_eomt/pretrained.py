@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 
 from eomt.adapter_folder import is_adapter_folder, load_adapter_folder
@@ -16,6 +16,10 @@ from eomt.encoders.dinov2 import EomtLayer
 from eomt.encoders.parts import EomtSelfAttention
 from eomt.exported import ExportedMaskClassifier, is_exported, refuse_exported
 from eomt.initialization import InitializedModule
+
+# arguments of `from_pretrained` that say where the files are, and those that are the model's affair and no field's
+HUB = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
+OF_LOADING = (*HUB, "attn_implementation", "dtype", "quantization_config", "torch_dtype", "trust_remote_code")
 
 
 class EomtPreTrainedModel(PreTrainedModel):
@@ -69,6 +73,9 @@ class EomtPreTrainedModel(PreTrainedModel):
             if wants_info or kwargs.get("ignore_mismatched_sizes"):
                 refuse_exported(pretrained_model_name_or_path)
             return ExportedMaskClassifier.from_pretrained(pretrained_model_name_or_path, bool(kwargs.get("trust_remote_code")))
+        path = pretrained_model_name_or_path if config is None else config
+        if kwargs.get("image_size") is not None and not isinstance(path, PreTrainedConfig) and _stored_fields(path, kwargs):
+            config, kwargs = cls._read_config(path, kwargs)  # which checks the size together with the other fields
         image_size = None if isinstance(config, EomtBaseConfig) else kwargs.pop("image_size", None)
         if isinstance(config, EomtBaseConfig):
             image_size, config = _as_stored(pretrained_model_name_or_path, config, kwargs)
@@ -84,6 +91,13 @@ class EomtPreTrainedModel(PreTrainedModel):
             model.criterion.empty_weight.copy_(model.criterion.class_weights())
         model.refresh_masked_blocks()
         return (model, info) if wants_info else model
+
+    @classmethod
+    def _read_config(cls, path: str | os.PathLike, kwargs: dict) -> tuple[EomtBaseConfig, dict]:
+        """The configuration of a checkpoint with the fields in `kwargs`, and the other arguments of loading."""
+        fields = {name: value for name, value in kwargs.items() if name not in OF_LOADING}
+        config, unused = cls.config_class.from_pretrained(path, return_unused_kwargs=True, **fields, **_hub_arguments(kwargs))
+        return config, {**unused, **{name: kwargs[name] for name in kwargs if name in OF_LOADING}}
 
     @classmethod
     def _from_adapter(
@@ -177,12 +191,21 @@ def _plain_size(image_size: int | Sequence[int]) -> int | tuple[int, int]:
     return height if height == width else (height, width)
 
 
+def _hub_arguments(kwargs: dict) -> dict:
+    return {name: kwargs[name] for name in HUB if name in kwargs}
+
+
+def _stored_fields(path: str | os.PathLike | None, kwargs: dict) -> dict:
+    """What a checkpoint's `config.json` holds; nothing where it has none, as a folder with weights or an adapter alone."""
+    return {} if path is None else PreTrainedConfig.get_config_dict(path, **_hub_arguments(kwargs))[0]
+
+
 def _as_stored(path: str | os.PathLike | None, config: EomtBaseConfig, kwargs: dict) -> tuple[int | tuple | None, EomtBaseConfig]:
     """For a configuration with another image size than the checkpoint's: the size wanted, and one with the stored size."""
-    if path is None:
+    stored_fields = _stored_fields(path, kwargs)
+    if not stored_fields:
         return None, config
-    names = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
-    stored = type(config).from_pretrained(path, **{name: kwargs[name] for name in names if name in kwargs})
+    stored = type(config).from_dict(stored_fields)
     if stored.grid_size == config.grid_size:
         return None, config
     wanted, config = config.image_size, copy.deepcopy(config)

@@ -2,6 +2,7 @@ import json
 
 import pytest
 from huggingface_hub.errors import StrictDataclassError
+from transformers import AutoConfig
 from transformers.models.eomt import EomtConfig as StockConfig
 from transformers.models.eomt_dinov3 import EomtDinov3Config as StockDinov3Config
 
@@ -61,6 +62,8 @@ def test_what_cannot_be_built_is_refused_by_name(fields, said):
         for words in said:
             with pytest.raises(StrictDataclassError, match=words):
                 config_class(**fields)
+            with pytest.raises(StrictDataclassError, match=words):
+                config_class.from_dict(config_class().to_dict(), **fields)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +78,26 @@ def test_what_cannot_be_built_is_refused_by_name(fields, said):
 def test_rotations_that_cannot_be_built_are_refused(fields, said):
     with pytest.raises(StrictDataclassError, match=said):
         EomtDinov3Config(**fields)
+    with pytest.raises(StrictDataclassError, match=said):
+        EomtDinov3Config.from_dict(EomtDinov3Config().to_dict(), **fields)
+
+
+def test_a_field_may_mend_a_stored_one():
+    stored = {**EomtConfig().to_dict(), "num_blocks": 30}
+    assert EomtConfig.from_dict(stored, num_blocks=3).num_blocks == 3
+    assert stored["num_blocks"] == 30
+
+
+@pytest.mark.parametrize("keys", [(0, 1), ("0", "1")])
+def test_classes_given_while_loading_are_stored_as_given(keys, tmp_path):
+    EomtConfig(num_labels=3).save_pretrained(tmp_path)
+    for config in (
+        EomtConfig.from_pretrained(tmp_path, id2label=dict(zip(keys, ("sky", "car"), strict=True))),
+        AutoConfig.from_pretrained(tmp_path, id2label=dict(zip(keys, ("sky", "car"), strict=True))),
+    ):
+        assert config.id2label == {0: "sky", 1: "car"} and config.label2id == {"sky": 0, "car": 1}
+        config.save_pretrained(tmp_path / "again")
+        assert EomtConfig.from_pretrained(tmp_path / "again").id2label == config.id2label
+    config = EomtConfig.from_pretrained(tmp_path, id2label={0: "sky"}, label2id={"heaven": 0})
+    assert config.label2id == {"heaven": 0}
+    assert list(EomtConfig.from_pretrained(tmp_path, num_labels=4).label2id.values()) == [0, 1, 2, 3]

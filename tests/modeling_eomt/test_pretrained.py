@@ -153,6 +153,15 @@ def test_the_attention_asked_for_is_kept_when_resizing(door, saved):
     assert model.config._attn_implementation == "eager"
 
 
+@pytest.mark.parametrize("ignore_mismatched_sizes", [False, True])
+def test_a_folder_with_weights_alone_takes_a_configuration(ignore_mismatched_sizes, saved):
+    model, path = saved
+    (path / "config.json").unlink()
+    for load in (EomtForUniversalSegmentation.from_pretrained, AutoModel.from_pretrained):
+        again = load(path, config=model.config, ignore_mismatched_sizes=ignore_mismatched_sizes)
+        assert torch.equal(again.embeddings.position_embeddings.weight, model.embeddings.position_embeddings.weight)
+
+
 def test_the_configuration_given_is_not_changed(saved):
     config = EomtConfig.from_pretrained(saved[1], image_size=(32, 96))
     model = EomtForUniversalSegmentation.from_pretrained(saved[1], config=config)
@@ -167,6 +176,30 @@ def test_a_size_off_the_patch_grid_is_refused(saved):
     with pytest.raises(StrictDataclassError, match="width 100.*use 96"):
         model.resize_position_embeddings((64, 100))
     assert model.config.image_size == 64
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(id2label={1: "a", 2: "b"}),
+        dict(num_blocks=7),
+        dict(num_attention_heads=3),
+        dict(class_weight=-1.0),
+        dict(oversample_ratio=0.5),
+        dict(image_size=64, patch_size=24),
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_cannot_be_built_is_refused_at_loading(door, changes, saved):
+    with pytest.raises(StrictDataclassError, match=next(iter(changes))):
+        DOORS[door](saved[1], **changes)
+
+
+@pytest.mark.parametrize("door", ["class", "AutoModel", "a configuration's path"])
+def test_an_image_size_is_checked_together_with_the_patch_size(door, saved):
+    model = DOORS[door](saved[1], image_size=48, patch_size=24, dtype=torch.bfloat16, ignore_mismatched_sizes=True)
+    assert model.config.grid_size == (2, 2) and model.dtype == torch.bfloat16
 
 
 @pytest.mark.every_encoder

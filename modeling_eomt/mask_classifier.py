@@ -181,7 +181,7 @@ class MaskClassifier(MaskingProbabilities, ABC):
         image_layouts: Tensor | None = None,
         id_maps: Tensor | None = None,
         segment_ids: Sequence[Tensor] | None = None,
-        sample_keys: Tensor | None = None,
+        sample_keys: Tensor | Sequence[int] | None = None,
         loss_normalizers: Tensor | None = None,
         encoded: Tensor | None = None,
         encoded_blocks: int | None = None,

@@ -4,6 +4,7 @@ import copy
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -167,6 +168,13 @@ def test_a_size_off_the_patch_grid_is_refused(saved):
     with pytest.raises(StrictDataclassError, match="width 100.*use 96"):
         model.resize_position_embeddings((64, 100))
     assert model.config.image_size == 64
+
+
+@pytest.mark.parametrize(("image_size", "stored"), [(np.int64(32), 32), ((np.int64(32), 96), (32, 96)), (np.array([32, 32]), 32)])
+def test_sizes_may_be_numpys(saved, image_size, stored):
+    model, _ = saved
+    model.resize_position_embeddings(image_size)
+    assert model.config.image_size == stored and model.embeddings.position_embeddings.grid_size == model.config.grid_size
 
 
 @pytest.mark.every_encoder

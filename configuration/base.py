@@ -132,10 +132,10 @@ class EomtBaseConfig(PreTrainedConfig):
                 f"oversample_ratio={self.oversample_ratio} must be at least 1, and importance_sample_ratio="
                 f"{self.importance_sample_ratio} in [0, 1]"
             )
-        if min(self.class_weight, self.mask_weight, self.dice_weight) < 0:
+        if min(self.class_weight, self.mask_weight, self.dice_weight, self.no_object_weight) < 0:
             raise ValueError(
-                f"class_weight={self.class_weight}, mask_weight={self.mask_weight}, dice_weight={self.dice_weight}: "
-                "a loss weight must not be negative"
+                f"class_weight={self.class_weight}, mask_weight={self.mask_weight}, dice_weight={self.dice_weight}, "
+                f"no_object_weight={self.no_object_weight}: a loss weight must not be negative"
             )
 
     def _check_rotated_heads(self) -> None:

@@ -181,7 +181,7 @@ class MaskClassifier(MaskingProbabilities, ABC):
         image_layouts: Tensor | None = None,
         id_maps: Tensor | None = None,
         segment_ids: Sequence[Tensor] | None = None,
-        sample_keys: Tensor | None = None,
+        sample_keys: Tensor | Sequence[int] | None = None,
         loss_normalizers: Tensor | None = None,
         encoded: Tensor | None = None,
         encoded_blocks: int | None = None,
@@ -203,8 +203,11 @@ class MaskClassifier(MaskingProbabilities, ABC):
                 see `EomtForUniversalSegmentation.encode_images`. Those blocks don't run again.
 
         Raises:
-            ValueError: for images off the patch grid and for labels that don't fit the batch or the classes.
+            ValueError: for images off the patch grid, for labels that don't fit the batch or the classes, for `encoded` that don't
+                fit the images and for `encoded_blocks` without them.
         """
+        if encoded is None and encoded_blocks is not None:
+            raise ValueError(f"encoded_blocks={encoded_blocks} is of no use without encoded; give both, or neither")
         if not torch.compiler.is_compiling():
             self.refresh_masked_blocks()  # whoever wrote to the buffer of probabilities
         labels = gather_targets(

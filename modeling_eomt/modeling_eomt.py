@@ -74,8 +74,15 @@ class EomtForUniversalSegmentation(ViTEncoder, PilotedClassifier, EomtPreTrained
 
         Returns:
             (B, prefix + h * w, D), without queries.
+
+        Raises:
+            ValueError: queries join before so many blocks are done, or the model merges tokens.
         """
-        blocks = self.first_query_block if blocks is None else blocks
+        blocks = self._blocks_before_queries("blocks", blocks)
+        if self.token_merging is not None:
+            raise ValueError(
+                "encode_images gives a token for each patch, but this model merges them; call merge_tokens(model, None)"
+            )
         grid = self.embeddings.patch_embeddings.grid_of(pixel_values)
         patches = self.patch_tokens(pixel_values, grid, ImageDraws())
         return self.encode(self.embeddings(pixel_values, grid), slice(blocks), patches)
@@ -95,6 +102,9 @@ class EomtForUniversalSegmentation(ViTEncoder, PilotedClassifier, EomtPreTrained
             encoded: what [`encode_images`] gives of these images, whose blocks then don't run again.
             encoded_blocks: how many blocks that were, by default all before the queries join.
             pilots: extra queries, from which the others and the patches get nothing.
+
+        Raises:
+            ValueError: as there, or for tokens that aren't of as many images and patches.
         """
         grid = self.embeddings.patch_embeddings.grid_of(pixel_values)
         joined = self.first_query_block
@@ -105,7 +115,8 @@ class EomtForUniversalSegmentation(ViTEncoder, PilotedClassifier, EomtPreTrained
         if encoded is None:
             tokens, done = self.embeddings(pixel_values, grid), 0  # (B, prefix + h * w, D)
         else:
-            tokens, done = encoded, joined if encoded_blocks is None else encoded_blocks
+            tokens, done = encoded, self._blocks_before_queries("encoded_blocks", encoded_blocks)
+            self._check_encoded(encoded, pixel_values, grid)
         tokens = self.encode(tokens, slice(done, joined), patches)
 
         tokens = self.query(tokens)  # (B, N, D), N = Q + prefix + h * w
@@ -145,6 +156,23 @@ class EomtForUniversalSegmentation(ViTEncoder, PilotedClassifier, EomtPreTrained
         prediction = self.predict(tokens, grid)
         mask_logits = torch.einsum("bpd,bdhw->bphw", self.mask_head(piloted), prediction.features)
         return prediction._replace(piloted=PilotedPrediction(mask_logits, self.class_predictor(piloted), pilots))
+
+    def _blocks_before_queries(self, name: str, blocks: int | None) -> int:
+        """A number of first blocks, None being all before the queries join."""
+        most = self.first_query_block
+        if blocks is not None and not 0 <= blocks <= most:
+            raise ValueError(
+                f"{name}={blocks} must be in 0..{most}, the blocks before the queries join; leave it out for all of them"
+            )
+        return most if blocks is None else blocks
+
+    def _check_encoded(self, encoded: Tensor, pixel_values: Tensor, grid: tuple[int, int]) -> None:
+        expected = (pixel_values.shape[0], self.embeddings.num_prefix_tokens + grid[0] * grid[1], self.config.hidden_size)
+        if encoded.shape != expected:
+            raise ValueError(
+                f"encoded has shape {tuple(encoded.shape)}, but the tokens of these images have {expected}; give those of "
+                "encode_images(pixel_values)"
+            )
 
     def _refuse_masks_of_merged_tokens(self) -> None:
         """An attention mask has a column for each patch, which merged tokens don't have."""

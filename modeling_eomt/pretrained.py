@@ -4,6 +4,7 @@ import copy
 import math
 import os
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import nn
@@ -184,10 +185,10 @@ def _torch_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
 
 
 def _plain_size(image_size: int | Sequence[int]) -> int | tuple[int, int]:
-    """An integer where both sides are equal, which transformers' own model can read."""
-    if isinstance(image_size, int):
-        return image_size
-    height, width = image_size
+    """Python's integers, and one where both sides are equal, which transformers' own model can read."""
+    if isinstance(image_size, Integral):
+        return int(image_size)
+    height, width = (int(side) if isinstance(side, Integral) else side for side in image_size)  # such as NumPy's
     return height if height == width else (height, width)
 
 

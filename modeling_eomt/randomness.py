@@ -24,7 +24,7 @@ class ImageDraws:
         sample_keys: (B,) integers naming each image at this step of training, or None.
     """
 
-    def __init__(self, sample_keys: Tensor | None = None):
+    def __init__(self, sample_keys: Tensor | Sequence[int] | None = None):
         self.keys = None if sample_keys is None else _on_host(sample_keys)
 
     def apart(self, use: str) -> "ImageDraws":
@@ -61,5 +61,5 @@ class ImageDraws:
 
 
 @torch.compiler.disable
-def _on_host(sample_keys: Tensor) -> list[int]:
-    return sample_keys.tolist()
+def _on_host(sample_keys: Tensor | Sequence[int]) -> list[int]:
+    return torch.as_tensor(sample_keys).tolist()

@@ -90,9 +90,9 @@ def gather_targets(
         batch_size: `B`.
         num_labels: `C`.
         mask_labels: B tensors (n, H, W).
-        class_labels: B tensors (n,).
+        class_labels: B tensors (n,) of integers.
         id_maps: (B, H, W) integers, or B tensors (H, W); where segments overlap (L, H, W), L planes of them.
-        segment_ids: B tensors (n,), the ids that are segments, in the order of `class_labels`.
+        segment_ids: B tensors (n,) of integers, the ids that are segments, in the order of `class_labels`.
         device: of the model's outputs.
 
     Returns:
@@ -100,7 +100,7 @@ def gather_targets(
 
     Raises:
         ValueError: for labels given in both forms or in half of one, one too many or too few for the batch, of a wrong shape,
-            or a class outside `0..C - 1`.
+            of a wrong type, or a class outside `0..C - 1`.
     """
     given = {"mask_labels": mask_labels, "class_labels": class_labels, "id_maps": id_maps, "segment_ids": segment_ids}
     names = {name for name, value in given.items() if value is not None}
@@ -124,10 +124,20 @@ def _gather_images(
 ) -> tuple[list[ImageTargets], list[Tensor]]:
     targets, classes = [], []
     for image, (image_maps, image_ids, labels) in enumerate(zip(maps, ids, class_labels, strict=True)):
+        labels = _as_int64(f"class_labels[{image}]", labels)
+        if image_ids is not None:
+            image_ids = _as_int64(f"segment_ids[{image}]", image_ids)
         _check_image(image, image_maps, image_ids, labels, num_labels)
         targets.append(ImageTargets(image_maps.to(device), None if image_ids is None else image_ids.to(device)))
-        classes.append(labels.to(device=device, dtype=torch.int64))
+        classes.append(labels.to(device))
     return targets, classes
+
+
+def _as_int64(name: str, values: Tensor) -> Tensor:
+    """Integers of any type as int64: PyTorch has neither minima nor comparisons of wide unsigned ones."""
+    if values.is_floating_point() and values.numel():  # PyTorch makes floats of an empty list
+        raise ValueError(f"{name} has the type {values.dtype}, which would be cut; give integers")
+    return values.long()
 
 
 def _check_image(image: int, maps: Tensor, ids: Tensor | None, labels: Tensor, num_labels: int) -> None:

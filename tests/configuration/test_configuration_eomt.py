@@ -52,6 +52,7 @@ def test_pairs_survive_saving(tmp_path):
         (dict(num_blocks=25), ["num_blocks=25", r"1\.\.num_hidden_layers=24"]),
         (dict(num_blocks=0), ["num_blocks=0"]),
         (dict(dice_weight=-1.0), ["dice_weight=-1.0", "negative"]),
+        (dict(no_object_weight=-0.1), ["no_object_weight=-0.1", "negative"]),
         (dict(id2label={1: "a", 3: "b"}), [r"id2label has the indices \[1, 3\], but must have 0..1"]),
         (dict(id2label={"1": "a", "2": "b"}), [r"id2label has the indices \[1, 2\]"]),
         (dict(id2label={-1: "a", 0: "b"}), [r"id2label has the indices \[-1, 0\]"]),

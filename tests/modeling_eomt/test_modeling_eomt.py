@@ -5,6 +5,7 @@ from transformers.models.eomt import EomtConfig as StockConfig
 from transformers.models.eomt import EomtForUniversalSegmentation as StockModel
 
 from eomt import EomtForUniversalSegmentation
+from eomt.token_merging import ALGM, merge_tokens
 
 
 def stock_copy(model: EomtForUniversalSegmentation, **settings) -> StockModel:
@@ -117,3 +118,39 @@ def test_a_new_model_is_masked_and_initialised(tiny_config):
     assert all(parameter.isfinite().all() for parameter in model.parameters())
     assert model.layers[0].layer_scale1.lambda1.unique().item() == 0.5
     assert model.query.weight.std().item() == pytest.approx(1, abs=0.15)
+
+
+class TestEncodedImages:
+    @torch.no_grad()
+    def test_tokens_after_any_block_before_the_queries_give_the_same(self, tiny_model):
+        model, images = tiny_model(probs=1.0), torch.randn(2, 3, 64, 96)
+        expected = model(images).masks_queries_logits
+        for blocks in (None, 0, 1, 2):
+            encoded = model.encode_images(images, blocks)
+            assert torch.equal(model(images, encoded=encoded, encoded_blocks=blocks).masks_queries_logits, expected)
+            compiled = torch.compile(model, backend="eager", fullgraph=True)
+            assert torch.equal(compiled(images, encoded=encoded, encoded_blocks=blocks).masks_queries_logits, expected)
+
+    def test_blocks_that_have_queries_are_refused(self, tiny_model):
+        model, images = tiny_model(), torch.randn(1, 3, 64, 64)
+        encoded = model.encode_images(images)
+        for blocks in (-1, 3):
+            with pytest.raises(ValueError, match=rf"^blocks={blocks} must be in 0\.\.2"):
+                model.encode_images(images, blocks)
+            with pytest.raises(ValueError, match=rf"encoded_blocks={blocks} must be in 0\.\.2"):
+                model(images, encoded=encoded, encoded_blocks=blocks)
+        with pytest.raises(ValueError, match="encoded_blocks=1 is of no use without encoded"):
+            model(images, encoded_blocks=1)
+
+    def test_tokens_of_other_images_are_refused(self, tiny_model):
+        model, images = tiny_model(), torch.randn(2, 3, 64, 64)
+        encoded = model.encode_images(images)
+        for other in (encoded[:1], encoded[:, 1:], encoded[..., :32], encoded[0]):
+            with pytest.raises(ValueError, match=r"encoded has shape .* have \(2, 21, 64\); give those of encode_images"):
+                model(images, encoded=other)
+
+    def test_merged_tokens_are_refused(self, tiny_model):
+        model = tiny_model()
+        merge_tokens(model, ALGM(local_block=1, global_block=2))
+        with pytest.raises(ValueError, match=r"this model merges them; call merge_tokens\(model, None\)"):
+            model.encode_images(torch.randn(1, 3, 64, 64))

@@ -4,6 +4,7 @@ import copy
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -200,6 +201,13 @@ def test_what_cannot_be_built_is_refused_at_loading(door, changes, saved):
 def test_an_image_size_is_checked_together_with_the_patch_size(door, saved):
     model = DOORS[door](saved[1], image_size=48, patch_size=24, dtype=torch.bfloat16, ignore_mismatched_sizes=True)
     assert model.config.grid_size == (2, 2) and model.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(("image_size", "stored"), [(np.int64(32), 32), ((np.int64(32), 96), (32, 96)), (np.array([32, 32]), 32)])
+def test_sizes_may_be_numpys(saved, image_size, stored):
+    model, _ = saved
+    model.resize_position_embeddings(image_size)
+    assert model.config.image_size == stored and model.embeddings.position_embeddings.grid_size == model.config.grid_size
 
 
 @pytest.mark.every_encoder

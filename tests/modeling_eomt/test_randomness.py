@@ -15,6 +15,12 @@ def test_keyed_draws_depend_on_key_and_purpose_alone():
     assert not torch.equal(alone, ImageDraws(torch.tensor([8])).uniform("points", [3], (4, 2), CPU))
 
 
+def test_keys_may_be_a_list():
+    keys = [5, -9]
+    expected = ImageDraws(torch.tensor(keys)).uniform("points", [2, 1], (4,), CPU)
+    assert torch.equal(ImageDraws(keys).uniform("points", [2, 1], (4,), CPU), expected)
+
+
 def test_keyed_draws_leave_the_global_generator_alone():
     state = torch.get_rng_state()
     ImageDraws(torch.tensor([1])).uniform("points", [3], (2,), CPU)

@@ -169,6 +169,15 @@ def test_images_without_segments(labelled, training):
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_a_batch_without_segments_has_no_loss_where_no_object_weighs_nothing(labelled, training):
+    (_, _, class_labels, mask_labels), run, model = labelled([0, 0], training, no_object_weight=0.0)
+    outputs = run(mask_labels=mask_labels, class_labels=class_labels)
+    assert all(term.item() == 0 for term in outputs.loss_terms.values())
+    outputs.loss.backward()
+    assert all(not parameter.grad.any() for parameter in model.parameters())
+
+
 def test_terms_are_named_and_sum_to_the_loss(labelled):
     (_, _, class_labels, mask_labels), run, model = labelled([3, 2])
     for training in (True, False):

@@ -27,6 +27,11 @@ NONE = dict(mask_labels=None, class_labels=None, id_maps=None, segment_ids=None)
         (dict(id_maps=MAPS, segment_ids=IDS, class_labels=[torch.tensor([[0, 1]])]), r"class_labels\[0\] has shape \(1, 2\)"),
         (dict(mask_labels=MASKS, class_labels=[torch.tensor([0, 5])]), r"class_labels\[0\] holds \[5\]; allowed are 0..4"),
         (dict(mask_labels=MASKS, class_labels=[torch.tensor([-1, 7])]), r"holds \[-1, 7\]"),
+        (
+            dict(mask_labels=MASKS, class_labels=[torch.tensor([0.7, 2.7])]),
+            r"class_labels\[0\] has the type torch.float32.*integers",
+        ),
+        (dict(id_maps=MAPS, segment_ids=[torch.tensor([1.5, 2])], class_labels=CLASSES), r"segment_ids\[0\] has the type"),
         (dict(id_maps=MAPS, segment_ids=[torch.tensor([3, 3])], class_labels=CLASSES), r"segment_ids\[0\] names \[3, 3\].*twice"),
     ],
 )
@@ -49,6 +54,24 @@ def test_both_forms_are_gathered():
     assert len(targets[0]) == 2 and targets[0].segment_ids is None and classes[0].dtype == torch.int64
     targets, _ = gather_targets(1, 5, None, [torch.tensor([0, 4], dtype=torch.int32)], MAPS, IDS, CPU)
     assert len(targets[0]) == 2 and torch.equal(targets[0].segment_ids, IDS[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.int32, torch.uint32])
+def test_integers_of_any_type_are_gathered(dtype):
+    ids, classes = [torch.tensor([1, 2], dtype=dtype)], [torch.tensor([0, 4], dtype=dtype)]
+    maps = torch.tensor([[[1, 2], [0, 1]]]).to(dtype)
+    targets, gathered = gather_targets(1, 5, None, classes, maps, ids, CPU)
+    points = torch.tensor([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]])  # the centres of the pixels
+    expected = torch.tensor([[1.0, 0, 0, 1], [0, 1, 0, 0]])
+    assert torch.equal(targets[0].sample_all(points), expected) and torch.equal(gathered[0], CLASSES[0])
+    assert torch.equal(targets[0].sample_each(torch.tensor([0, 1]), points.expand(2, -1, -1)), expected)
+    with pytest.raises(ValueError, match=r"class_labels\[0\] holds \[4\]"):
+        gather_targets(1, 4, None, classes, maps, ids, CPU)
+
+
+def test_an_empty_list_of_classes_may_be_of_floats():
+    _, classes = gather_targets(1, 5, [torch.zeros(0, 8, 8)], [torch.tensor([])], None, None, CPU)
+    assert classes[0].dtype == torch.int64 and not len(classes[0])
 
 
 def grid_sampled(masks: Tensor, points: Tensor) -> Tensor:

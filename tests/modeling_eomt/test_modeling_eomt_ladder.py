@@ -108,6 +108,21 @@ def test_images_of_other_sizes(tiny_model, row):
 
 @pytest.mark.parametrize("row", ROWS)
 @torch.no_grad()
+def test_images_of_one_row_or_column_of_patches(tiny_model, row):
+    model = tiny_model(row=row)
+    for height, width in ((16, 64), (64, 16)):
+        images = torch.randn(1, 3, height, width)
+        if row == 3:
+            assert model(images).masks_queries_logits.shape == (1, 8, height // 4, width // 4)
+        else:
+            with pytest.raises(
+                ValueError, match=rf"pixel_values is .{height}, {width}. pixels, but .*32.*; resize or pad the images"
+            ):
+                model(images)
+
+
+@pytest.mark.parametrize("row", ROWS)
+@torch.no_grad()
 def test_each_layer_is_masked_with_its_own_probability(tiny_model, monkeypatch, row):
     seen = []
 

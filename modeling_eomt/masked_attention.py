@@ -48,7 +48,9 @@ class MaskingProbabilities(InitializedModule):
     always (from a probability of .5) or never. A forward pass asks [`is_masked`], a plain boolean on the host: a compiled or
     exported graph may branch on it, and no pass waits for the device to read the buffer.
 
-    Change the probabilities with [`set_attn_mask_probs`], or write to the buffer: the next pass that isn't compiled reads it.
+    Change the probabilities with [`set_attn_mask_probs`], or write to the buffer: the next pass that isn't compiled reads it. On a
+    GPU it does so after writes that PyTorch counts: operations in place and another tensor in its place, but not writes through
+    `.data` or through a view of another library.
     """
 
     attn_mask_probs: Tensor  # (L2,) float32
@@ -89,15 +91,15 @@ class MaskingProbabilities(InitializedModule):
         return self
 
     def refresh_masked_blocks(self) -> None:
-        """Reads the buffer where it may have changed: its storage, its version or the mode is another than at the last reading.
+        """Reads the buffer: on a GPU where its storage, its version or the mode is another than at the last reading.
 
         Reading makes the host wait for the device, so it is left out otherwise.
         """
         probs = self.attn_mask_probs
         if probs.is_meta:
             return
-        # an inference tensor has no version counter: it is read every time
-        state = None if probs.is_inference() else (probs.data_ptr(), probs._version, self.training)
+        # read every time: an inference tensor, which has no version counter, and on the CPU, where nothing is waited for
+        state = None if probs.is_cpu or probs.is_inference() else (probs.data_ptr(), probs._version, self.training)
         if state is not None and state == self._buffer_state:
             return
         lowest = 0.0 if self.training else 0.5

@@ -129,8 +129,17 @@ class EomtLadderForUniversalSegmentation(ViTEncoder, MaskClassifier, EomtLadderP
         return normalised, predictions
 
     def feature_maps(self, pixel_values: Tensor, draws: ImageDraws) -> list[Tensor]:
-        """(B, 3, H, W) -> the maps of the row's pyramid, (B, D, ...), the finest first."""
+        """(B, 3, H, W) -> the maps of the row's pyramid, (B, D, ...), the finest first.
+
+        Raises:
+            ValueError: for images off the patch grid, or without cells in the map at 1/32 of rows 0 to 2.
+        """
         grid = self.embeddings.patch_embeddings.grid_of(pixel_values)
+        if self.config.row in (1, 2) and (grid[0] < 2 or grid[1] < 2):
+            raise ValueError(
+                f"pixel_values is {tuple(pixel_values.shape[-2:])} pixels, but rows 1 and 2, with a map at 1/32, need 32 or "
+                "more on each side; resize or pad the images"
+            )
         tokens = self.embeddings(pixel_values, grid)  # (B, prefix + h * w, D)
         patches = self.patch_tokens(pixel_values, grid, draws)
         if self.config.row == 0:

@@ -16,6 +16,9 @@ from eomt.modeling_eomt import EomtForUniversalSegmentation
 # Fields of a configuration that the blocks before the queries don't depend on.
 OF_HEADS = {"num_blocks", "num_queries", "num_upscale_blocks", "no_object_weight", "class_weight", "mask_weight", "dice_weight"}
 OF_HEADS |= {"train_num_points", "oversample_ratio", "importance_sample_ratio"}
+# Those that act in training or on new weights alone.
+OF_TRAINING = {"hidden_dropout_prob", "attention_dropout", "drop_path_rate", "initializer_range", "layerscale_value"}
+OF_TRAINING |= {"pos_embed_shift", "pos_embed_jitter", "pos_embed_rescale"}
 
 
 class SharedEncoder(nn.Module):
@@ -58,7 +61,12 @@ class SharedEncoder(nn.Module):
 
         Returns:
             {name: what the model of that name gives}.
+
+        Raises:
+            ValueError: a model is in training mode.
         """
+        if training := [name for name, model in zip(self.names, self.models, strict=True) if model.training]:
+            raise ValueError(f"model {training[0]!r} is in training mode, where features may be random; call eval()")
         tokens = self.models[0].encode_images(pixel_values, self.shared_blocks)
         outputs = [model(pixel_values, encoded=tokens, encoded_blocks=self.shared_blocks, **kwargs) for model in self.models]
         return dict(zip(self.names, outputs, strict=True))
@@ -72,7 +80,7 @@ def _check_same(
     if type(one) is not type(other):
         raise ValueError(f"models {first!r} ({one.config.model_type}) and {second!r} ({other.config.model_type}) {remedy}")
     of_transformers = {field.name for field in fields(PreTrainedConfig)}  # such as the names of the classes
-    names = [field.name for field in fields(one.config) if field.name not in OF_HEADS | of_transformers]
+    names = [field.name for field in fields(one.config) if field.name not in OF_HEADS | OF_TRAINING | of_transformers]
     if different := [name for name in names if getattr(one.config, name) != getattr(other.config, name)]:
         raise ValueError(f"models {first!r} and {second!r} differ in {different[0]} and {remedy}")
     tensors, others = _encoder_tensors(one, shared_blocks), _encoder_tensors(other, shared_blocks)

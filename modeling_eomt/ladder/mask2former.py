@@ -154,14 +154,15 @@ class TransformerDecoder(mask2former.Mask2FormerTransformerModule):
         if hidden is not None:
             hidden = hidden.flatten(2).repeat_interleave(HEADS, dim=0)  # (B * M, Q, h * w), as PyTorch's attention takes it
         query_positions = self.queries_embedder.weight[:, None].expand_as(states)
-        # by position what gradient checkpointing shall see
+        level = layer % len(memory.sizes)
+        # by position what gradient checkpointing shall see, and as one tensor: in a list of levels it would see none
         return self.decoder.layers[layer](
             states,
-            layer % len(memory.sizes),
+            0,
             None,
-            memory.positions,
+            memory.positions[level][None],
             query_positions,
-            memory.features,
+            memory.features[level][None],
             encoder_attention_mask=hidden,
         )[0]
 

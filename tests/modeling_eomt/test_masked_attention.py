@@ -170,6 +170,15 @@ class TestMaskingProbabilities:
             model.attn_mask_probs.zero_()
             assert torch.equal(model.eval()(pixel_values).masks_queries_logits, unmasked)
 
+    @torch.no_grad()
+    def test_writes_that_pytorch_does_not_count_hold_on_the_cpu(self, tiny_model):
+        model, pixel_values = tiny_model(probs=1.0), torch.randn(1, 3, 64, 64)
+        masked = model(pixel_values).masks_queries_logits
+        model.attn_mask_probs.data.zero_()
+        assert not torch.equal(model(pixel_values).masks_queries_logits, masked)
+        model.attn_mask_probs.numpy()[:] = 1
+        assert torch.equal(model(pixel_values).masks_queries_logits, masked)
+
     def test_evaluation_losses_have_as_many_terms_at_any_state_of_annealing(self, tiny_model, segments):
         _, _, class_labels, mask_labels = segments([2])
         for probs in ([1.0, 1.0], [0.0, 0.6], [0.0, 0.0]):

@@ -108,6 +108,21 @@ def test_images_of_other_sizes(tiny_model, row):
 
 @pytest.mark.parametrize("row", ROWS)
 @torch.no_grad()
+def test_images_of_one_row_or_column_of_patches(tiny_model, row):
+    model = tiny_model(row=row)
+    for height, width in ((16, 64), (64, 16)):
+        images = torch.randn(1, 3, height, width)
+        if row == 3:
+            assert model(images).masks_queries_logits.shape == (1, 8, height // 4, width // 4)
+        else:
+            with pytest.raises(
+                ValueError, match=rf"pixel_values is .{height}, {width}. pixels, but .*32.*; resize or pad the images"
+            ):
+                model(images)
+
+
+@pytest.mark.parametrize("row", ROWS)
+@torch.no_grad()
 def test_each_layer_is_masked_with_its_own_probability(tiny_model, monkeypatch, row):
     seen = []
 
@@ -138,15 +153,16 @@ def test_masks_change_what_queries_see(tiny_model):
         assert not torch.isclose(masked, unmasked, atol=1e-4).all()
 
 
+@pytest.mark.parametrize("use_reentrant", [False, True])
 @pytest.mark.parametrize("row", ROWS)
-def test_gradient_checkpointing_gives_the_same_gradients(tiny_model, segments, row):
+def test_gradient_checkpointing_gives_the_same_gradients(tiny_model, segments, row, use_reentrant):
     _, _, class_labels, mask_labels = segments([2, 1])
     pixel_values, keys = torch.randn(2, 3, 64, 64), torch.tensor([1, 2])
     gradients = []
     for checkpointing in (False, True):
         model = tiny_model(probs=0.5, row=row).train()
         if checkpointing:
-            model.gradient_checkpointing_enable()
+            model.gradient_checkpointing_enable({"use_reentrant": use_reentrant})
         model(pixel_values, mask_labels, class_labels, sample_keys=keys).loss.backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
     for plain, checkpointed in zip(*gradients, strict=True):

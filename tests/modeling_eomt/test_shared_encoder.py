@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from eomt.modeling_eomt import EomtForUniversalSegmentation
-from eomt.shared_encoder import SharedEncoder
+from eomt.shared_encoder import OF_TRAINING, SharedEncoder
 from eomt.token_merging import ALGM, merge_tokens
 
 
@@ -37,6 +37,25 @@ def test_outputs_are_those_of_each_model_alone_and_shared_blocks_run_once(tiny_m
     for output, expected in zip((outputs["a"], outputs["b"]), alone, strict=True):
         for name in ("masks_queries_logits", "class_queries_logits", "last_hidden_state"):
             assert torch.equal(output[name], expected[name])
+
+
+@pytest.mark.parametrize("model_type", ["eomt", "eomt_dinov3", "eomt_eva02"])
+def test_models_that_were_trained_otherwise_share_an_encoder(tiny_model, tiny_config):
+    first = tiny_model()
+    known = OF_TRAINING & set(tiny_config().to_dict())
+    assert known >= {"hidden_dropout_prob", "attention_dropout", "drop_path_rate"}
+    others = {name: 1.5 if name.startswith("pos_embed") else 0.3 for name in known}
+    second = with_other_heads(first, tiny_model, **others)
+    images = torch.randn(1, 3, 64, 64)
+    expected = second(images).masks_queries_logits
+    assert torch.equal(SharedEncoder({"a": first, "b": second})(images)["b"].masks_queries_logits, expected)
+
+
+def test_models_in_training_are_refused(tiny_model):
+    first = tiny_model()
+    encoder = SharedEncoder({"a": first, "b": with_other_heads(first, tiny_model).train()})
+    with pytest.raises(ValueError, match="model 'b' is in training mode.*call eval"):
+        encoder(torch.randn(1, 3, 64, 64))
 
 
 def test_the_encoder_is_held_once(tiny_model):

@@ -84,9 +84,7 @@ class EomtLoss(InitializedModule):
             classes = self._class_losses(class_logits, class_labels, matches)
             if normalizers is None:
                 normalizers = self._joint_normalizers(class_labels, device)
-            normalizers = torch.where(normalizers > 0, normalizers, 1)  # of nothing, the loss is 0 and not 0 / 0
-            num_masks, class_weight = normalizers.to(device)
-            num_masks = divisor(num_masks)
+            num_masks, class_weight = divisor(normalizers).to(device)
             terms = {
                 "loss_mask": config.mask_weight * masks / num_masks,
                 "loss_dice": config.dice_weight * dices / num_masks,

@@ -26,7 +26,7 @@ def loss_normalizers(class_labels: Sequence[Tensor], num_queries: int, no_object
 
 
 def divisor(count: Tensor) -> Tensor:
-    """A number of masks as the divisor of their losses: 1 in place of 0.
+    """A number of masks, or a sum of weights, as the divisor of losses: 1 in place of 0, of which the loss is 0 and not 0 / 0.
 
     The mean of a few masks over more processes is below 1, and must stay so: gradients are divided by the processes once more.
     """

@@ -7,11 +7,14 @@ PEFT leaves the configuration to the base, which then has the base's classes and
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
+from transformers import AutoModelForUniversalSegmentation
 from transformers.utils import ADAPTER_CONFIG_NAME, CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_NAME
 
 from eomt.configuration import EomtBaseConfig
+from eomt.loading_arguments import changed_fields
 from eomt.mask_classifier import MaskClassifier
 
 INSTALL = "pip install 'eomt-transformers[lora]'"
@@ -40,7 +43,9 @@ def load_adapter_folder(folder: str | os.PathLike, config: EomtBaseConfig) -> Ma
     Raises:
         ImportError: PEFT is missing.
         OSError: the base is not there.
+        ValueError: the configuration needs weights of other shapes than the folder's own.
     """
+    _check_shapes(config, type(config).from_pretrained(folder), str(folder))
     try:
         from peft import PeftModel
     except ImportError as error:
@@ -55,3 +60,25 @@ def load_adapter_folder(folder: str | os.PathLike, config: EomtBaseConfig) -> Ma
     model.train()  # PEFT's loading reads no masking probabilities; `eval` below does
     merged = PeftModel.from_pretrained(model, os.fspath(folder)).merge_and_unload()
     return merged.requires_grad_(True).to(torch.float32).eval()
+
+
+def _check_shapes(config: EomtBaseConfig, stored: EomtBaseConfig, folder: str) -> None:
+    """Refuses what neither base nor adapter has: PEFT names tensors, and the base's would start anew."""
+    changed = [name for name in changed_fields(config, stored) if not isinstance(getattr(config, name), float)]
+    changed = [name for name in changed if name not in ("id2label", "image_size")]  # positions are resized
+    if changed and _shapes(config) != _shapes(stored):
+        given, own = ({name: getattr(of, name) for name in changed} for of in (config, stored))
+        raise ValueError(
+            f"{_words(given)}: {folder!r} is an adapter, whose weights have the shapes of {_words(own)}; leave it out, or train "
+            "an adapter that has it"
+        )
+
+
+def _shapes(config: EomtBaseConfig) -> dict[str, torch.Size]:
+    with torch.device("meta"):
+        tensors = AutoModelForUniversalSegmentation.from_config(config).state_dict()
+    return {name: tensor.shape for name, tensor in tensors.items() if not name.startswith("embeddings.position_embeddings.")}
+
+
+def _words(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())

@@ -17,10 +17,7 @@ from eomt.encoders.dinov2 import EomtLayer
 from eomt.encoders.parts import EomtSelfAttention
 from eomt.exported import ExportedMaskClassifier, is_exported, refuse_exported
 from eomt.initialization import InitializedModule
-
-# arguments of `from_pretrained` that say where the files are, and those that are the model's affair and no field's
-HUB = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
-OF_LOADING = (*HUB, "attn_implementation", "dtype", "quantization_config", "torch_dtype", "trust_remote_code")
+from eomt.loading_arguments import changed_fields, read_config, refuse_others, stored_fields
 
 
 class EomtPreTrainedModel(PreTrainedModel):
@@ -65,7 +62,7 @@ class EomtPreTrainedModel(PreTrainedModel):
 
         Raises:
             ValueError: the folder is an export, and weights are asked for by `output_loading_info` or `ignore_mismatched_sizes`;
-                the folder is an adapter's, and `device_map` or `quantization_config` is given.
+                the folder is an export or an adapter's, and an argument is given that it can't follow.
         """
         if is_adapter_folder(pretrained_model_name_or_path):
             return cls._from_adapter(pretrained_model_name_or_path, config, **kwargs)
@@ -73,10 +70,10 @@ class EomtPreTrainedModel(PreTrainedModel):
         if is_exported(pretrained_model_name_or_path):
             if wants_info or kwargs.get("ignore_mismatched_sizes"):
                 refuse_exported(pretrained_model_name_or_path)
-            return ExportedMaskClassifier.from_pretrained(pretrained_model_name_or_path, bool(kwargs.get("trust_remote_code")))
+            return cls._from_export(pretrained_model_name_or_path, config, **kwargs)
         path = pretrained_model_name_or_path if config is None else config
-        if kwargs.get("image_size") is not None and not isinstance(path, PreTrainedConfig) and _stored_fields(path, kwargs):
-            config, kwargs = cls._read_config(path, kwargs)  # which checks the size together with the other fields
+        if kwargs.get("image_size") is not None and not isinstance(path, PreTrainedConfig) and stored_fields(path, kwargs):
+            config, kwargs = read_config(cls.config_class, path, kwargs)  # which checks the size together with the other fields
         image_size = None if isinstance(config, EomtBaseConfig) else kwargs.pop("image_size", None)
         if isinstance(config, EomtBaseConfig):
             image_size, config = _as_stored(pretrained_model_name_or_path, config, kwargs)
@@ -94,13 +91,6 @@ class EomtPreTrainedModel(PreTrainedModel):
         return (model, info) if wants_info else model
 
     @classmethod
-    def _read_config(cls, path: str | os.PathLike, kwargs: dict) -> tuple[EomtBaseConfig, dict]:
-        """The configuration of a checkpoint with the fields in `kwargs`, and the other arguments of loading."""
-        fields = {name: value for name, value in kwargs.items() if name not in OF_LOADING}
-        config, unused = cls.config_class.from_pretrained(path, return_unused_kwargs=True, **fields, **_hub_arguments(kwargs))
-        return config, {**unused, **{name: kwargs[name] for name in kwargs if name in OF_LOADING}}
-
-    @classmethod
     def _from_adapter(
         cls,
         folder,
@@ -116,7 +106,8 @@ class EomtPreTrainedModel(PreTrainedModel):
         """[`from_pretrained`] of an adapter's folder; `kwargs` may have fields of the configuration.
 
         Raises:
-            ValueError: `device_map` or `quantization_config` is given, or `dtype` is none of PyTorch.
+            ValueError: `device_map`, `quantization_config` or what nothing takes is given, `dtype` is none of PyTorch, or a field
+                changes the shape of a weight.
         """
         if device_map is not None:
             raise ValueError(f"device_map={device_map!r} is not for an adapter, which is merged on the CPU; move the model by to()")
@@ -126,9 +117,9 @@ class EomtPreTrainedModel(PreTrainedModel):
                 "give it with the run's own folder, which has the merged model"
             )
         dtype = _torch_dtype(torch_dtype if dtype is None else dtype)
-        if not isinstance(config, EomtBaseConfig):
-            fields = {name: kwargs[name] for name in kwargs if name in cls.config_class.__dataclass_fields__}
-            config = cls.config_class.from_pretrained(folder, **fields)
+        if not isinstance(config, PreTrainedConfig):
+            config, kwargs = read_config(cls.config_class, folder if config is None else config, kwargs)
+        refuse_others(kwargs, "an adapter, nor a field of its configuration")
         model = load_adapter_folder(folder, config)
         model.name_or_path = os.fspath(folder)
         if attn_implementation is not None:
@@ -136,6 +127,31 @@ class EomtPreTrainedModel(PreTrainedModel):
         model = model if dtype is None else model.to(dtype)
         none = {"missing_keys": set(), "unexpected_keys": set(), "mismatched_keys": set(), "error_msgs": []}
         return (model, none) if output_loading_info else model
+
+    @classmethod
+    def _from_export(cls, folder, config=None, dtype=None, torch_dtype=None, attn_implementation=None, **kwargs):
+        """[`from_pretrained`] of the folder of an export.
+
+        Raises:
+            ValueError: an argument asks for what the graph doesn't have.
+        """
+        stored = cls.config_class.from_pretrained(folder)
+        if not isinstance(config, PreTrainedConfig):
+            config, kwargs = read_config(cls.config_class, folder if config is None else config, kwargs)
+        refuse_others(kwargs, "an export, a fixed graph")
+        attention = attn_implementation or config._attn_implementation
+        if attention not in (None, "sdpa"):
+            raise ValueError(f"attn_implementation={attention!r}: {str(folder)!r} is an export, a fixed graph; leave it out")
+        for name in changed_fields(config, stored):
+            raise ValueError(
+                f"{name}={getattr(config, name)!r}: {str(folder)!r} is an export with {getattr(stored, name)!r}, which its graph "
+                "can't change; leave it out, or export a checkpoint that has it"
+            )
+        model = ExportedMaskClassifier.from_pretrained(folder, bool(kwargs.get("trust_remote_code")))
+        dtype = _torch_dtype(torch_dtype if dtype is None else dtype)
+        if dtype not in (None, model.dtype):
+            raise ValueError(f"dtype={dtype}: {str(folder)!r} is an export, whose graph takes {model.dtype}; leave it out")
+        return model
 
     def get_input_embeddings(self) -> nn.Module:
         return self.embeddings.patch_embeddings
@@ -192,21 +208,12 @@ def _plain_size(image_size: int | Sequence[int]) -> int | tuple[int, int]:
     return height if height == width else (height, width)
 
 
-def _hub_arguments(kwargs: dict) -> dict:
-    return {name: kwargs[name] for name in HUB if name in kwargs}
-
-
-def _stored_fields(path: str | os.PathLike | None, kwargs: dict) -> dict:
-    """What a checkpoint's `config.json` holds; nothing where it has none, as a folder with weights or an adapter alone."""
-    return {} if path is None else PreTrainedConfig.get_config_dict(path, **_hub_arguments(kwargs))[0]
-
-
 def _as_stored(path: str | os.PathLike | None, config: EomtBaseConfig, kwargs: dict) -> tuple[int | tuple | None, EomtBaseConfig]:
     """For a configuration with another image size than the checkpoint's: the size wanted, and one with the stored size."""
-    stored_fields = _stored_fields(path, kwargs)
-    if not stored_fields:
+    fields = stored_fields(path, kwargs)
+    if not fields:
         return None, config
-    stored = type(config).from_dict(stored_fields)
+    stored = type(config).from_dict(fields)
     if stored.grid_size == config.grid_size:
         return None, config
     wanted, config = config.image_size, copy.deepcopy(config)

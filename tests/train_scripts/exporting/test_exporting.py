@@ -153,6 +153,26 @@ def test_a_masked_checkpoint_is_refused_unless_asked_for(tmp_path, capsys):
         assert not any(b"/mask_classifier.py" in archive.read(name) for name in archive.namelist())
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": torch.bfloat16}, "dtype=torch.bfloat16: .* is an export, whose graph takes torch.float32; leave it out"),
+        ({"device_map": "auto"}, "device_map='auto' is no argument for an export, a fixed graph; leave it out"),
+        ({"attn_implementation": "eager"}, "attn_implementation='eager': .* is an export"),
+        ({"image_size": 32}, "image_size=32: .* is an export with 64, which its graph can't change"),
+        ({"num_labels": 40}, r"num_labels=40: .* is an export with \d+"),
+        ({"num_blokcs": 1}, "num_blokcs=1 is no argument for an export"),
+    ],
+)
+def test_arguments_that_a_graph_can_not_follow_are_refused(semantic, options, message):
+    checkpoint, exported, _ = semantic
+    for load in (AutoModel.from_pretrained, EomtForUniversalSegmentation.from_pretrained):
+        with pytest.raises(ValueError, match=message):
+            load(exported, **options)
+    for same in (dict(config=EomtConfig.from_pretrained(checkpoint)), dict(dtype=torch.float32, image_size=64)):
+        assert isinstance(AutoModel.from_pretrained(exported, **same), ExportedMaskClassifier)
+
+
 def test_a_pt2_is_loaded_on_trust_alone(tmp_path):
     (tmp_path / "export.json").write_text(json.dumps({"components": {"model": {"file": "model.pt2"}}}))
     with pytest.raises(ValueError, match="can run any code when it is loaded"):

@@ -133,6 +133,32 @@ def test_arguments_that_an_adapter_can_not_follow_are_refused(whole, options, me
         EomtForUniversalSegmentation.from_pretrained(whole[1] / FOLDER, **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_blokcs": 1}, "num_blokcs=1 is no argument for an adapter, nor a field of its configuration; leave it out"),
+        ({"state_dict": {}}, "state_dict={} is no argument for an adapter"),
+        ({"num_labels": 40}, r"num_labels=40: '.*' is an adapter, whose weights have the shapes of num_labels=\d+; leave it out"),
+        ({"id2label": {0: "a"}, "ignore_mismatched_sizes": True}, "num_labels=1: .* is an adapter"),
+        ({"num_queries": 3, "dice_weight": 7.0}, "num_queries=3: .* of num_queries="),
+        ({"num_register_tokens": 2}, "num_register_tokens=2: .* of num_register_tokens="),
+    ],
+)
+def test_arguments_without_effect_on_an_adapter_and_other_shapes_are_refused(whole, options, message):
+    for load in (EomtForUniversalSegmentation.from_pretrained, AutoModel.from_pretrained):
+        with pytest.raises(ValueError, match=message):
+            load(whole[1] / FOLDER, **options)
+
+
+def test_fields_given_hold_for_an_adapter(whole):
+    names = {index: f"class {index}" for index in whole[0].model.config.id2label}
+    for door in ({}, {"config": str(whole[1] / FOLDER)}):
+        model = EomtForUniversalSegmentation.from_pretrained(
+            whole[1] / FOLDER, id2label=names, image_size=32, dice_weight=7.0, num_labels=len(names), **door
+        )
+        assert model.config.id2label == names and model.embeddings.grid_size == (2, 2) and model.config.dice_weight == 7
+
+
 def test_peft_itself_loads_the_adapter(whole, start):
     trainer, folder = whole
     base = EomtForUniversalSegmentation.from_pretrained(

@@ -50,6 +50,8 @@ def from_dinov2_vit(name_or_folder: str, **overrides) -> EomtForUniversalSegment
     loaded.pop("embeddings.mask_token", None)  # of the pre-training alone
     weights = timm_names(loaded)
     shared = {"num_attention_heads": vit.config.num_attention_heads, "layer_norm_eps": vit.config.layer_norm_eps}
+    if not vit.config.use_swiglu_ffn:  # gated by SiLU whatever the field says, which is then of the heads alone
+        shared["hidden_act"] = vit.config.hidden_act
     model = EomtForUniversalSegmentation(vit_config(weights, **{**shared, **overrides}))
     converted, unknown = convert_vit(weights, model)
     fill_encoder(model, converted, unknown + sorted(info["unexpected_keys"]))

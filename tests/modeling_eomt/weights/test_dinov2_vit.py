@@ -11,7 +11,8 @@ SIZES = dict(hidden_size=128, num_attention_heads=2, num_hidden_layers=3, image_
 KINDS = {
     "with registers": (Dinov2WithRegistersModel, Dinov2WithRegistersConfig, {}),
     "without registers": (Dinov2Model, Dinov2Config, {}),
-    "giant's feed-forward": (Dinov2WithRegistersModel, Dinov2WithRegistersConfig, dict(use_swiglu_ffn=True)),
+    "giant's feed-forward": (Dinov2WithRegistersModel, Dinov2WithRegistersConfig, dict(use_swiglu_ffn=True, hidden_act="relu")),
+    "another activation": (Dinov2Model, Dinov2Config, dict(hidden_act="relu")),
 }
 
 
@@ -42,6 +43,7 @@ def test_features_equal_transformers(kind, tmp_path):
     expected = vit(pixel_values).last_hidden_state
     torch.testing.assert_close(encode(model, pixel_values), expected, atol=1e-5, rtol=1e-5)
     assert model.config.num_labels == 2 and model.config.num_blocks == 3
+    assert model.config.hidden_act == ("gelu" if vit.config.use_swiglu_ffn else vit.config.hidden_act)
 
 
 def test_patches_and_positions_are_resampled(tmp_path):

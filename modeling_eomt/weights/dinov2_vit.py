@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from transformers import AutoModel
 
-from eomt.modeling_eomt import EomtForUniversalSegmentation
+from eomt.mask_classifier import MaskClassifier
 from eomt.weights.filling import fill_encoder
-from eomt.weights.timm_vit import convert_vit, vit_config
+from eomt.weights.timm import VIT, variant_of
 
 EMBEDDINGS = {
     "embeddings.cls_token": "cls_token",
@@ -34,17 +34,19 @@ IN_BLOCKS = {"layer_scale1.lambda1": "ls1.gamma", "layer_scale2.lambda1": "ls2.g
 JOINED = {"attn.qkv": [f"attention.{part}_proj" for part in "qkv"], "mlp.fc1": ["mlp.gate_proj", "mlp.up_proj"]}
 
 
-def from_dinov2_vit(name_or_folder: str, **overrides) -> EomtForUniversalSegmentation:
+def from_dinov2_vit(name_or_folder: str, **overrides) -> MaskClassifier:
     """A model whose encoder is a DINOv2 of transformers and whose queries and heads are new, in float32.
 
     Args:
         name_or_folder: a Hub name (`facebook/dinov2-with-registers-small`) or a folder.
         overrides: any field of [`EomtConfig`]; those of the encoder are its own otherwise, but for a patch size of 16.
+            `model_type="eomt_ladder"` and `row` make the model of a row of Table 1.
 
     Raises:
         OSError: there is no such checkpoint.
-        ValueError: naming weights that are missing, unknown or of another shape.
+        ValueError: naming weights that are missing, unknown or of another shape; or a DINOv2 can't start a model of that type.
     """
+    family = variant_of(VIT, overrides.pop("model_type", None))
     vit, info = AutoModel.from_pretrained(name_or_folder, dtype=torch.float32, output_loading_info=True)
     loaded = {name: tensor for name, tensor in vit.state_dict().items() if name not in info["missing_keys"]}
     loaded.pop("embeddings.mask_token", None)  # of the pre-training alone
@@ -52,8 +54,8 @@ def from_dinov2_vit(name_or_folder: str, **overrides) -> EomtForUniversalSegment
     shared = {"num_attention_heads": vit.config.num_attention_heads, "layer_norm_eps": vit.config.layer_norm_eps}
     if not vit.config.use_swiglu_ffn:  # gated by SiLU whatever the field says, which is then of the heads alone
         shared["hidden_act"] = vit.config.hidden_act
-    model = EomtForUniversalSegmentation(vit_config(weights, **{**shared, **overrides}))
-    converted, unknown = convert_vit(weights, model)
+    model = family.model_class(family.config(weights, **{**shared, **overrides}))
+    converted, unknown = family.convert(weights, model)
     fill_encoder(model, converted, unknown + sorted(info["unexpected_keys"]))
     return model
 

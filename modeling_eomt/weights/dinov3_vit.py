@@ -3,9 +3,9 @@
 import torch
 from transformers import DINOv3ViTModel
 
-from eomt.configuration import EomtDinov3Config
-from eomt.modeling_eomt_dinov3 import EomtDinov3ForUniversalSegmentation
+from eomt.mask_classifier import MaskClassifier
 from eomt.weights.filling import fill_encoder
+from eomt.weights.timm import DINOV3, variant_of
 from eomt.weights.timm_shapes import blocks_with_queries
 
 SHARED_FIELDS = (
@@ -34,22 +34,25 @@ SHARED_FIELDS = (
 )
 
 
-def from_dinov3_vit(name_or_folder: str, **overrides) -> EomtDinov3ForUniversalSegmentation:
+def from_dinov3_vit(name_or_folder: str, **overrides) -> MaskClassifier:
     """A model whose encoder is a DINOv3 of transformers and whose queries and heads are new, in float32.
 
     Args:
         name_or_folder: a Hub name (`facebook/dinov3-vits16-pretrain-lvd1689m`) or a folder.
         overrides: any field of [`EomtDinov3Config`]; those of the encoder are its own otherwise, and `num_blocks` the paper's.
+            `model_type="eomt_dinov3_ladder"` and `row` make the model of a row of Table 1.
 
     Raises:
         OSError: there is no such checkpoint.
-        ValueError: naming weights that are missing, unknown or of another shape.
+        ValueError: naming weights that are missing, unknown or of another shape; or a DINOv3 can't start a model of that type.
     """
+    family = variant_of(DINOV3, overrides.pop("model_type", None))
     vit, info = DINOv3ViTModel.from_pretrained(name_or_folder, dtype=torch.float32, output_loading_info=True)
     shared = {name: getattr(vit.config, name) for name in SHARED_FIELDS}
     shared["rope_parameters"] = {"rope_theta": vit.config.rope_theta, "rope_type": "default"}
-    shared["num_blocks"] = blocks_with_queries(vit.config.num_hidden_layers)
-    model = EomtDinov3ForUniversalSegmentation(EomtDinov3Config(**{**shared, **overrides}))
+    if family.config_class.fewest_blocks:
+        shared["num_blocks"] = blocks_with_queries(vit.config.num_hidden_layers)
+    model = family.model_class(family.config_class(**{**shared, **overrides}))
     loaded = {name: tensor for name, tensor in vit.state_dict().items() if name not in info["missing_keys"]}
     loaded.pop("embeddings.mask_token", None)  # of the pre-training alone
     converted = {_our_name(name): tensor for name, tensor in loaded.items()}

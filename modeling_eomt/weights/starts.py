@@ -44,7 +44,10 @@ def from_encoder(name: str, stored: PreTrainedConfig, **overrides: Any) -> MaskC
     Args:
         name: a folder or a Hub name.
         stored: its configuration.
-        overrides: fields of the model's configuration.
+        overrides: fields of the model's configuration, and `model_type`.
+
+    Raises:
+        ValueError: the encoder can't start a model of that type, or its weights don't fit.
     """
     build = ENCODERS.get(type(stored))
     return build and build(name, **overrides)
@@ -64,6 +67,6 @@ def from_start(name: str, config: EomtBaseConfig) -> MaskClassifier:
     overrides = {name: getattr(config, name) for name in names}
     if name.endswith(SUFFIXES) or not os.path.isdir(name) and timm.is_model(name.split(".")[0]):
         return from_timm(name, model_type=config.model_type, **overrides)
-    if (model := from_encoder(name, AutoConfig.from_pretrained(name), **overrides)) is not None:
+    if (model := from_encoder(name, AutoConfig.from_pretrained(name), model_type=config.model_type, **overrides)) is not None:
         return model
     return AutoModelForUniversalSegmentation.from_pretrained(name, config=config, dtype=torch.float32, ignore_mismatched_sizes=True)

@@ -4,8 +4,9 @@ import pytest
 import torch
 from transformers import Dinov2Config, Dinov2Model, Dinov2WithRegistersConfig, Dinov2WithRegistersModel
 
-from eomt import EomtForUniversalSegmentation
+from eomt import EomtDinov3Config, EomtForUniversalSegmentation, EomtLadderForUniversalSegmentation
 from eomt.weights.dinov2_vit import from_dinov2_vit
+from eomt.weights.starts import from_start
 
 SIZES = dict(hidden_size=128, num_attention_heads=2, num_hidden_layers=3, image_size=56, patch_size=14)
 KINDS = {
@@ -50,3 +51,20 @@ def test_patches_and_positions_are_resampled(tmp_path):
     stored("with registers", tmp_path)
     model = from_dinov2_vit(str(tmp_path), image_size=96)
     assert model.embeddings.patch_embeddings.patch_size == (16, 16) and model.embeddings.grid_size == (6, 6)
+
+
+@torch.no_grad()
+def test_it_starts_a_row_of_table_1(tmp_path):
+    stored("with registers", tmp_path)
+    fields = dict(row=1, decoder_width=64, decoder_layers=3, image_size=64, num_labels=2)
+    model = from_dinov2_vit(str(tmp_path), model_type="eomt_ladder", **fields)
+    assert type(model) is EomtLadderForUniversalSegmentation
+    assert (model.config.row, model.config.decoder_width, model.config.num_blocks) == (1, 64, 0)
+    plain = from_dinov2_vit(str(tmp_path), image_size=64).state_dict()
+    assert all(torch.equal(plain[name], tensor) for name, tensor in model.state_dict().items() if name.startswith("layers."))
+    from_start(str(tmp_path), model.config)
+    for model_type in ("eomt_dinov3", "bert"):
+        with pytest.raises(ValueError, match=f"model_type='{model_type}': this ViT can start eomt or eomt_ladder"):
+            from_dinov2_vit(str(tmp_path), model_type=model_type)
+    with pytest.raises(ValueError, match="model_type='eomt_dinov3': this ViT can start eomt or eomt_ladder"):
+        from_start(str(tmp_path), EomtDinov3Config(**SIZES | dict(patch_size=16, image_size=64, num_blocks=2)))

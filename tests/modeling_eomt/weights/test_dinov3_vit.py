@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import DINOv3ViTConfig, DINOv3ViTModel
 
-from eomt import EomtDinov3ForUniversalSegmentation
+from eomt import EomtDinov3ForUniversalSegmentation, EomtDinov3LadderForUniversalSegmentation
 from eomt.configuration import EomtDinov3Config
 from eomt.randomness import ImageDraws
 from eomt.weights.dinov3_vit import SHARED_FIELDS, from_dinov3_vit
@@ -65,3 +65,12 @@ def test_missing_weights_are_named(tmp_path):
     model.save_pretrained(tmp_path, state_dict=kept)
     with pytest.raises(ValueError, match="none for layers.1.norm1.bias, layers.1.norm1.weight"):
         from_dinov3_vit(str(tmp_path))
+
+
+def test_it_starts_a_row_of_table_1(tmp_path):
+    vit(num_hidden_layers=4).save_pretrained(tmp_path)
+    fields = dict(row=0, decoder_width=32, decoder_layers=3, image_size=64)
+    model = from_dinov3_vit(str(tmp_path), model_type="eomt_dinov3_ladder", **fields)
+    assert type(model) is EomtDinov3LadderForUniversalSegmentation and (model.config.row, model.config.num_blocks) == (0, 0)
+    with pytest.raises(ValueError, match="model_type='eomt': this ViT can start eomt_dinov3 or eomt_dinov3_ladder"):
+        from_dinov3_vit(str(tmp_path), model_type="eomt")

@@ -1,10 +1,11 @@
-"""Options that count things, in a module that loads nothing: a wrong one is answered before PyTorch is loaded."""
+"""Options that have a least value, in a module that loads nothing: a wrong one is answered before PyTorch is loaded."""
+
+from collections.abc import Mapping
+from typing import Any
 
 
-def check_count(name: str, value: int, least: int = 1) -> None:
-    """
-    Raises:
-        ValueError: the value is less than the least.
-    """
-    if value < least:
-        raise ValueError(f"{name}={value} must be at least {least}; give more, or leave it out")
+def check_least(options: Any, least: Mapping[str, tuple[float, str]]) -> None:
+    """Raises ValueError for an option below its least value, given as {name: (least value, hint)}, or for nan."""
+    for name, (smallest, hint) in least.items():
+        if (value := getattr(options, name)) is not None and not value >= smallest:
+            raise ValueError(f"{name}={value} must be at least {smallest}; {hint}")

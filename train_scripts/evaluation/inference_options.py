@@ -10,7 +10,7 @@ from pathlib import Path
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.image_processing.scales import check_scales
 from eomt.train_scripts.data.choices import BAD_SAMPLES, CONFIDENCE_NAMES, PREDICTION_FORMATS, TASK_NAMES, check_choice
-from eomt.train_scripts.data.counts import check_count
+from eomt.train_scripts.data.counts import check_least
 from eomt.train_scripts.data.input_paths import check_checkpoint, check_data_folder
 
 PICTURED = 6  # images
@@ -103,7 +103,7 @@ class ScoreOptions:
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
         check_choice("implementation", self.implementation, IMPLEMENTATIONS)
-        check_count("batch_size", self.batch_size)
+        check_least(self, {"batch_size": (1, "images of a forward pass, such as 4")})
         if self.latency < 0:
             raise ValueError(f"latency={self.latency} must be a number of images, or 0 for no timing")
         check_checkpoint(self.checkpoint)
@@ -175,8 +175,7 @@ class PredictOptions:
     def __post_init__(self):
         check_choice("task", self.task, TASK_NAMES)
         check_checkpoint(self.checkpoint)
-        check_count("batch_size", self.batch_size)
-        check_count("threads", self.threads)
+        check_least(self, {"batch_size": (1, "images of a forward pass, such as 4"), "threads": (1, "such as 2")})
         self._check_also()
         check_merging(self.merge_tokens, self.merge_threshold, self.merge_blocks)
         check_threshold(self.threshold, [self.task, *(also.partition("=")[0] for also in self.also)])

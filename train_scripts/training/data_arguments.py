@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from eomt.image_processing.defaults import THRESHOLD
 from eomt.train_scripts.data.choices import BAD_SAMPLES, TASK_NAMES, check_choice
+from eomt.train_scripts.data.counts import check_least
 from eomt.train_scripts.evaluation.inference_options import check_threshold, check_views
 from eomt.train_scripts.training.deciding import Deciding
-from eomt.train_scripts.training.option_checks import check_least
 from eomt.train_scripts.training.option_groups import DataOption
 from eomt.train_scripts.training.start_size import SHARE, check_start_size
 

@@ -1,11 +1,11 @@
 """What is refused of a run's options: those of transformers that the recipe replaces, and schedules that can't be."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transformers import TrainingArguments
 
 from eomt.train_scripts.data.choices import check_choice
+from eomt.train_scripts.data.counts import check_least
 from eomt.train_scripts.training.schedules import MASKING_MODES
 
 if TYPE_CHECKING:
@@ -96,13 +96,6 @@ def check_lora(args: "ModelArguments") -> None:
         raise ValueError(f"lora_targets is empty; give one or more of {', '.join(LORA_TARGETS)}")
     for target in args.lora_targets:
         check_choice("lora_targets", target, LORA_TARGETS)
-
-
-def check_least(options: Any, least: Mapping[str, tuple[float, str]]) -> None:
-    """Raises ValueError for an option below its least value, given as {name: (least value, hint)}, or for nan."""
-    for name, (smallest, hint) in least.items():
-        if (value := getattr(options, name)) is not None and not value >= smallest:
-            raise ValueError(f"{name}={value} must be at least {smallest}; {hint}")
 
 
 def check_ranges(args: "EomtTrainingArguments") -> None:

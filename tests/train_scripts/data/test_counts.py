@@ -16,5 +16,5 @@ PREDICT = {"checkpoint": "org/name", "images": "photos", "task": "semantic", "ou
     ],
 )
 def test_less_than_the_least_is_refused(options, given, name, least):
-    with pytest.raises(ValueError, match=f"^{name}={least - 1} must be at least {least}; give more, or leave it out$"):
+    with pytest.raises(ValueError, match=f"^{name}={least - 1} must be at least {least}; .*such as"):
         options(**given, **{name: least - 1})
